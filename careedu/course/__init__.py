@@ -1,0 +1,1 @@
+"""The course floor: the command line and the exercises."""

@@ -1,0 +1,1 @@
+"""The data floor: what an image set is, phantoms, named sources, imbalance, joint augmentation."""

@@ -1,0 +1,308 @@
+"""What an image set is: one split (`LesionDataset`) and the three of them (`Splits`).
+
+Everything above this file relies on what is checked here once, at the door: types, shapes and
+ranges. Nothing downstream checks again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from careedu.errors import InvalidInputError, unknown_name
+
+AUGMENTATIONS = ("none", "upright", "any-orientation")
+
+
+@dataclass(frozen=True, eq=False)
+class LesionDataset:
+    """One split of labelled images, with the lesions where they are known.
+
+    Parameters
+    ----------
+    images : Tensor
+        uint8 (N, C, H, W).
+    labels : Tensor
+        int64 (N,), indices into `classes`.
+    classes : tuple of str
+        Names, at least two, all different.
+    boxes : Tensor, optional
+        float32 (N, 4) as x0, y0, x1, y1 in pixels, x1 and y1 exclusive; a NaN row where there is none.
+        An image with several lesions has the box that encloses them.
+    masks : Tensor, optional
+        bool (N, H, W), the union of an image's lesions.
+    has_mask : Tensor, optional
+        bool (N,). All true where `masks` is given and this is not.
+    groups : array, optional
+        (N,) patient or lesion ids as str; images of one group never part when splits or resamples are drawn.
+        Each image is its own group where this is not given.
+    ids : array, optional
+        (N,) distinct names of the images as str. Counted where not given.
+    grouped : bool, optional
+        False where nothing is known about groups, so that equal names in two splits mean nothing. True where `groups`
+        is given.
+
+    Attributes
+    ----------
+    has_box : Tensor
+        bool (N,), true where the box is known.
+
+    Raises
+    ------
+    InvalidInputError
+        If a type, a shape or a value does not fit, naming the field and the first image at fault.
+
+    Notes
+    -----
+    ``dataset[3]`` is the pair (image, label), so that a plain ``torch.utils.data.DataLoader`` accepts a
+    dataset; ``dataset[10:20]``, ``dataset[mask]`` and ``dataset[indices]`` are datasets again.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    boxes: Tensor | None = None
+    masks: Tensor | None = None
+    has_mask: Tensor | None = None
+    groups: np.ndarray | None = None
+    ids: np.ndarray | None = None
+    grouped: bool | None = None
+    has_box: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        put("images", torch.as_tensor(self.images))
+        put("labels", torch.as_tensor(self.labels))
+        put("classes", tuple(str(name) for name in self.classes))
+        n = len(self.images)
+        if self.boxes is None:
+            put("boxes", torch.full((n, 4), torch.nan))
+        put("boxes", torch.as_tensor(self.boxes))
+        if self.masks is not None:
+            put("masks", torch.as_tensor(self.masks))
+        if self.has_mask is None:
+            put("has_mask", torch.full((n,), self.masks is not None))
+        put("has_mask", torch.as_tensor(self.has_mask))
+        put("grouped", self.groups is not None if self.grouped is None else self.grouped)
+        put("groups", np.arange(n).astype(str) if self.groups is None else np.asarray(self.groups).astype(str))
+        put("ids", np.arange(n).astype(str) if self.ids is None else np.asarray(self.ids).astype(str))
+        self._check()
+        put("has_box", ~self.boxes.isnan().any(dim=1))
+
+    def _check(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise InvalidInputError(
+                f"images must be uint8 (N, C, H, W), not {self.images.dtype} {tuple(self.images.shape)}; "
+                "scale intensities to 0-255 and add a channel axis where it is missing"
+            )
+        n, _, height, width = self.images.shape
+        expected = {
+            "labels": (torch.int64, (n,)),
+            "boxes": (torch.float32, (n, 4)),
+            "has_mask": (torch.bool, (n,)),
+            "masks": (torch.bool, (n, height, width)),
+        }
+        for name, (dtype, shape) in expected.items():
+            value = getattr(self, name)
+            if value is not None and (value.dtype != dtype or tuple(value.shape) != shape):
+                raise InvalidInputError(f"{name} must be {dtype} {shape}, not {value.dtype} {tuple(value.shape)}")
+        for name in ("groups", "ids"):
+            if getattr(self, name).shape != (n,):
+                raise InvalidInputError(f"{name} must have shape ({n},), not {getattr(self, name).shape}")
+        if len(set(self.ids.tolist())) != n:
+            seen: set[str] = set()
+            twice = next(i for i in self.ids.tolist() if i in seen or seen.add(i))
+            raise InvalidInputError(f"ids must be distinct; {twice!r} stands twice")
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise InvalidInputError(f"classes must be at least two different names, not {self.classes}")
+        wrong = (self.labels < 0) | (self.labels >= len(self.classes))
+        if wrong.any():
+            row = int(wrong.nonzero()[0, 0])
+            raise InvalidInputError(
+                f"image {self.ids[row]!r} has label {int(self.labels[row])}; labels are indices into the "
+                f"{len(self.classes)} classes, 0 to {len(self.classes) - 1}"
+            )
+        if self.masks is None and self.has_mask.any():
+            raise InvalidInputError("has_mask is true somewhere, but no masks are given")
+        missing = self.boxes.isnan()
+        x0, y0, x1, y1 = self.boxes.unbind(1)
+        outside = (x0 < 0) | (y0 < 0) | (x1 > width) | (y1 > height) | (x1 <= x0) | (y1 <= y0)
+        wrong = (missing.any(1) & ~missing.all(1)) | outside
+        if wrong.any():
+            row = int(wrong.nonzero()[0, 0])
+            raise InvalidInputError(
+                f"image {self.ids[row]!r} has box {self.boxes[row].tolist()}; a box is x0 < x1 <= {width}, "
+                f"y0 < y1 <= {height}, nothing negative, or NaN in all four where there is none"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, key: object) -> Any:
+        if isinstance(key, int | np.integer):
+            return self.images[key], int(self.labels[key])
+        rows = torch.arange(len(self))[torch.as_tensor(key) if not isinstance(key, slice) else key]
+        return LesionDataset(
+            images=self.images[rows],
+            labels=self.labels[rows],
+            classes=self.classes,
+            boxes=self.boxes[rows],
+            masks=None if self.masks is None else self.masks[rows],
+            has_mask=self.has_mask[rows],
+            groups=self.groups[rows.numpy()],
+            ids=self.ids[rows.numpy()],
+            grouped=self.grouped,
+        )
+
+    def __repr__(self) -> str:
+        _, channels, height, width = self.images.shape
+        counts = ", ".join(f"{name} {n}" for name, n in zip(self.classes, self.counts.tolist(), strict=True))
+        return f"LesionDataset({len(self)} images {channels}x{height}x{width}: {counts})"
+
+    @property
+    def counts(self) -> Tensor:
+        """Images per class, int64 (C,)."""
+        return torch.bincount(self.labels, minlength=len(self.classes))
+
+    def class_index(self, name: str) -> int:
+        """Index of the class called `name`; an unknown name is an error that suggests the nearest."""
+        if name not in self.classes:
+            raise unknown_name("class", name, self.classes)
+        return self.classes.index(name)
+
+    def fingerprint(self) -> str:
+        """Hash of everything a training can see, 16 hexadecimal digits."""
+        digest = hashlib.blake2b(digest_size=8)
+        digest.update(json.dumps([self.classes, list(self.images.shape)]).encode())
+        digest.update("\n".join([*self.groups, *self.ids]).encode())
+        for tensor in (self.images, self.labels, self.boxes, self.masks, self.has_mask):
+            if tensor is not None:
+                digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Training, validation and test images of one data set.
+
+    Parameters
+    ----------
+    train, val, test : LesionDataset
+        Of the same classes and image size. No group may be in two of them.
+    name : str
+        What to call the set in tables and figures.
+    rare : sequence of str, optional
+        The rare classes. By default those with less than half the mean training count, else the smallest one.
+    augmentation : str
+        ``"none"``, ``"upright"`` (an organ with an up and a down: left-right flips and small rotations) or
+        ``"any-orientation"`` (also up-down flips and quarter turns).
+    recipe : dict
+        How the splits were made, as JSON values, for the record that every run keeps.
+    draw_train : callable, optional
+        ``draw_train(seed) -> LesionDataset``: draws the training images anew. It must be picklable.
+
+    Raises
+    ------
+    InvalidInputError
+        If the splits do not belong together, or share a group.
+    """
+
+    train: LesionDataset
+    val: LesionDataset
+    test: LesionDataset
+    name: str = "data"
+    rare: Sequence[str] | None = None
+    augmentation: str = "upright"
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    draw_train: Callable[[int], LesionDataset] | None = None
+
+    def __post_init__(self) -> None:
+        parts = self.parts()
+        for label, part in parts.items():
+            if part.classes != self.train.classes:
+                raise InvalidInputError(f"{label} has classes {part.classes}, train has {self.train.classes}")
+            if part.images.shape[1:] != self.train.images.shape[1:]:
+                raise InvalidInputError(
+                    f"{label} has images {tuple(part.images.shape[1:])}, train {tuple(self.train.images.shape[1:])}; "
+                    "resize them to one size"
+                )
+        for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
+            shared = set(parts[first].groups.tolist()) & set(parts[second].groups.tolist())
+            if shared and parts[first].grouped and parts[second].grouped:
+                raise InvalidInputError(
+                    f"{len(shared)} groups are in both {first} and {second} (for instance {min(shared)!r}): the same "
+                    "patient on both sides makes every result look better than it is. Split by group."
+                )
+        if self.augmentation not in AUGMENTATIONS:
+            raise unknown_name("augmentation", self.augmentation, AUGMENTATIONS)
+        if self.rare is None:
+            object.__setattr__(self, "rare", rare_classes(self.train))
+        else:
+            names = (self.rare,) if isinstance(self.rare, str) else tuple(self.rare)
+            for name in names:
+                self.train.class_index(name)
+            if not names:
+                raise InvalidInputError("rare= names no class; leave it out to have the smallest classes chosen")
+            object.__setattr__(self, "rare", names)
+
+    def parts(self) -> dict[str, LesionDataset]:
+        """The three splits by name, in the order train, val, test."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.train.classes
+
+    @property
+    def rare_indices(self) -> tuple[int, ...]:
+        """The rare classes as indices into `classes`."""
+        return tuple(self.classes.index(name) for name in self.rare)
+
+    def redraw(self, seed: int) -> Splits:
+        """The same validation and test images, with training images drawn anew from `seed`.
+
+        Generated images are generated again and thinned sets thinned again. A set that was neither generated nor
+        thinned has one training set only, and comes back as it is.
+        """
+        if self.draw_train is None:
+            return self
+        return replace(self, train=self.draw_train(seed), recipe={**self.recipe, "redraw": int(seed)})
+
+    def fingerprint(self) -> str:
+        """Hash of all three splits and the rare classes, 16 hexadecimal digits."""
+        parts = [part.fingerprint() for part in self.parts().values()]
+        return hashlib.blake2b("".join([*parts, *self.rare]).encode(), digest_size=8).hexdigest()
+
+    def counts(self):  # noqa: ANN201 - pandas is imported where it is used
+        """Images per class and split, a DataFrame with one row a class."""
+        import pandas
+
+        columns = {label: part.counts.tolist() for label, part in self.parts().items()}
+        table = pandas.DataFrame(columns, index=pandas.Index(self.classes, name="class"))
+        table["rare"] = ["yes" if name in self.rare else "" for name in self.classes]
+        return table
+
+    def __repr__(self) -> str:
+        lines = [f"  {label:5} {part!r}" for label, part in self.parts().items()]
+        return "\n".join([f"Splits {self.name!r}, rare: {', '.join(self.rare)}", *lines])
+
+
+def rare_classes(train: LesionDataset) -> tuple[str, ...]:
+    """The classes with less than half the mean training count, else the smallest one (the last of equals)."""
+    counts = train.counts.tolist()
+    mean = sum(counts) / len(counts)
+    rare = tuple(name for name, n in zip(train.classes, counts, strict=True) if n < mean / 2)
+    if rare:
+        return rare
+    smallest = min(range(len(counts)), key=lambda c: (counts[c], -c))
+    return (train.classes[smallest],)

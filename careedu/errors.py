@@ -1,0 +1,66 @@
+"""The errors careedu raises.
+
+All derive from :class:`CareeduError`, so that one ``except`` catches them, and from the built-in
+that fits, so that code which knows nothing of careedu behaves as it should. Every message names
+the thing that is wrong and what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CareeduError(Exception):
+    """Base of every error that careedu raises on purpose."""
+
+
+class InvalidInputError(CareeduError, ValueError):
+    """An argument, an option, a row of a table or an image cannot be used."""
+
+
+class UnknownNameError(InvalidInputError):
+    """A name of a data set, method, model, class or option does not exist."""
+
+
+class MissingDataError(CareeduError, FileNotFoundError):
+    """A file or data set that is needed is not on this machine."""
+
+
+class MissingPackageError(CareeduError, ImportError):
+    """An optional package is needed for what was asked and is not installed."""
+
+
+class CheckpointError(CareeduError):
+    """A checkpoint or saved run is damaged, or belongs to something else."""
+
+
+class MissingWeightsError(CareeduError):
+    """A saved run is asked for what only its weights can tell, and holds none."""
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
+    """Make the error for a name that does not exist, suggesting the nearest that does.
+
+    Parameters
+    ----------
+    kind : str
+        What was looked for, for instance ``"method"``.
+    name : object
+        The name as given.
+    known : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    UnknownNameError
+        To be raised by the caller.
+    """
+    known = sorted(str(candidate) for candidate in known)
+    nearest = difflib.get_close_matches(str(name).lower(), [k.lower() for k in known], n=1, cutoff=0.5)
+    suggestion = ""
+    if nearest:
+        match = next(k for k in known if k.lower() == nearest[0])
+        suggestion = f" Did you mean {match!r}?"
+    listing = ", ".join(known) if known else "none"
+    return UnknownNameError(f"unknown {kind} {name!r}.{suggestion} Known: {listing}.")

@@ -1,0 +1,1 @@
+"""The experiment floor: the one training loop, runs, metrics and their intervals."""

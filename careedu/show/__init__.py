@@ -1,0 +1,1 @@
+"""The show floor: plots, widgets and reports."""
