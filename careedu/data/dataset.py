@@ -173,6 +173,12 @@ class LesionDataset:
         """Images per class, int64 (C,)."""
         return torch.bincount(self.labels, minlength=len(self.classes))
 
+    def to(self, device: torch.device | str) -> LesionDataset:
+        """The same with its tensors on a device."""
+        tensors = ("images", "labels", "boxes", "masks", "has_mask")
+        moved = {name: value.to(device) for name in tensors if (value := getattr(self, name)) is not None}
+        return replace(self, **moved)
+
     def class_index(self, name: str) -> int:
         """Index of the class called `name`; an unknown name is an error that suggests the nearest."""
         if name not in self.classes:

@@ -1,0 +1,125 @@
+"""A training batch: images, and whatever else is known of them, moved by one draw of the augmentation."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from careedu.data.augmentation import Augmentation
+from careedu.data.dataset import LesionDataset
+
+
+def unit_range(images: Tensor) -> Tensor:
+    """Images as floats in [0, 1] with the channels last in memory, which convolutions on a CPU are fastest with.
+
+    Parameters
+    ----------
+    images : Tensor
+        uint8 (B, C, H, W).
+
+    Returns
+    -------
+    Tensor
+        float32 (B, C, H, W).
+    """
+    return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
+class Batch:
+    """Part of a training set, augmented.
+
+    Masks, boxes and second views are made when they are asked for, so a loss that needs none costs nothing.
+
+    Parameters
+    ----------
+    dataset : LesionDataset
+        On the device of the training.
+    index : Tensor
+        int64 (B,), rows of `dataset`.
+    augmentation : Augmentation
+    generator : torch.Generator
+        On the CPU.
+    progress : float
+        The share of the stage's updates already done, in [0, 1).
+
+    Attributes
+    ----------
+    inputs : Tensor
+        float32 (B, C, H, W) in [0, 1].
+    labels : Tensor
+        int64 (B,).
+    """
+
+    def __init__(
+        self,
+        dataset: LesionDataset,
+        index: Tensor,
+        augmentation: Augmentation,
+        generator: torch.Generator,
+        progress: float = 0.0,
+    ) -> None:
+        self.dataset = dataset
+        self.index = index
+        self.progress = progress
+        self.generator = generator
+        self.augmentation = augmentation
+        self.labels = dataset.labels[index]
+        self.image_size = tuple(dataset.images.shape[2:])
+        self.draw = augmentation.draw(len(index), self.image_size, generator)
+        self.inputs = self.draw.images(self.originals).contiguous(memory_format=torch.channels_last)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def originals(self) -> Tensor:
+        """The images before augmentation, float32 (B, C, H, W) in [0, 1]."""
+        return unit_range(self.dataset.images[self.index])
+
+    @cached_property
+    def masks(self) -> Tensor | None:
+        """Lesion masks moved with the images, bool (B, H, W); None where the set has none."""
+        return None if self.dataset.masks is None else self.draw.masks(self.dataset.masks[self.index])
+
+    @cached_property
+    def has_mask(self) -> Tensor:
+        """Whether the image's mask is known, bool (B,)."""
+        return self.dataset.has_mask[self.index]
+
+    @cached_property
+    def boxes(self) -> Tensor:
+        """Boxes moved with the images, float32 (B, 4) XYXY in pixels; NaN rows where there is none."""
+        return self.draw.boxes(self.dataset.boxes[self.index], self.image_size)
+
+    def warp(self, maps: Tensor) -> Tensor:
+        """Move maps that lie on the original images the way the images were moved, float (B, C, H, W)."""
+        return self.draw.maps(maps)
+
+    def view(self, augmentation: Augmentation | None = None) -> Tensor:
+        """Another augmented view of the same images, float32 (B, C, H, W), from a draw of its own."""
+        augmentation = augmentation or self.augmentation
+        draw = augmentation.draw(len(self), self.image_size, self.generator)
+        return draw.images(self.originals).contiguous(memory_format=torch.channels_last)
+
+
+class FeatureBatch:
+    """Part of a table of precomputed features, for stages that train on frozen features.
+
+    Attributes
+    ----------
+    inputs : Tensor
+        float32 (B, ...).
+    labels : Tensor
+        int64 (B,).
+    """
+
+    def __init__(self, features: Tensor, labels: Tensor, index: Tensor, progress: float = 0.0) -> None:
+        self.inputs = features[index]
+        self.labels = labels[index]
+        self.index = index
+        self.progress = progress
+
+    def __len__(self) -> int:
+        return len(self.index)

@@ -1,0 +1,313 @@
+"""What one training produced, saved so that it opens again without torch, without images and without training."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas
+
+from careedu.errors import CheckpointError, InvalidInputError, MissingWeightsError
+from careedu.experiment import metrics
+from careedu.experiment.checkpoint import read_tensors, write_bytes, write_tensors
+from careedu.experiment.intervals import Interval, jackknife_interval, mean_of_recalls_interval, recall_interval
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT = 1
+
+
+@dataclass(eq=False)
+class Run:
+    """The outcome of one training on one test set.
+
+    Parameters
+    ----------
+    configuration : dict
+        JSON values: data (name, recipe, fingerprint, classes, counts), method (name, options, revision), model, seed
+        and every setting of the loop, device, threads and versions.
+    probabilities : ndarray
+        float64 (N, C), of the test images.
+    labels : ndarray
+        int64 (N,), true classes of the test images.
+    groups, ids : ndarray
+        str (N,), groups and names of the test images.
+    validation_probabilities, validation_labels : ndarray
+        The same for the validation images.
+    history : DataFrame
+        One row an epoch: stage, learning rate, loss terms, validation metrics.
+    traces : dict of str to ndarray
+        What was recorded after each epoch: ``"probe maps"`` uint8 (E, P, h, w), the map of the true class on a fixed
+        set of test images, 255 being the map's maximum, and ``"probe probabilities"`` float32 (E, P, C).
+    probes : ndarray
+        int64 (P,), rows of the test images that are probed.
+    seconds : float
+        Time that the training took.
+    weights : dict of str to Tensor, optional
+        The trained network's parameters and buffers.
+    """
+
+    configuration: dict[str, Any]
+    probabilities: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+    ids: np.ndarray
+    validation_probabilities: np.ndarray
+    validation_labels: np.ndarray
+    history: pandas.DataFrame
+    traces: dict[str, np.ndarray]
+    probes: np.ndarray
+    seconds: float
+    weights: Mapping[str, Tensor] | None = field(default=None, repr=False)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return tuple(self.configuration["data"]["classes"])
+
+    @property
+    def rare(self) -> tuple[str, ...]:
+        """Names of the rare classes."""
+        return tuple(self.configuration["data"]["rare"])
+
+    @property
+    def method(self) -> str:
+        """The method's name with the options that differ from their defaults."""
+        return self.configuration["method"]["label"]
+
+    @property
+    def _rare_indices(self) -> list[int]:
+        return [self.classes.index(name) for name in self.rare]
+
+    def recall(self) -> np.ndarray:
+        """Recall of each class, float64 (C,); NaN for a class without test images."""
+        return metrics.recall_per_class(self.probabilities, self.labels)
+
+    def balanced_accuracy(self) -> float:
+        """Mean of the recalls of all classes."""
+        return metrics.balanced_accuracy(self.probabilities, self.labels)
+
+    def rare_recall(self) -> float:
+        """Mean of the recalls of the rare classes."""
+        return metrics.rare_recall(self.probabilities, self.labels, self._rare_indices)
+
+    def confusion(self) -> np.ndarray:
+        """Confusion matrix, int (C, C): rows are true classes, columns predicted ones."""
+        return metrics.confusion(self.probabilities, self.labels)
+
+    def recall_intervals(self) -> list[Interval]:
+        """Recall of each class with its 95 % interval over the test images' groups."""
+        right = self.probabilities.argmax(axis=1) == self.labels
+        own = [self.labels == c for c in range(len(self.classes))]
+        return [recall_interval(right[rows], self.groups[rows]) for rows in own]
+
+    def interval(self, metric: str) -> Interval:
+        """A metric of `careedu.experiment.metrics.METRICS` with its 95 % interval over the test images' groups.
+
+        The interval tells what other test patients would do to this one trained network. It knows nothing of what
+        another seed would do: for that, `careedu.compare` trains several.
+        """
+        if metric == "balanced accuracy":
+            return mean_of_recalls_interval(self.recall_intervals())
+        if metric == "rare recall":
+            recalls = self.recall_intervals()
+            return mean_of_recalls_interval([recalls[c] for c in self._rare_indices])
+
+        def value(probabilities: np.ndarray, labels: np.ndarray) -> float:
+            return metrics.metric_value(metric, probabilities, labels, self._rare_indices)
+
+        return jackknife_interval(value, self.probabilities, self.labels, self.groups)
+
+    def table(self) -> pandas.DataFrame:
+        """One row a class: training and test images, recall and the ends of its 95 % interval."""
+        intervals = self.recall_intervals()
+        columns = {
+            "n train": self.configuration["data"]["train counts"],
+            "n test": np.bincount(self.labels, minlength=len(self.classes)),
+            "recall": [i.estimate for i in intervals],
+            "low": [i.low for i in intervals],
+            "high": [i.high for i in intervals],
+        }
+        return pandas.DataFrame(columns, index=pandas.Index(self.classes, name="class"))
+
+    def summary(self) -> pandas.DataFrame:
+        """One row a metric: its value and the ends of its 95 % interval."""
+        intervals = {name: self.interval(name) for name in metrics.METRICS}
+        frame = pandas.DataFrame(intervals.values(), index=pandas.Index(intervals, name="metric"))
+        return frame.set_axis(["value", "low", "high"], axis="columns")
+
+    def class_maps(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Where in the image the evidence for a class lies.
+
+        Parameters
+        ----------
+        images : Tensor
+            uint8 (N, C, H, W), of the size of the training images.
+        labels : Tensor
+            int64 (N,), the class to be mapped.
+
+        Returns
+        -------
+        Tensor
+            float32 (N, H, W) in [0, 1], scaled per image; on the CPU.
+
+        Raises
+        ------
+        MissingWeightsError
+            If the run was saved without weights or was not trained.
+        InvalidInputError
+            If images or labels do not fit the network.
+        """
+        import torch
+
+        from careedu.experiment.prediction import class_maps
+        from careedu.nn.maps import resize_map
+
+        images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+        shape = tuple(self.configuration["data"]["image shape"])
+        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != shape:
+            raise InvalidInputError(
+                f"images must be uint8 (N, {', '.join(map(str, shape))}) as in training, "
+                f"not {images.dtype} {tuple(images.shape)}"
+            )
+        if labels.shape != images.shape[:1] or (labels < 0).any() or (labels >= len(self.classes)).any():
+            raise InvalidInputError(f"labels must be (N,) class indices from 0 to {len(self.classes) - 1}")
+        maps = class_maps(self.network(), images, labels.long())
+        return resize_map(maps, shape[1:])
+
+    def network(self) -> Any:
+        """The trained network, a plain ``nn.Module`` in evaluation mode that maps float images in [0, 1] to logits."""
+        from careedu.methods import build_method
+        from careedu.methods.method import TrainingFacts
+        from careedu.nn.backbones import build_model
+
+        if self.weights is None:
+            raise MissingWeightsError(
+                f"this run of {self.method} holds no weights; train it again with careedu.fit, "
+                "and save it with run.save(folder, weights=True)"
+            )
+        data, method = self.configuration["data"], self.configuration["method"]
+        facts = TrainingFacts(
+            counts=tuple(data["train counts"]),
+            rare=tuple(self._rare_indices),
+            image_shape=tuple(data["image shape"]),
+        )
+        model = build_model(self.configuration["model"], len(self.classes), data["image shape"][0])
+        model = build_method(method["name"], **method["options"]).wrap(model, facts)
+        model.load_state_dict(dict(self.weights))
+        return model.eval()
+
+    def save(self, folder: str | os.PathLike, *, weights: bool = True) -> Path:
+        """Write the run into a folder of its own: run.json, arrays.safetensors and, if wanted, weights.safetensors.
+
+        The folder appears whole or not at all; an older run of that name is replaced.
+
+        Parameters
+        ----------
+        folder : path
+        weights : bool
+            Whether the network is saved too, where there is one.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        InvalidInputError
+            If `folder` exists and is not a saved run: nothing of it is touched.
+        """
+        folder = Path(folder)
+        if folder.exists() and not (folder / "run.json").is_file():
+            raise InvalidInputError(f"{folder} exists and is not a saved run; choose another folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            arrays = {
+                "probabilities": self.probabilities,
+                "labels": self.labels,
+                "validation probabilities": self.validation_probabilities,
+                "validation labels": self.validation_labels,
+                "probes": self.probes,
+                **{f"trace/{name}": array for name, array in self.traces.items()},
+            }
+            write_tensors(partial / "arrays.safetensors", arrays)
+            if weights and self.weights is not None:
+                write_tensors(partial / "weights.safetensors", self.weights)
+            text = {
+                "format": FORMAT,
+                "configuration": self.configuration,
+                "seconds": self.seconds,
+                "groups": self.groups.tolist(),
+                "ids": self.ids.tolist(),
+                "history": json.loads(self.history.to_json(orient="split", double_precision=15, index=False)),
+            }
+            write_bytes(partial / "run.json", (json.dumps(text, indent=1, allow_nan=False) + "\n").encode())
+            partial.chmod(0o755)
+            _replace_folder(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike) -> Run:
+        """Open a saved run.
+
+        Raises
+        ------
+        CheckpointError
+            If the folder holds none, or a damaged one, or one of a newer careedu.
+        """
+        folder = Path(folder)
+        if not (folder / "run.json").is_file():
+            raise CheckpointError(f"no saved run in {folder}: it has no run.json")
+        try:
+            text = json.loads((folder / "run.json").read_text())
+            if text["format"] > FORMAT:
+                raise CheckpointError(f"{folder} was saved by a newer careedu (format {text['format']}); update careedu")
+            arrays, _ = read_tensors(folder / "arrays.safetensors", framework="numpy")
+            traces = {name.removeprefix("trace/"): a for name, a in arrays.items() if name.startswith("trace/")}
+            weights = None
+            if (folder / "weights.safetensors").is_file():
+                weights = read_tensors(folder / "weights.safetensors")[0]
+            return cls(
+                configuration=text["configuration"],
+                probabilities=arrays["probabilities"],
+                labels=arrays["labels"],
+                groups=np.array(text["groups"], dtype=str),
+                ids=np.array(text["ids"], dtype=str),
+                validation_probabilities=arrays["validation probabilities"],
+                validation_labels=arrays["validation labels"],
+                history=pandas.DataFrame(**text["history"]),
+                traces=traces,
+                probes=arrays["probes"],
+                seconds=text["seconds"],
+                weights=weights,
+            )
+        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"the saved run in {folder} is damaged ({error!r}); delete it and make it again") from error
+
+    def __repr__(self) -> str:
+        data = self.configuration["data"]["name"]
+        rare = self.interval("rare recall")
+        return f"Run({self.method} on {data}, seed {self.configuration['seed']}: rare recall {rare})"
+
+
+def _replace_folder(new: Path, target: Path) -> None:
+    """Move `new` to `target`; an older folder there is set aside first, since folders cannot be replaced in one step."""
+    if not target.exists():
+        new.rename(target)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    target.rename(aside / target.name)
+    new.rename(target)
+    shutil.rmtree(aside)

@@ -1,0 +1,188 @@
+"""What a method is: a declaration that the one training loop carries out.
+
+A method says how the network is wrapped, in which stages it is trained, which parameters a stage moves, how its batches
+are drawn and which named terms its loss has. It never trains: `careedu.fit` does, alike for all of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from careedu.data.batch import Batch, FeatureBatch
+from careedu.data.dataset import LesionDataset, Splits
+from careedu.errors import InvalidInputError
+
+Terms = Callable[[nn.Module, Batch | FeatureBatch], Mapping[str, Tensor]]
+SAMPLERS = ("shuffle", "class-balanced")
+INPUTS = ("images", "feature-maps", "pooled-features")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a training.
+
+    Parameters
+    ----------
+    name : str
+        Shown in the progress bar and the history.
+    epochs : int
+        How often the stage goes through as many images as the training set has.
+    terms : callable
+        ``terms(model, batch)`` gives the named terms of the loss, scalars of which the sum is minimised.
+    trainable : tuple of str, optional
+        Prefixes of the names of the parameters that move. By default all do. Modules of which nothing moves are put in
+        evaluation mode, so that their batch-normalisation statistics rest too.
+    sampler : str
+        ``"shuffle"`` (each image once an epoch) or ``"class-balanced"`` (a class is drawn uniformly, then one of its
+        images; as many draws as there are images, so the number of updates is the same).
+    inputs : str
+        ``"images"``, augmented; or ``"feature-maps"`` or ``"pooled-features"``: computed once at the beginning of
+        the stage from the unaugmented training images, for stages in which the features rest.
+    resample : callable, optional
+        With features as inputs: ``resample(features, labels, seed) -> (features, labels)`` in numpy, applied once.
+    learning_rate : float
+        Factor on the loop's learning rate.
+    learning_rates : mapping of str to float
+        Further factors for parameters whose names begin with the key.
+    begin : callable, optional
+        ``begin(model)`` is called once before the stage's first update, for instance to start the head afresh.
+    supervised : bool
+        Whether the stage counts towards the total of supervised epochs.
+    """
+
+    name: str
+    epochs: int
+    terms: Terms
+    trainable: tuple[str, ...] | None = None
+    sampler: str = "shuffle"
+    inputs: str = "images"
+    resample: Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]] | None = None
+    learning_rate: float = 1.0
+    learning_rates: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    begin: Callable[[nn.Module], None] | None = None
+    supervised: bool = True
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS or self.inputs not in INPUTS:
+            raise InvalidInputError(
+                f"stage {self.name!r} has sampler {self.sampler!r} and inputs {self.inputs!r}; "
+                f"samplers: {', '.join(SAMPLERS)}; inputs: {', '.join(INPUTS)}"
+            )
+        if self.epochs < 1:
+            raise InvalidInputError(f"stage {self.name!r} has {self.epochs} epochs; it needs at least 1")
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """What a method may know of the training set when it wraps the model and declares its stages.
+
+    Parameters
+    ----------
+    counts : tuple of int
+        Training images per class.
+    rare : tuple of int
+        Indices of the rare classes.
+    image_shape : (C, H, W)
+    dataset : LesionDataset, optional
+        The training images. None when a saved run is opened without them.
+    """
+
+    counts: tuple[int, ...]
+    rare: tuple[int, ...]
+    image_shape: tuple[int, int, int]
+    dataset: LesionDataset | None = None
+
+    def counts_like(self, reference: Tensor) -> Tensor:
+        """Counts as a float64 tensor (C,) on the device of `reference`."""
+        return torch.tensor(self.counts, dtype=torch.float64, device=reference.device)
+
+
+class Method(ABC):
+    """Base of every method. Subclasses are frozen dataclasses whose fields are the method's options."""
+
+    name: ClassVar[str]
+    """The method's name on the command line and in tables."""
+    revision: ClassVar[int] = 1
+    """Raised by hand when the method's results change, so that saved runs tell old from new."""
+
+    def options(self) -> dict[str, Any]:
+        """The options as JSON values; a method inside a method becomes ``{"method": name, ...}``."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+        return {key: _json_value(value) for key, value in values.items()}
+
+    def label(self) -> str:
+        """The name, with those options that differ from their defaults: unique within a table."""
+        changed = []
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+            if value != default:
+                changed.append(f"{f.name}={value.label() if isinstance(value, Method) else value}")
+        return f"{self.name} ({', '.join(changed)})" if changed else self.name
+
+    def prepare(self, data: Splits, seed: int) -> LesionDataset:
+        """The training images this method trains on; by default those of `data`."""
+        return data.train
+
+    def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
+        """Change the network where the method needs it; by default not at all."""
+        return model
+
+    def adjust(self, logits: Tensor, facts: TrainingFacts) -> Tensor:
+        """Turn the network's output (N, C) into the logits of which the softmax is the prediction."""
+        return logits
+
+
+class TrainedMethod(Method):
+    """A method that trains the network, in the stages it declares."""
+
+    @abstractmethod
+    def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
+        """The stages in order; the epochs of the supervised ones add up to `epochs`."""
+
+
+class LossMethod(TrainedMethod):
+    """A method that is a classification loss and nothing else, so that other methods can build on it."""
+
+    @abstractmethod
+    def loss(self, logits: Tensor, target: Tensor, facts: TrainingFacts, progress: float) -> Tensor:
+        """The classification loss of logits (B, C) and target (B,), a scalar.
+
+        `progress` is the share of the training done, in [0, 1), for losses that change their weights late.
+        """
+
+    def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
+        """One stage: the loss on shuffled images."""
+        return [Stage(self.name, epochs, self.terms(facts))]
+
+    def terms(self, facts: TrainingFacts) -> Terms:
+        """The loss as the terms of a stage."""
+
+        def classification(model: nn.Module, batch: Batch | FeatureBatch) -> dict[str, Tensor]:
+            return {"classification": self.loss(model(batch.inputs), batch.labels, facts, batch.progress)}
+
+        return classification
+
+
+class UntrainedMethod(Method):
+    """A reference that predicts without any network, to keep the networks honest."""
+
+    @abstractmethod
+    def predict(self, train: LesionDataset, images: LesionDataset) -> np.ndarray:
+        """Class probabilities, float64 (N, C), of `images` from the labelled images `train`."""
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, Method):
+        return {"method": value.name, **value.options()}
+    if isinstance(value, tuple):
+        return [_json_value(item) for item in value]
+    return value

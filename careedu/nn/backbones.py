@@ -1,0 +1,324 @@
+"""The networks: a small one made for a laptop's CPU, and the four families of CNN that the papers use.
+
+Every network here has the same face, and the whole package rests on it::
+
+    x (B, C, H, W) ── features ──> (B, K, h, w) ── pool ──> (B, K) ── head ──> logits (B, classes)
+
+`pool` is the mean over the h·w positions and `head` is linear, so a logit is the mean of its class map plus a bias:
+where the network looks can be read off the weights, without a backward pass (see `careedu.nn.maps`).
+
+Start with :func:`build_model`. Nothing is downloaded: all networks start from random weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from careedu.errors import InvalidInputError, unknown_name
+
+MODELS: dict[str, str] = {
+    "small": "residual network of 0.3 M parameters made for a CPU; feature grid of size/8, K = 128",
+    "googlenet": "GoogLeNet (Szegedy et al., CVPR 2015) with batch normalisation, no auxiliary heads; K = 1024",
+    "vgg16": "VGG-16 (Simonyan and Zisserman, ICLR 2015) with batch normalisation, up to conv5_3; K = 512",
+    "resnet18": "ResNet-18 (He et al., CVPR 2016); K = 512",
+    "resnet50": "ResNet-50 (He et al., CVPR 2016); K = 2048",
+    "densenet121": "DenseNet-121 (Huang et al., CVPR 2017); K = 1024",
+}
+"""The names that `build_model` knows, and what each one is."""
+
+
+class Classifier(nn.Module):
+    """A feature extractor, the mean over positions, and a linear head.
+
+    The weights are laid out channels-last, and so are the features: on a CPU that is the fastest order.
+
+    Parameters
+    ----------
+    body : nn.Module
+        Turns standardised images (B, image_channels, H, W) into features (B, channels, h, w).
+    channels : int
+        K, the number of feature maps.
+    classes : int
+        Number of classes, at least 1.
+    image_channels : int
+        Channels of the images: 1 for grey, 3 for colour.
+    smallest : int
+        Least height and width of an image, in pixels.
+
+    Attributes
+    ----------
+    channels : int
+        K, the number of feature maps.
+    head : nn.Linear
+        From K pooled features to the logits; a method may put another module with `in_features` in its place.
+    mean, std : float (image_channels,)
+        Buffers that standardise the images inside `features`; 0 and 1 until `standardize` is called. They are
+        saved with the weights, so a saved network knows how its images were prepared.
+    """
+
+    def __init__(self, body: nn.Module, channels: int, classes: int, image_channels: int, smallest: int) -> None:
+        super().__init__()
+        if classes < 1 or image_channels < 1:
+            raise InvalidInputError(
+                f"a network needs at least one class and one image channel, not classes={classes!r}, "
+                f"channels={image_channels!r}"
+            )
+        self.body = body
+        self.head = nn.Linear(channels, classes)
+        self.channels = channels
+        self.smallest = smallest
+        self.register_buffer("mean", torch.zeros(image_channels))
+        self.register_buffer("std", torch.ones(image_channels))
+        self.to(memory_format=torch.channels_last)
+
+    def standardize(self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> None:
+        """Set what is subtracted from the images and what they are divided by.
+
+        Parameters
+        ----------
+        mean, std : (C,) floats
+            Of the training images' channels, in the units of the images, [0, 1].
+
+        Raises
+        ------
+        InvalidInputError
+            If a length is not C, a value not finite, or a standard deviation not positive.
+        """
+        mean = torch.as_tensor(mean, dtype=self.mean.dtype, device=self.mean.device)
+        std = torch.as_tensor(std, dtype=self.std.dtype, device=self.std.device)
+        if mean.shape != self.mean.shape or std.shape != self.std.shape:
+            raise InvalidInputError(
+                f"mean and std need one value per image channel, {len(self.mean)}; "
+                f"they have the shapes {tuple(mean.shape)} and {tuple(std.shape)}"
+            )
+        if not (mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
+            raise InvalidInputError(
+                f"mean={mean.tolist()} and std={std.tolist()} must be finite and std above 0; "
+                "a channel that is the same everywhere wants std 1"
+            )
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Standardise the images and compute their feature maps.
+
+        Parameters
+        ----------
+        x : float (B, C, H, W)
+            Images in [0, 1].
+
+        Returns
+        -------
+        float (B, K, h, w)
+            Not negative: every network here ends with a ReLU.
+
+        Raises
+        ------
+        InvalidInputError
+            If x is not a float tensor of four dimensions with the network's channels, or too small for it.
+        """
+        if x.dim() != 4 or x.shape[1] != len(self.mean):
+            raise InvalidInputError(
+                f"the network takes images (B, {len(self.mean)}, H, W), not {tuple(x.shape)}; "
+                "build it with channels= the channels of the images"
+            )
+        if not x.is_floating_point():
+            raise InvalidInputError(f"images must be float in [0, 1], not {x.dtype}: divide uint8 by 255")
+        if min(x.shape[2:]) < self.smallest:
+            raise InvalidInputError(
+                f"images of {x.shape[2]}×{x.shape[3]} pixels are too small for this network, which needs at least "
+                f"{self.smallest}×{self.smallest}: load them with a larger size="
+            )
+        x = (x - self.mean[:, None, None]) / self.std[:, None, None]
+        return self.body(x.contiguous(memory_format=torch.channels_last))
+
+    def pool(self, features: Tensor) -> Tensor:
+        """Global average pooling: the mean over the positions, (B, K, h, w) to (B, K)."""
+        return features.mean(dim=(2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits, float (B, classes), of images x (B, C, H, W) in [0, 1]."""
+        return self.head(self.pool(self.features(x)))
+
+
+class NormalizedLinear(nn.Module):
+    """A head whose logits are cosines between features and class vectors, in [-1, 1].
+
+    s_c = (w_c / ‖w_c‖) · (z / ‖z‖), without bias. Cao et al. (NeurIPS 2019, section 3.2) need it for LDAM: margins
+    mean something only if neither features nor class vectors can grow. Features that are all zero give zero
+    logits, never NaN.
+
+    Parameters
+    ----------
+    in_features : int
+        K.
+    classes : int
+        C.
+
+    Attributes
+    ----------
+    weight : float (C, K)
+        The class vectors, of any length: they are normalised at each call.
+    """
+
+    def __init__(self, in_features: int, classes: int) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = classes
+        self.weight = nn.Parameter(torch.empty(classes, in_features))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start the class vectors afresh, in directions that are uniform on the sphere."""
+        nn.init.normal_(self.weight)
+        with torch.no_grad():
+            self.weight.copy_(functional.normalize(self.weight, dim=1))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Cosines, float (B, C), of features z (B, K)."""
+        return functional.linear(functional.normalize(z, dim=1), functional.normalize(self.weight, dim=1))
+
+    def extra_repr(self) -> str:
+        """Shown when the network is printed."""
+        return f"in_features={self.in_features}, classes={self.out_features}"
+
+
+def build_model(name: str, classes: int, channels: int = 1) -> Classifier:
+    """Build a network with random weights.
+
+    The weights come from torch's global generator: `torch.manual_seed` before it makes them the same bit for bit.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MODELS`.
+    classes : int
+        Number of classes.
+    channels : int
+        Channels of the images: 1 for grey, 3 for colour.
+
+    Returns
+    -------
+    Classifier
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no network of that name.
+    InvalidInputError
+        If classes or channels is below 1.
+
+    Notes
+    -----
+    All convolutions start as in He et al. (ICCV 2015, section 2.2), normal with variance 2 / fan_out, whatever
+    torchvision would do: so that GoogLeNet and DenseNet differ from ResNet in their architecture and not in
+    their start (our choice).
+    """
+    if name not in MODELS:
+        raise unknown_name("model", name, MODELS)
+    if classes < 1 or channels < 1:
+        raise InvalidInputError(
+            f"a network needs at least one class and one channel, not classes={classes!r}, channels={channels!r}"
+        )
+    if name == "small":
+        return Classifier(_small_body(channels), 128, classes, channels, smallest=16)
+    # torchvision is asked for the architecture only. On the "meta" device its layers have shapes but no memory, so
+    # VGG's 124 million classifier weights, which are thrown away, cost nothing; then the kept layers are filled.
+    with torch.device("meta"):
+        body, kept = _torchvision_body(name, channels)
+    body.to_empty(device="cpu")
+    _initialize(body)
+    return Classifier(body, kept, classes, channels, smallest=32)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions beside a shortcut: ReLU(F(x) + shortcut(x)) (He et al., CVPR 2016, section 3).
+
+    Parameters
+    ----------
+    before, after : int
+        Channels that come in and go out.
+    stride : int
+        2 halves the grid.
+    """
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(after, after, 3, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+        )
+        self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (B, before, h, w) to (B, after, h/stride, w/stride)."""
+        return functional.relu(self.residual(x) + self.shortcut(x), inplace=True)
+
+
+def _small_body(image_channels: int) -> nn.Module:
+    body = nn.Sequential(
+        nn.Conv2d(image_channels, 32, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU(inplace=True),
+        ResidualBlock(32, 64, stride=2),
+        ResidualBlock(64, 128, stride=2),
+    )
+    _initialize(body)
+    return body
+
+
+def _torchvision_body(name: str, image_channels: int) -> tuple[nn.Module, int]:
+    """The convolutional part of a torchvision network, ending in a ReLU, and its number of feature maps."""
+    from torchvision import models  # takes a second, and the small network does not need it
+
+    if name in ("resnet18", "resnet50"):
+        net = models.resnet18() if name == "resnet18" else models.resnet50()
+        kept = net.fc.in_features
+        body = nn.Sequential(*list(net.children())[:-2])  # without avgpool and fc
+    elif name == "densenet121":
+        net = models.densenet121()
+        kept = net.classifier.in_features
+        body = nn.Sequential(*net.features, nn.ReLU(inplace=True))  # torchvision applies this ReLU in its forward
+    elif name == "googlenet":
+        net = models.googlenet(aux_logits=False, transform_input=False, init_weights=False)
+        kept = net.fc.in_features
+        body = nn.Sequential(*[module for module in net.children()][:-3])  # without avgpool, dropout and fc
+    else:
+        # Without the last max-pooling, as Zhou et al. (CVPR 2016) do for class maps: the grid is twice as fine.
+        body = models.vgg16_bn().features[:-1]
+        kept = 512
+    _adapt_first_convolution(body, image_channels)
+    return body, kept
+
+
+def _adapt_first_convolution(body: nn.Module, image_channels: int) -> None:
+    for parent in body.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Conv2d):
+                first = nn.Conv2d(
+                    image_channels,
+                    child.out_channels,
+                    child.kernel_size,
+                    child.stride,
+                    child.padding,
+                    bias=child.bias is not None,
+                )
+                setattr(parent, name, first)
+                return
+
+
+def _initialize(body: nn.Module) -> None:
+    for module in body.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()  # the running statistics too, which to_empty left undefined

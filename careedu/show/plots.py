@@ -1,0 +1,189 @@
+"""The pictures of the course: images with their lesions, counts, recalls with intervals, training histories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from careedu.errors import InvalidInputError
+from careedu.experiment.run import Run
+from careedu.show.picture import Picture
+from careedu.show.style import COLOURS, LESION, MARKERS, QUIET, figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from torch import Tensor
+
+    from careedu.data.dataset import LesionDataset, Splits
+
+
+def plot_images(dataset: LesionDataset, columns: int = 8, outline: bool = True) -> Picture:
+    """Examples of each class, one row a class.
+
+    Parameters
+    ----------
+    dataset : LesionDataset
+    columns : int
+        Images per class: the first ones.
+    outline : bool
+        Whether lesions are outlined where their mask is known, or boxed where only the box is.
+
+    Returns
+    -------
+    Picture
+    """
+    if columns < 1:
+        raise InvalidInputError(f"columns={columns!r} must be at least 1")
+    classes, counts = dataset.classes, dataset.counts.tolist()
+    side = min(1.25, 10 / columns)
+    with figure(side * columns + 0.1, (side + 0.28) * len(classes)) as fig:
+        axes = fig.subplots(len(classes), columns, squeeze=False)
+        for c, row in enumerate(axes):
+            members = (dataset.labels == c).nonzero()[:columns, 0].tolist()
+            for axis in row:
+                axis.set_axis_off()
+            for axis, index in zip(row, members, strict=False):
+                draw_image(axis, dataset.images[index])
+                if outline:
+                    _draw_lesion(axis, dataset, index)
+            row[0].set_title(f"{classes[c]}  ({counts[c]} images)")
+        listing = ", ".join(f"{name} ({n} images)" for name, n in zip(classes, counts, strict=True))
+        outlined = ", each lesion outlined" if outline and dataset.has_box.any() else ""
+        return Picture.of_figure(fig, f"Example images, one row a class: {listing}{outlined}.")
+
+
+def draw_image(axis: Axes, image: Tensor) -> None:
+    """Draw one image, uint8 (C, H, W), grey or RGB, into an axis."""
+    pixels = image.permute(1, 2, 0).numpy()
+    if pixels.shape[2] == 1:
+        axis.imshow(pixels[:, :, 0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    else:
+        axis.imshow(pixels[:, :, :3], interpolation="nearest")
+
+
+def _draw_lesion(axis: Axes, dataset: LesionDataset, index: int) -> None:
+    from matplotlib.patches import Rectangle
+
+    if dataset.has_mask[index]:
+        axis.contour(dataset.masks[index].numpy(), levels=[0.5], colors=[LESION], linewidths=1.0)
+    elif dataset.has_box[index]:
+        x0, y0, x1, y1 = dataset.boxes[index].tolist()
+        # Pixel i covers i − 0.5 to i + 0.5 in the axis' coordinates.
+        axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=LESION, linewidth=1.2))
+
+
+def plot_counts(data: Splits) -> Picture:
+    """Images per class in training, validation and test, as dots on a logarithmic scale."""
+    table = data.counts()
+    with figure(7, 0.9 + 0.42 * len(table)) as fig:
+        axis = fig.subplots()
+        for k, split in enumerate(("train", "val", "test")):
+            axis.scatter(table[split], _rows(len(table), k, 3), color=COLOURS[k], marker=MARKERS[k], label=split, s=36)
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:.0f}")
+        axis.set_xlabel("images")
+        _name_rows(axis, [f"{name} (rare)" if name in data.rare else name for name in data.classes])
+        axis.grid(axis="x")
+        fig.legend(loc="outside upper right", ncols=3)
+        rows = "; ".join(f"{name}: {row.train} train, {row.val} val, {row.test} test" for name, row in table.iterrows())
+        return Picture.of_figure(fig, f"Images per class. {rows}.")
+
+
+def plot_recalls(runs: Run | Sequence[Run] | Mapping[str, Run]) -> Picture:
+    """Recall of each class as dots with 95 % intervals over the test images' groups, one mark a run.
+
+    Parameters
+    ----------
+    runs : Run, sequence of Run, or mapping of name to Run
+        On the same classes, seven at most. Runs of one method are told apart by their seed.
+
+    Returns
+    -------
+    Picture
+    """
+    named = _named(runs)
+    first = next(iter(named.values()))
+    if len(named) > len(COLOURS) or any(run.classes != first.classes for run in named.values()):
+        raise InvalidInputError(f"one to {len(COLOURS)} runs on the same classes can be shown together")
+    tables = {name: run.table() for name, run in named.items()}
+    counts = list(zip(first.table()["n train"], first.table()["n test"], strict=True))
+    names = [f"{c}\n{train} train, {test} test" for c, (train, test) in zip(first.classes, counts, strict=True)]
+    height = 1.1 + max(0.55, 0.22 * len(named)) * len(names) + 0.22 * -(-len(named) // 2)
+    with figure(7.6, height) as fig:
+        axis = fig.subplots()
+        for k, (name, table) in enumerate(tables.items()):
+            spread = np.abs(table[["low", "high"]].to_numpy() - table[["recall"]].to_numpy()).T
+            axis.errorbar(
+                table["recall"],
+                _rows(len(table), k, len(tables)),
+                xerr=spread,
+                fmt=MARKERS[k],
+                color=COLOURS[k],
+                markersize=7,
+                elinewidth=1.6,
+                capsize=3,
+                label=name,
+            )
+        axis.set_xlim(-0.02, 1.02)
+        axis.set_xlabel("recall: share of the class's test images that are found, with 95 % interval")
+        _name_rows(axis, names)
+        axis.grid(axis="x")
+        fig.legend(loc="outside upper left", ncols=2)
+        return Picture.of_figure(fig, "Recall per class. " + " ".join(_in_words(n, t) for n, t in tables.items()))
+
+
+def _in_words(name: str, table) -> str:  # noqa: ANN001 - a DataFrame; pandas is not needed for more
+    rows = (f"{c} {r.recall:.2f} ({r.low:.2f} to {r.high:.2f})" for c, r in table.iterrows())
+    return f"{name}: {', '.join(rows)}."
+
+
+def plot_history(run: Run) -> Picture:
+    """Loss terms of the training, and validation metrics beside them, over the epochs."""
+    history = run.history
+    if len(history) == 0:
+        raise InvalidInputError(f"{run.method} was not trained, so it has no history")
+    losses = [name for name in history if name.startswith("loss: ")]
+    with figure(8.4, 2.8) as fig:
+        left, right = fig.subplots(1, 2)
+        for k, name in enumerate(losses):
+            left.plot(history["epoch"], history[name], color=COLOURS[k], marker=MARKERS[k], ms=3, label=name[6:])
+        left.set(title="training loss", xlabel="epoch")
+        for k, name in enumerate(("balanced accuracy", "rare recall")):
+            right.plot(history["epoch"], history[name], color=COLOURS[k], marker=MARKERS[k], ms=3, label=name)
+        right.set(title="validation", xlabel="epoch", ylim=(-0.02, 1.02))
+        starts = history.index[history["stage"] != history["stage"].shift()]
+        for axis in (left, right):
+            axis.grid(axis="y")
+            axis.legend()
+            for start in starts[1:]:
+                axis.axvline(history["epoch"][start] - 0.5, color=QUIET, linestyle=":")
+        last = history.iloc[-1]
+        words = f"validation balanced accuracy {last['balanced accuracy']:.2f}, rare recall {last['rare recall']:.2f}"
+        return Picture.of_figure(fig, f"Training of {run.method} over {len(history)} epochs; at the end {words}.")
+
+
+def _named(runs: Run | Sequence[Run] | Mapping[str, Run]) -> dict[str, Run]:
+    if isinstance(runs, Mapping):
+        return dict(runs)
+    runs = [runs] if isinstance(runs, Run) else list(runs)
+    if not runs:
+        raise InvalidInputError("no run to show")
+    methods = [run.method for run in runs]
+    seeds = [f"{run.method}, seed {run.configuration['seed']}" for run in runs]
+    names = methods if len(set(methods)) == len(methods) else seeds
+    if len(set(names)) != len(names):
+        raise InvalidInputError("two runs have the same method and seed; give a mapping of names to runs")
+    return dict(zip(names, runs, strict=True))
+
+
+def _rows(n: int, mark: int, marks: int) -> np.ndarray:
+    """Heights of `n` rows, shifted so that `marks` marks do not cover each other."""
+    return np.arange(n) + (mark - (marks - 1) / 2) * min(0.22, 0.7 / marks)
+
+
+def _name_rows(axis: Axes, names: Sequence[str]) -> None:
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
