@@ -1,0 +1,47 @@
+# Everything a fresh machine needs: `make lab` to learn, `make test` to check. Both can be run again at any time.
+PYTHON ?= python3
+BIN := .venv/bin
+ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: lab test test-quick test-notebooks lint format bench clean
+
+lab: .venv/.installed
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(ROOT)
+
+test: lint .venv/.installed-test
+	$(BIN)/pytest tests
+	$(MAKE) --no-print-directory test-notebooks
+
+test-quick: .venv/.installed-test
+	$(BIN)/pytest tests/unit -m "not slow"
+
+test-notebooks: .venv/.installed-test
+	$(BIN)/pytest --nbval --nbval-kernel-name python3 --durations=0 notebooks
+
+lint: .venv/.installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: .venv/.installed-test
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/.installed-test
+	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv build dist careedu-runs artefacts .pytest_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"careedu needs Python 3.11 to 3.13, this is {v[0]}.{v[1]}; try: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+
+# Installed again when the dependencies change.
+.venv/.installed: .venv/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/.installed-test: .venv/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[test]'
+	@touch $@ .venv/.installed

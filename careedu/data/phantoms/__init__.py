@@ -1,0 +1,214 @@
+"""Phantoms: synthetic medical images whose truth is known, at any imbalance, from a seed.
+
+Three kinds look like what they stand for: ``"skin"`` (dermoscopy), ``"chest"`` (X-ray) and ``"brain"`` (axial MRI
+after contrast). Each image holds one lesion whose fine texture alone tells its class; its place, outline, size and mean
+brightness follow the same distribution in all classes. Look-alikes, drawn without regard to the class, lie elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from careedu.data.phantoms import brain, chest, skin
+from careedu.data.phantoms.geometry import pixel_centres
+from careedu.data.phantoms.options import RANGES, PhantomOptions, Streams
+from careedu.errors import InvalidInputError, unknown_name
+
+__all__ = ["CHANNELS", "CLASSES", "DEFAULTS", "KINDS", "RANGES", "PhantomImages", "draw_phantom", "lesion_zones"]
+
+_RENDERERS: dict[str, Callable[..., tuple[NDArray[np.uint8], NDArray[np.bool_]]]] = {
+    "skin": skin.render,
+    "chest": chest.render,
+    "brain": brain.render,
+}
+KINDS = tuple(_RENDERERS)
+CLASSES: dict[str, tuple[str, str, str]] = {"skin": skin.CLASSES, "chest": chest.CLASSES, "brain": brain.CLASSES}
+CHANNELS = {"skin": 3, "chest": 1, "brain": 1}
+DEFAULTS = {name: getattr(PhantomOptions(), name) for name in RANGES}
+
+# Images are drawn this many at a time, each chunk from its own seed, also when fewer are asked for. The number is part
+# of what a seed means: another one gives other images.
+_CHUNK = 32
+
+
+@dataclass(frozen=True, eq=False)
+class PhantomImages:
+    """Phantoms and their truth.
+
+    Parameters
+    ----------
+    images : array
+        uint8 (N, C, H, W).
+    masks : array
+        bool (N, H, W), the lesion; outside it an image does not depend on its lesion at all.
+    boxes : array
+        float32 (N, 4), the tight box of each mask as x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
+    """
+
+    images: NDArray[np.uint8]
+    masks: NDArray[np.bool_]
+    boxes: NDArray[np.float32]
+
+
+def draw_phantom(
+    kind: str,
+    labels: ArrayLike,
+    *,
+    size: int = 64,
+    seed: int | Sequence[int] = 0,
+    lesion_size: float = 1.0,
+    contrast: float = 1.0,
+    distractors: float = 1.0,
+    jitter: float = 0.02,
+    lesions: bool = True,
+    threads: int | None = None,
+) -> PhantomImages:
+    """Draw phantoms of given classes.
+
+    Parameters
+    ----------
+    kind : str
+        ``"skin"``, ``"chest"`` or ``"brain"``.
+    labels : array of int
+        (N,) class of each image, an index into ``CLASSES[kind]``.
+    size : int
+        Side of the images in pixels, 32 to 512.
+    seed : int or sequence of int
+        Where the randomness comes from. Image i depends on the seed, on i and on its own label, on nothing else.
+    lesion_size : float
+        Factor on the lesion's diameter, 0.1 to 4.
+    contrast : float
+        Factor on how much the lesion, and the texture that tells its class, stands out, 0 to 4.
+    distractors : float
+        Factor on the look-alikes and other disturbances, 0 (none) to 4.
+    jitter : float
+        How far the anatomy of a chest or a head may be off its nominal place: largest shift as a fraction of the side,
+        largest turn in radians and largest relative change of scale, 0 to 0.25. Skin has no anatomy to move.
+    lesions : bool
+        False draws the very same images without their lesions, as a control; masks and boxes stay.
+    threads : int, optional
+        Threads to draw with; one a core by default. The images do not depend on it.
+
+    Returns
+    -------
+    PhantomImages
+        Images, masks and boxes.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such kind.
+    InvalidInputError
+        If a label, a seed or a knob is outside its range, naming it and the range.
+    """
+    render = _RENDERERS[_known(kind)]
+    checked = _check_labels(labels, kind)
+    options = PhantomOptions(size, lesion_size, contrast, distractors, jitter, lesions)
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise InvalidInputError(f"threads must be a whole number of at least 1, or None, not {threads!r}.")
+    root = _check_seed(seed)
+
+    n = len(checked)
+    images = np.empty((n, CHANNELS[kind], options.size, options.size), dtype=np.uint8)
+    masks = np.empty((n, options.size, options.size), dtype=bool)
+
+    def draw_chunk(number: int) -> None:
+        start = number * _CHUNK
+        stop = min(start + _CHUNK, n)
+        # A short last chunk is filled up, so that the first images do not depend on how many follow.
+        padded = np.zeros(_CHUNK, dtype=np.int64)
+        padded[: stop - start] = checked[start:stop]
+        child = np.random.SeedSequence(root.entropy, spawn_key=(number,))
+        streams = Streams(*(np.random.Generator(np.random.SFC64(s)) for s in child.spawn(4)))
+        drawn, covered = render(padded, streams, options)
+        images[start:stop] = drawn[: stop - start]
+        masks[start:stop] = covered[: stop - start]
+
+    chunks = range(-(-n // _CHUNK))
+    workers = min(threads or os.cpu_count() or 1, max(len(chunks), 1))
+    if workers == 1:
+        for number in chunks:
+            draw_chunk(number)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            for _ in pool.map(draw_chunk, chunks):  # iterating raises what a chunk raised
+                pass
+    return PhantomImages(images, masks, _tight_boxes(masks))
+
+
+def lesion_zones(kind: str, size: int = 64) -> NDArray[np.bool_]:
+    """Tell where lesions can lie in the nominal anatomy.
+
+    Parameters
+    ----------
+    kind : str
+        ``"skin"``, ``"chest"`` or ``"brain"``.
+    size : int
+        Side of the images in pixels, 32 to 512.
+
+    Returns
+    -------
+    array
+        bool (size, size): the truth for a spatial attention map, at ``jitter=0`` and ``lesion_size=1``. Look-alikes lie
+        outside it in chests and heads. On skin, where lesions lie anywhere, it is true everywhere.
+    """
+    _known(kind)
+    axis = pixel_centres(PhantomOptions(size=size).size)
+    zones = {"skin": (), "chest": chest.ZONES, "brain": brain.ZONES}[kind]
+    if not zones:
+        return np.ones((size, size), dtype=bool)
+    inside = np.zeros((size, size), dtype=bool)
+    for zone in zones:
+        inside |= zone.contains(axis[None, :], axis[:, None])
+    return inside
+
+
+def _known(kind: str) -> str:
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise unknown_name("phantom", kind, KINDS)
+    return kind
+
+
+def _check_labels(labels: ArrayLike, kind: str) -> NDArray[np.int64]:
+    array: NDArray[Any] = np.asarray(labels)
+    if array.size == 0 and array.ndim == 1:
+        array = array.astype(np.int64)
+    last = len(CLASSES[kind]) - 1
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise InvalidInputError(
+            f"labels must be whole numbers from 0 to {last} in one row, not {array.dtype} of shape {array.shape}."
+        )
+    faulty = np.flatnonzero((array < 0) | (array > last))
+    if len(faulty):
+        first = faulty[0]
+        raise InvalidInputError(f"labels must lie from 0 to {last}; label {first} is {array[first]}.")
+    return array.astype(np.int64)
+
+
+def _check_seed(seed: int | Sequence[int]) -> np.random.SeedSequence:
+    parts = [seed] if isinstance(seed, (int, np.integer)) else seed
+    if not isinstance(parts, (list, tuple)) or not parts:
+        raise InvalidInputError(f"seed must be a whole number from 0 up, or a sequence of such, not {seed!r}.")
+    for part in parts:
+        if isinstance(part, bool) or not isinstance(part, (int, np.integer)) or part < 0:
+            raise InvalidInputError(f"seed must be a whole number from 0 up, or a sequence of such, not {seed!r}.")
+    return np.random.SeedSequence([int(part) for part in parts])
+
+
+def _tight_boxes(masks: NDArray[np.bool_]) -> NDArray[np.float32]:
+    size = masks.shape[-1]
+    columns, rows = masks.any(axis=1), masks.any(axis=2)
+    edges = [
+        columns.argmax(axis=1),
+        rows.argmax(axis=1),
+        size - columns[:, ::-1].argmax(axis=1),
+        size - rows[:, ::-1].argmax(axis=1),
+    ]
+    return np.stack(edges, axis=1).astype(np.float32)

@@ -1,0 +1,334 @@
+"""Where things lie: the frame of the anatomy, and roundish blobs with irregular outlines.
+
+Lengths are in half-sides of the image: x and y run from -1 to 1, left to right and top to bottom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from careedu.data.phantoms.texture import FloatArray, ramp
+
+# The most that the harmonics can push an outline beyond its mean radius.
+LARGEST_BULGE = 1.45
+
+
+def pixel_centres(size: int) -> FloatArray:
+    """Give the coordinate of every pixel centre along one side.
+
+    Parameters
+    ----------
+    size : int
+        Side of the image in pixels.
+
+    Returns
+    -------
+    array
+        (size,) from just above -1 to just below 1.
+    """
+    return ((np.arange(size) + 0.5) * (2.0 / size) - 1.0).astype(np.float32)
+
+
+def per_image(values: NDArray) -> FloatArray:
+    """Make one number an image ready to meet (n, h, w) arrays.
+
+    Parameters
+    ----------
+    values : array
+        (n,).
+
+    Returns
+    -------
+    array
+        (n, 1, 1) float32.
+    """
+    return np.asarray(values, dtype=np.float32)[:, None, None]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How each image's anatomy is shifted, turned and scaled against the nominal one.
+
+    Parameters
+    ----------
+    shift : array
+        (n, 2) in half-sides.
+    angle, scale : array
+        (n,) radians and factor.
+    """
+
+    shift: NDArray[np.float64]
+    angle: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def draw(cls, rng: Generator, n: int, jitter: float) -> Frame:
+        """Draw frames that move each image by at most `jitter`.
+
+        Parameters
+        ----------
+        rng : Generator
+            Where the random numbers come from.
+        n : int
+            Number of images.
+        jitter : float
+            Largest shift as a fraction of the side, largest turn in radians, largest relative change of scale.
+
+        Returns
+        -------
+        Frame
+            One for each image.
+        """
+        moves = rng.uniform(-1.0, 1.0, (n, 4)) * jitter
+        return cls(2.0 * moves[:, :2], moves[:, 2], 1.0 + moves[:, 3])
+
+    def grid(self, size: int) -> tuple[FloatArray, FloatArray]:
+        """Give the anatomical coordinates of every pixel.
+
+        Parameters
+        ----------
+        size : int
+            Side of the image in pixels.
+
+        Returns
+        -------
+        u, v : array
+            (n, size, size) each.
+        """
+        axis = pixel_centres(size)
+        cos, sin = np.cos(self.angle) / self.scale, np.sin(self.angle) / self.scale
+        x = axis[None, None, :] - per_image(self.shift[:, 0])
+        y = axis[None, :, None] - per_image(self.shift[:, 1])
+        return per_image(cos) * x + per_image(sin) * y, per_image(cos) * y - per_image(sin) * x
+
+    def to_image(self, u: NDArray, v: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Carry anatomical points into the image.
+
+        Parameters
+        ----------
+        u, v : array
+            (n, k) anatomical coordinates.
+
+        Returns
+        -------
+        x, y : array
+            (n, k) image coordinates.
+        """
+        cos, sin = (np.cos(self.angle) * self.scale)[:, None], (np.sin(self.angle) * self.scale)[:, None]
+        return cos * u - sin * v + self.shift[:, :1], sin * u + cos * v + self.shift[:, 1:]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A square cut-out around each blob, so that only the pixels near it are computed.
+
+    Parameters
+    ----------
+    image, rows, columns : array
+        Indices that pick the cut-outs from an (n, H, W) array: (n, 1, 1), (n, P, 1) and (n, 1, P).
+    x, y : array
+        (n, P, P) coordinates relative to the blob's centre, in half-sides.
+    radial : array
+        (n, P, P) distance from the centre over the outline's radius in that direction: 1 on the outline.
+    cover : array
+        (n, P, P) from 0 outside the outline to 1 inside, with a soft edge; exactly 0 outside.
+    """
+
+    image: NDArray[np.intp]
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    x: FloatArray
+    y: FloatArray
+    radial: FloatArray
+    cover: FloatArray
+
+    @property
+    def side(self) -> int:
+        """Side of the cut-outs in pixels."""
+        return self.x.shape[-1]
+
+    def blend(self, canvas: FloatArray, value: FloatArray, cover: FloatArray) -> None:
+        """Paint over a canvas in place.
+
+        Parameters
+        ----------
+        canvas : array
+            (N, H, W), changed in place where `cover` is above 0 and nowhere else.
+        value, cover : array
+            (n, P, P) what to paint and how opaquely.
+        """
+        index = (self.image, self.rows, self.columns)
+        below = canvas[index]
+        canvas[index] = below + cover * (value - below)
+
+    def add(self, canvas: FloatArray, value: FloatArray) -> None:
+        """Add to a canvas in place.
+
+        Parameters
+        ----------
+        canvas : array
+            (N, H, W).
+        value : array
+            (n, P, P).
+        """
+        canvas[self.image, self.rows, self.columns] += value
+
+    def mean(self, values: FloatArray) -> FloatArray:
+        """Average over the blob, weighted by its cover.
+
+        Parameters
+        ----------
+        values : array
+            (n, P, P).
+
+        Returns
+        -------
+        array
+            (n, 1, 1).
+        """
+        weight = self.cover.sum(axis=(1, 2), keepdims=True)
+        return (values * self.cover).sum(axis=(1, 2), keepdims=True) / np.maximum(weight, np.float32(1e-6))
+
+
+@dataclass(frozen=True)
+class Blobs:
+    """One roundish region in each image.
+
+    Parameters
+    ----------
+    x, y, radius : array
+        (n,) centre and mean radius in half-sides.
+    harmonics : array
+        (n, 4, 2) cosine and sine parts of the outline's second to fifth harmonic, relative to the radius.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    radius: NDArray[np.float64]
+    harmonics: NDArray[np.float64]
+
+    @staticmethod
+    def draw_harmonics(rng: Generator, n: int, irregularity: Sequence[float] = (0.16, 0.08, 0.06, 0.045)) -> NDArray:
+        """Draw irregular outlines.
+
+        Parameters
+        ----------
+        rng : Generator
+            Where the random numbers come from.
+        n : int
+            Number of outlines.
+        irregularity : sequence of 4 floats
+            Largest amplitude of the second to fifth harmonic.
+
+        Returns
+        -------
+        array
+            (n, 4, 2).
+        """
+        amplitude = rng.uniform(0.2, 1.0, (n, 4)) * np.asarray(irregularity)
+        phase = rng.uniform(0.0, 2 * np.pi, (n, 4))
+        return np.stack([amplitude * np.cos(phase), amplitude * np.sin(phase)], axis=-1)
+
+    def patch(self, size: int, largest_radius: float, edge: float, chosen: NDArray[np.bool_] | None = None) -> Patch:
+        """Cut out the surroundings of each blob and draw its outline there.
+
+        Parameters
+        ----------
+        size : int
+            Side of the image in pixels.
+        largest_radius : float
+            Largest radius that can be drawn, in half-sides. It fixes the side of the cut-outs for all images, so that
+            no image depends on its neighbours.
+        edge : float
+            Width of the soft edge in half-sides; at least a pixel and a half is used.
+        chosen : array, optional
+            (n,) bool, the images to cut out from. All by default.
+
+        Returns
+        -------
+        Patch
+            One cut-out for each chosen image.
+        """
+        index = np.arange(len(self.x)) if chosen is None else np.flatnonzero(chosen)
+        centre_x, centre_y = self.x[index], self.y[index]
+        side = min(size, int(np.ceil(largest_radius * LARGEST_BULGE * size)) + 3)
+        first_column, first_row = (
+            np.clip(np.rint((c + 1) * (size / 2) - side / 2), 0, size - side).astype(np.intp)[:, None]
+            + np.arange(side)[None, :]
+            for c in (centre_x, centre_y)
+        )
+        axis = pixel_centres(size)
+        x = np.broadcast_to(
+            (axis[first_column] - centre_x[:, None].astype(np.float32))[:, None, :], (len(index), side, side)
+        )
+        y = np.broadcast_to(
+            (axis[first_row] - centre_y[:, None].astype(np.float32))[:, :, None], (len(index), side, side)
+        )
+        distance = np.sqrt(x * x + y * y) + np.float32(1e-6)
+        cos, sin = x / distance, y / distance
+        bulge = np.ones_like(distance)
+        cos_k, sin_k = cos, sin
+        for k in range(self.harmonics.shape[1]):
+            cos_k, sin_k = cos_k * cos - sin_k * sin, sin_k * cos + cos_k * sin
+            bulge += per_image(self.harmonics[index, k, 0]) * cos_k + per_image(self.harmonics[index, k, 1]) * sin_k
+        outline = np.maximum(bulge, np.float32(0.3)) * per_image(self.radius[index])
+        width = np.float32(max(edge, 3.0 / size))
+        # The soft edge straddles the outline and never eats more than the inner half of a small blob.
+        cover = ramp((outline - distance) / np.minimum(width, outline) + np.float32(0.5))
+        # However small the blob, the pixel that holds its centre belongs to it.
+        holds_centre = (np.abs(x) <= 1.0 / size) & (np.abs(y) <= 1.0 / size)
+        cover = np.where(holds_centre, np.maximum(cover, np.float32(0.5)), cover)
+        return Patch(
+            index[:, None, None],
+            first_row[:, :, None],
+            first_column[:, None, :],
+            x,
+            y,
+            distance / outline,
+            cover,
+        )
+
+
+def far_from(
+    rng: Generator, x: NDArray, y: NDArray, clearance: NDArray, slots: int, tries: int = 6, reach: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw places anywhere in the image that keep their distance from given centres and from one another.
+
+    Parameters
+    ----------
+    rng : Generator
+        Where the random numbers come from.
+    x, y : array
+        (n,) centres to stay away from.
+    clearance : array
+        (n,) how far.
+    slots : int
+        Places for each image.
+    tries : int
+        Candidates for each place; the first that keeps its distance is taken, else the farthest.
+    reach : float
+        Candidates lie between -reach and reach.
+
+    Returns
+    -------
+    x, y : array
+        (n, slots) each.
+    """
+    n = len(x)
+    candidates = rng.uniform(-reach, reach, (n, slots, tries, 2))
+    taken = np.stack([x, y], axis=1)[:, None, :]
+    needed = clearance[:, None]
+    for slot in range(slots):
+        gap = np.sqrt(((candidates[:, slot, :, None, :] - taken[:, None, :, :]) ** 2).sum(-1)) / needed[:, None, :]
+        nearest = gap.min(axis=2)
+        fits = nearest >= 1.0
+        choice = np.where(fits.any(axis=1), fits.argmax(axis=1), nearest.argmax(axis=1))
+        place = candidates[np.arange(n), slot, choice][:, None, :]
+        taken = np.concatenate([taken, place], axis=1)
+        needed = np.concatenate([needed, 0.7 * clearance[:, None]], axis=1)
+    return taken[:, 1:, 0], taken[:, 1:, 1]

@@ -1,0 +1,98 @@
+"""The knobs of a phantom, checked once."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.random import Generator
+
+from careedu.errors import InvalidInputError
+
+RANGES: dict[str, tuple[float, float]] = {
+    "size": (32, 512),
+    "lesion_size": (0.1, 4.0),
+    "contrast": (0.0, 4.0),
+    "distractors": (0.0, 4.0),
+    "jitter": (0.0, 0.25),
+}
+
+
+@dataclass(frozen=True)
+class PhantomOptions:
+    """The knobs of a phantom; see :func:`careedu.data.phantoms.draw_phantom`.
+
+    Parameters
+    ----------
+    size : int
+        Side of the image in pixels.
+    lesion_size, contrast, distractors, jitter : float
+        The knobs.
+    lesions : bool
+        False leaves the lesions out and changes nothing else.
+
+    Raises
+    ------
+    InvalidInputError
+        If a knob is no number or lies outside its range.
+    """
+
+    size: int = 64
+    lesion_size: float = 1.0
+    contrast: float = 1.0
+    distractors: float = 1.0
+    jitter: float = 0.02
+    lesions: bool = True
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.name == "lesions":
+                if not isinstance(value, (bool, np.bool_)):
+                    raise InvalidInputError(f"lesions must be True or False, not {value!r}.")
+                continue
+            whole = option.name == "size"
+            low, high = RANGES[option.name]
+            number = isinstance(value, numbers.Integral if whole else numbers.Real) and not isinstance(value, bool)
+            if not number or not math.isfinite(value) or not low <= value <= high:
+                kind = "a whole number" if whole else "a number"
+                raise InvalidInputError(f"{option.name} must be {kind} from {low} to {high}, not {value!r}.")
+            object.__setattr__(self, option.name, int(value) if whole else float(value))
+
+    @property
+    def pixel(self) -> float:
+        """Side of a pixel in half-sides of the image."""
+        return 2.0 / self.size
+
+    def share(self, usual: float) -> float:
+        """Turn the share of images that usually hold a distractor into the share under the `distractors` knob.
+
+        Parameters
+        ----------
+        usual : float
+            Share at ``distractors=1``, from 0 to 1.
+
+        Returns
+        -------
+        float
+            0 at ``distractors=0``, rising towards 1.
+        """
+        return 1.0 - (1.0 - usual) ** self.distractors
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Independent random streams of one chunk, so that what one part draws never shifts what another draws.
+
+    Parameters
+    ----------
+    anatomy, lesion, distractor, grain : Generator
+        One for each part of the picture.
+    """
+
+    anatomy: Generator
+    lesion: Generator
+    distractor: Generator
+    grain: Generator
