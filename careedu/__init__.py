@@ -11,18 +11,44 @@ from careedu.errors import CareeduError
 
 __version__ = "0.1.0"
 
-# Where each public name lives. Add the name here and in the TYPE_CHECKING block below.
-_HOME = {
-    "load": "careedu.data.load",
-    "LesionDataset": "careedu.data.dataset",
-    "Splits": "careedu.data.dataset",
-    "Augmentation": "careedu.data.augmentation",
+# Where each public name lives. Add a name here and in the TYPE_CHECKING block below.
+_MODULES = {
+    "careedu.data.load": ("load",),
+    "careedu.data.dataset": ("LesionDataset", "Splits"),
+    "careedu.data.augmentation": ("Augmentation",),
+    "careedu.methods.imbalance": (
+        "CrossEntropy",
+        "Focal",
+        "ClassBalanced",
+        "LDAM",
+        "LogitAdjusted",
+        "BalancedSampling",
+        "ClassifierRetraining",
+        "FeatureSMOTE",
+    ),
+    "careedu.methods.references": ("NearestNeighbour", "LesionSize"),
+    "careedu.experiment.fit": ("fit",),
+    "careedu.experiment.run": ("Run",),
 }
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 if TYPE_CHECKING:
     from careedu.data.augmentation import Augmentation
     from careedu.data.dataset import LesionDataset, Splits
     from careedu.data.load import load
+    from careedu.experiment.fit import fit
+    from careedu.experiment.run import Run
+    from careedu.methods.imbalance import (
+        LDAM,
+        BalancedSampling,
+        ClassBalanced,
+        ClassifierRetraining,
+        CrossEntropy,
+        FeatureSMOTE,
+        Focal,
+        LogitAdjusted,
+    )
+    from careedu.methods.references import LesionSize, NearestNeighbour
 
 __all__ = ["CareeduError", "__version__", *_HOME]
 

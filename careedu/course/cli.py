@@ -49,16 +49,14 @@ def _parser() -> argparse.ArgumentParser:
     fit = commands.add_parser(
         "fit",
         help="train one method on one data set and measure it",
-        description="Train one method on one data set, print recall per class with 95 % intervals, save run and figure.",
+        description="Train one method on one data set, print recalls with 95 % intervals, save run and figure.",
         epilog="example: careedu fit brain-tumor --method class-balanced --option plane=axial --thin meningioma=30",
     )
     fit.add_argument("data", help="name of a data set (see careedu list) or a folder with labels.csv")
     fit.add_argument("--method", default="cross-entropy", help="name of a method (see careedu list)")
     fit.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="option of the data set")
     fit.add_argument("--method-option", action="append", default=[], metavar="NAME=VALUE", help="option of the method")
-    fit.add_argument(
-        "--thin", action="append", default=[], metavar="CLASS=N", help="keep N training images of a class"
-    )
+    fit.add_argument("--thin", action="append", default=[], metavar="CLASS=N", help="keep N training images of a class")
     fit.add_argument("--imbalance", type=float, metavar="RATIO", help="largest to smallest training class")
     fit.add_argument("--size", type=int, metavar="PIXELS", help="side of the images")
     fit.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
@@ -73,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(command=_list)
 
     lab = commands.add_parser("lab", help="open the notebooks in JupyterLab")
-    lab.add_argument("folder", type=Path, nargs="?", default=Path("careedu-notebooks"), help="where notebooks are copied to")
+    lab.add_argument(
+        "folder", type=Path, nargs="?", default=Path("careedu-notebooks"), help="where notebooks are copied to"
+    )
     lab.set_defaults(command=_lab)
     return parser
 

@@ -104,7 +104,8 @@ def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, n
     probabilities, labels = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
     if probabilities.ndim != 2 or labels.shape != (len(probabilities),) or len(labels) == 0:
         raise InvalidInputError(
-            f"probabilities must be (N, C) and labels (N,) with N at least 1, not {probabilities.shape} and {labels.shape}"
+            "probabilities must be (N, C) and labels (N,) with N at least 1, "
+            f"not {probabilities.shape} and {labels.shape}"
         )
     if np.isnan(probabilities).any():
         raise InvalidInputError(f"{int(np.isnan(probabilities).any(axis=1).sum())} rows of probabilities are NaN")

@@ -273,7 +273,9 @@ class Run:
         try:
             text = json.loads((folder / "run.json").read_text())
             if text["format"] > FORMAT:
-                raise CheckpointError(f"{folder} was saved by a newer careedu (format {text['format']}); update careedu")
+                raise CheckpointError(
+                    f"{folder} was saved by a newer careedu (format {text['format']}); update careedu"
+                )
             arrays, _ = read_tensors(folder / "arrays.safetensors", framework="numpy")
             traces = {name.removeprefix("trace/"): a for name, a in arrays.items() if name.startswith("trace/")}
             weights = None
@@ -294,7 +296,9 @@ class Run:
                 weights=weights,
             )
         except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise CheckpointError(f"the saved run in {folder} is damaged ({error!r}); delete it and make it again") from error
+            raise CheckpointError(
+                f"the saved run in {folder} is damaged ({error!r}); delete it and make it again"
+            ) from error
 
     def __repr__(self) -> str:
         data = self.configuration["data"]["name"]
@@ -303,7 +307,7 @@ class Run:
 
 
 def _replace_folder(new: Path, target: Path) -> None:
-    """Move `new` to `target`; an older folder there is set aside first, since folders cannot be replaced in one step."""
+    """Move `new` to `target`; an older folder there is set aside first, as folders cannot be replaced in one step."""
     if not target.exists():
         new.rename(target)
         return

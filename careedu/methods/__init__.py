@@ -36,7 +36,11 @@ METHODS = {
         "ClassifierRetraining",
         "features from all images, then a new head from balanced batches (cRT, Kang 2020)",
     ),
-    "feature-smote": ("imbalance", "FeatureSMOTE", "new rare features between neighbouring ones (SMOTE), then a new head"),
+    "feature-smote": (
+        "imbalance",
+        "FeatureSMOTE",
+        "new rare features between neighbouring ones (SMOTE), then a new head",
+    ),
     "nearest-neighbour": (
         "references",
         "NearestNeighbour",

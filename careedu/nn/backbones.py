@@ -13,6 +13,7 @@ Start with :func:`build_model`. Nothing is downloaded: all networks start from r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -214,7 +215,7 @@ def build_model(name: str, classes: int, channels: int = 1) -> Classifier:
 
     Notes
     -----
-    All convolutions start as in He et al. (ICCV 2015, section 2.2), normal with variance 2 / fan_out, whatever
+    All convolutions start as in He et al. (ICCV 2015, section 2.2), normal with variance 2 / fan_in, whatever
     torchvision would do: so that GoogLeNet and DenseNet differ from ResNet in their architecture and not in
     their start (our choice).
     """
@@ -226,13 +227,15 @@ def build_model(name: str, classes: int, channels: int = 1) -> Classifier:
         )
     if name == "small":
         return Classifier(_small_body(channels), 128, classes, channels, smallest=16)
+    from torchvision import models  # takes a second to import, which the small network does not need
+
     # torchvision is asked for the architecture only. On the "meta" device its layers have shapes but no memory, so
     # VGG's 124 million classifier weights, which are thrown away, cost nothing; then the kept layers are filled.
     with torch.device("meta"):
-        body, kept = _torchvision_body(name, channels)
+        body, maps = _torchvision_body(models, name, channels)
     body.to_empty(device="cpu")
     _initialize(body)
-    return Classifier(body, kept, classes, channels, smallest=32)
+    return Classifier(body, maps, classes, channels, smallest=32)
 
 
 class ResidualBlock(nn.Module):
@@ -274,28 +277,26 @@ def _small_body(image_channels: int) -> nn.Module:
     return body
 
 
-def _torchvision_body(name: str, image_channels: int) -> tuple[nn.Module, int]:
+def _torchvision_body(models: ModuleType, name: str, image_channels: int) -> tuple[nn.Module, int]:
     """The convolutional part of a torchvision network, ending in a ReLU, and its number of feature maps."""
-    from torchvision import models  # takes a second, and the small network does not need it
-
     if name in ("resnet18", "resnet50"):
         net = models.resnet18() if name == "resnet18" else models.resnet50()
-        kept = net.fc.in_features
+        maps = net.fc.in_features
         body = nn.Sequential(*list(net.children())[:-2])  # without avgpool and fc
     elif name == "densenet121":
         net = models.densenet121()
-        kept = net.classifier.in_features
+        maps = net.classifier.in_features
         body = nn.Sequential(*net.features, nn.ReLU(inplace=True))  # torchvision applies this ReLU in its forward
     elif name == "googlenet":
         net = models.googlenet(aux_logits=False, transform_input=False, init_weights=False)
-        kept = net.fc.in_features
-        body = nn.Sequential(*[module for module in net.children()][:-3])  # without avgpool, dropout and fc
+        maps = net.fc.in_features
+        body = nn.Sequential(*list(net.children())[:-3])  # without avgpool, dropout and fc
     else:
         # Without the last max-pooling, as Zhou et al. (CVPR 2016) do for class maps: the grid is twice as fine.
         body = models.vgg16_bn().features[:-1]
-        kept = 512
+        maps = 512
     _adapt_first_convolution(body, image_channels)
-    return body, kept
+    return body, maps
 
 
 def _adapt_first_convolution(body: nn.Module, image_channels: int) -> None:
@@ -317,7 +318,7 @@ def _adapt_first_convolution(body: nn.Module, image_channels: int) -> None:
 def _initialize(body: nn.Module) -> None:
     for module in body.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):

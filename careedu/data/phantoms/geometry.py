@@ -332,3 +332,66 @@ def far_from(
         taken = np.concatenate([taken, place], axis=1)
         needed = np.concatenate([needed, 0.7 * clearance[:, None]], axis=1)
     return taken[:, 1:, 0], taken[:, 1:, 1]
+
+
+@dataclass(frozen=True)
+class Zone:
+    """An ellipse of the anatomy that holds whole lesions.
+
+    Parameters
+    ----------
+    u, v : float
+        Centre in anatomical coordinates.
+    width, height : float
+        Half-axes.
+    """
+
+    u: float
+    v: float
+    width: float
+    height: float
+
+    def contains(self, u: FloatArray, v: FloatArray) -> NDArray[np.bool_]:
+        """Tell which points lie in the zone.
+
+        Parameters
+        ----------
+        u, v : array
+            Anatomical coordinates that broadcast against each other.
+
+        Returns
+        -------
+        array
+            bool.
+        """
+        return ((u - self.u) / self.width) ** 2 + ((v - self.v) / self.height) ** 2 <= 1.0
+
+
+def draw_in_zones(
+    rng: Generator, n: int, zones: Sequence[Zone], margin: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw one point in one of several zones, chosen alike.
+
+    Parameters
+    ----------
+    rng : Generator
+        Where the random numbers come from.
+    n : int
+        Number of points.
+    zones : sequence of Zone
+        The zones.
+    margin : array
+        (n,) distance to keep from the zone's border, as far as the zone is wide enough.
+
+    Returns
+    -------
+    u, v : array
+        (n,) each.
+    """
+    zone = np.array([(z.u, z.v, z.width, z.height) for z in zones])[rng.integers(len(zones), size=n)]
+    radius, angle = np.sqrt(rng.uniform(0, 1, n)), rng.uniform(0, 2 * np.pi, n)
+    half_axes = np.maximum(zone[:, 2:] - margin[:, None], 0.0)
+    return (
+        zone[:, 0] + half_axes[:, 0] * radius * np.cos(angle),
+        zone[:, 1] + half_axes[:, 1] * radius * np.sin(angle),
+    )
