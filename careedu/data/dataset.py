@@ -128,7 +128,7 @@ class LesionDataset:
         if wrong.any():
             row = int(wrong.nonzero()[0, 0])
             raise InvalidInputError(
-                f"image {self.ids[row]!r} has label {int(self.labels[row])}; labels are indices into the "
+                f"image {str(self.ids[row])!r} has label {int(self.labels[row])}; labels are indices into the "
                 f"{len(self.classes)} classes, 0 to {len(self.classes) - 1}"
             )
         if self.masks is None and self.has_mask.any():
@@ -140,7 +140,7 @@ class LesionDataset:
         if wrong.any():
             row = int(wrong.nonzero()[0, 0])
             raise InvalidInputError(
-                f"image {self.ids[row]!r} has box {self.boxes[row].tolist()}; a box is x0 < x1 <= {width}, "
+                f"image {str(self.ids[row])!r} has box {self.boxes[row].tolist()}; a box is x0 < x1 <= {width}, "
                 f"y0 < y1 <= {height}, nothing negative, or NaN in all four where there is none"
             )
 
@@ -150,7 +150,10 @@ class LesionDataset:
     def __getitem__(self, key: object) -> Any:
         if isinstance(key, int | np.integer):
             return self.images[key], int(self.labels[key])
-        rows = torch.arange(len(self))[torch.as_tensor(key) if not isinstance(key, slice) else key]
+        if not isinstance(key, slice):
+            key = torch.as_tensor(key)
+            key = key.long() if key.numel() == 0 else key  # an empty list has no type of its own
+        rows = torch.arange(len(self))[key]
         return LesionDataset(
             images=self.images[rows],
             labels=self.labels[rows],
@@ -189,10 +192,11 @@ class LesionDataset:
         """Hash of everything a training can see, 16 hexadecimal digits."""
         digest = hashlib.blake2b(digest_size=8)
         digest.update(json.dumps([self.classes, list(self.images.shape)]).encode())
-        digest.update("\n".join([*self.groups, *self.ids]).encode())
-        for tensor in (self.images, self.labels, self.boxes, self.masks, self.has_mask):
+        digest.update(json.dumps([self.groups.tolist(), self.ids.tolist()]).encode())
+        boxes = self.boxes.nan_to_num(nan=-1.0)  # a NaN can be written in several ways
+        for tensor in (self.images, self.labels, boxes, self.masks, self.has_mask):
             if tensor is not None:
-                digest.update(tensor.contiguous().numpy().tobytes())
+                digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -287,7 +291,7 @@ class Splits:
     def fingerprint(self) -> str:
         """Hash of all three splits and the rare classes, 16 hexadecimal digits."""
         parts = [part.fingerprint() for part in self.parts().values()]
-        return hashlib.blake2b("".join([*parts, *self.rare]).encode(), digest_size=8).hexdigest()
+        return hashlib.blake2b(json.dumps([parts, self.rare]).encode(), digest_size=8).hexdigest()
 
     def counts(self):  # noqa: ANN201 - pandas is imported where it is used
         """Images per class and split, a DataFrame with one row a class."""

@@ -164,6 +164,7 @@ def fit(
         torch.manual_seed(derive_seed(seed, INITIALISATION))
         network = method.wrap(build_model(model, len(data.classes), facts.image_shape[0]), facts)
         _standardize(network, train)
+        _set_batch_statistics(network, updates_per_epoch=max(1, len(train) // batch_size))
     network = network.to(chosen_device, memory_format=torch.channels_last)
     evaluation = _Evaluation(data, method, facts, probes, chosen_device, chosen_precision)
     training = Training(
@@ -273,6 +274,18 @@ def _standardize(network: nn.Module, train: LesionDataset) -> None:
     spread = (square / n - mean.square()).clamp_min(0).sqrt()
     # A set of constant images has no spread; dividing by one leaves them alone.
     network.standardize(mean.float(), torch.where(spread > 1e-6, spread, 1.0).float())
+
+
+def _set_batch_statistics(network: nn.Module, updates_per_epoch: int) -> None:
+    """Let batch normalisation forget fast enough for a small set.
+
+    Its running statistics follow the weights with a lag of ten updates. That is nothing for a thousand images, but three
+    epochs for a hundred, after which such a network predicts by statistics that were never its own. They look back over
+    an epoch instead, ten updates at most and two at least (our choice).
+    """
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = min(0.5, max(0.1, 1 / updates_per_epoch))
 
 
 def _check_stages(stages: list[Stage], epochs: int, method: TrainedMethod) -> None:

@@ -76,7 +76,8 @@ def recall_interval(correct: ArrayLike, groups: ArrayLike, confidence: float = 0
         return Interval(p, 0.0, 1.0)
     hits = np.bincount(code, weights=correct)
     variance = n_groups / (n_groups - 1) * float(((hits - p * size) ** 2).sum()) / n**2
-    effective = min(p * (1 - p) / variance, n) if variance > 0 else n_groups
+    # The variance has a floor, so that groups of one and the same recall (variance 0, or a rounding error) give n.
+    effective = n_groups if p in (0, 1) else p * (1 - p) / max(variance, p * (1 - p) / n)
     t = float(stats.t.ppf((1 + confidence) / 2, n_groups - 1))
     shrink = 1 + t**2 / effective
     centre = (p + t**2 / (2 * effective)) / shrink
@@ -150,10 +151,10 @@ def jackknife_interval(
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
     estimate = metric(probabilities, labels)
     _, code = np.unique(np.asarray(groups), return_inverse=True)
-    fewest = min(len(np.unique(code[labels == c])) for c in np.unique(labels))
+    block = code % most
+    fewest = min(len(np.unique(block[labels == c])) for c in np.unique(labels))
     if fewest < 2:
         return Interval(estimate, 0.0, 1.0)
-    block = code % most
     without = [metric(probabilities[block != b], labels[block != b]) for b in np.unique(block)]
     n_blocks = len(without)
     variance = (n_blocks - 1) / n_blocks * float(((without - np.mean(without)) ** 2).sum())

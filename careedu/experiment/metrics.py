@@ -48,11 +48,12 @@ def rare_recall(probabilities: ArrayLike, labels: ArrayLike, rare: Sequence[int]
 
 
 def macro_f1(probabilities: ArrayLike, labels: ArrayLike) -> float:
-    """Mean over classes of the F1 score; a class that is never predicted scores 0."""
+    """Mean over the classes with test images of the F1 score; one that is never predicted scores 0."""
     from sklearn.metrics import f1_score
 
     probabilities, labels = _checked(probabilities, labels)
-    return float(f1_score(labels, probabilities.argmax(axis=1), average="macro", zero_division=0))
+    predicted = probabilities.argmax(axis=1)
+    return float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0))
 
 
 def auroc(probabilities: ArrayLike, labels: ArrayLike) -> float:
@@ -75,7 +76,7 @@ def calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 1
     probabilities, labels = _checked(probabilities, labels)
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    which = np.searchsorted(np.arange(1, bins) / bins, confidence)  # (low, high], as in the paper
     gap = np.bincount(which, weights=right - confidence, minlength=bins)
     return float(np.abs(gap).sum() / len(labels))
 
@@ -109,4 +110,6 @@ def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, n
         )
     if np.isnan(probabilities).any():
         raise InvalidInputError(f"{int(np.isnan(probabilities).any(axis=1).sum())} rows of probabilities are NaN")
+    if not ((labels >= 0) & (labels < probabilities.shape[1])).all():
+        raise InvalidInputError(f"labels must be class indices from 0 to {probabilities.shape[1] - 1}")
     return probabilities, labels

@@ -21,7 +21,8 @@ def derive_seed(seed: int, *path: int) -> int:
 
     Because nothing depends on what was drawn before, an interrupted training needs no generator's state to go on.
     """
-    return int(np.random.SeedSequence([seed, *path]).generate_state(1, np.uint64)[0] >> 1)
+    # The length goes in too: numpy takes (1, 0) and (1, 0, 0) for the same.
+    return int(np.random.SeedSequence([seed, len(path), *path]).generate_state(1, np.uint64)[0] >> 1)
 
 
 @contextlib.contextmanager

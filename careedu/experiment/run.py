@@ -249,7 +249,7 @@ class Run:
                 "seconds": self.seconds,
                 "groups": self.groups.tolist(),
                 "ids": self.ids.tolist(),
-                "history": json.loads(self.history.to_json(orient="split", double_precision=15, index=False)),
+                "history": {name: _json_column(column) for name, column in self.history.items()},
             }
             write_bytes(partial / "run.json", (json.dumps(text, indent=1, allow_nan=False) + "\n").encode())
             partial.chmod(0o755)
@@ -289,7 +289,7 @@ class Run:
                 ids=np.array(text["ids"], dtype=str),
                 validation_probabilities=arrays["validation probabilities"],
                 validation_labels=arrays["validation labels"],
-                history=pandas.DataFrame(**text["history"]),
+                history=pandas.DataFrame(text["history"]),
                 traces=traces,
                 probes=arrays["probes"],
                 seconds=text["seconds"],
@@ -304,6 +304,11 @@ class Run:
         data = self.configuration["data"]["name"]
         rare = self.interval("rare recall")
         return f"Run({self.method} on {data}, seed {self.configuration['seed']}: rare recall {rare})"
+
+
+def _json_column(column: pandas.Series) -> list:
+    """Values of a column, to the last bit; a loss term that a stage did not have is null."""
+    return [None if isinstance(value, float) and np.isnan(value) else value for value in column.tolist()]
 
 
 def _replace_folder(new: Path, target: Path) -> None:

@@ -7,8 +7,10 @@ derived from (seed, stage, epoch), so a training that was killed goes on from it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -143,12 +145,8 @@ class Training:
                 stage.begin(self.model)
         moving = self._choose_parameters(stage)
         optimizer = torch.optim.AdamW(moving, lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=[group["lr"] for group in moving],
-            total_steps=stage.epochs * self._batches_per_epoch(),
-            pct_start=0.25,
-        )
+        shape = partial(one_cycle, updates=stage.epochs * self._batches_per_epoch())
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, shape)
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "float16")
         if first > 0:
             _restore(optimizer, schedule, scaler, state)
@@ -292,7 +290,7 @@ class Training:
             "history": self.history,
             "seconds": self.seconds,
             "optimizer": saved["param_groups"],
-            "schedule": {k: v for k, v in schedule.state_dict().items() if not callable(v)},
+            "schedule": {key: value for key, value in schedule.state_dict().items() if key != "lr_lambdas"},
             "scaler": scaler.state_dict(),
         }
         write_tensors(path, tensors, state)
@@ -315,6 +313,17 @@ class Training:
         return {**state, "moments": part["optimizer"]}
 
 
+def one_cycle(update: int, updates: int) -> float:
+    """Factor on the learning rate: up to 1 over the first quarter of a stage, then down to 0, both along a cosine.
+
+    torch's own OneCycleLR fails for stages of one or four updates, which small sets have.
+    """
+    warm = max(1, round(0.25 * updates))
+    if update < warm:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * (update + 1) / warm)) / 2
+    return (1 + math.cos(math.pi * (update - warm) / (updates - warm))) / 2 if update < updates else 0.0
+
+
 def _restore(
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
@@ -331,5 +340,5 @@ def _restore(
     for group, saved in zip(optimizer.param_groups, state["optimizer"], strict=True):
         restored = {key: tuple(v) if isinstance(v, list) else v for key, v in saved.items() if key != "params"}
         group.update(restored)
-    schedule.load_state_dict(state["schedule"])
+    schedule.load_state_dict({**state["schedule"], "lr_lambdas": [None] * len(optimizer.param_groups)})
     scaler.load_state_dict(state["scaler"])

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from careedu.errors import InvalidInputError, unknown_name
+from careedu.nn.losses import unit_vectors
 
 MODELS: dict[str, str] = {
     "small": "residual network of 0.3 M parameters made for a CPU; feature grid of size/8, K = 128",
@@ -177,11 +178,11 @@ class NormalizedLinear(nn.Module):
         """Start the class vectors afresh, in directions that are uniform on the sphere."""
         nn.init.normal_(self.weight)
         with torch.no_grad():
-            self.weight.copy_(functional.normalize(self.weight, dim=1))
+            self.weight.copy_(unit_vectors(self.weight))
 
     def forward(self, z: Tensor) -> Tensor:
         """Cosines, float (B, C), of features z (B, K)."""
-        return functional.linear(functional.normalize(z, dim=1), functional.normalize(self.weight, dim=1))
+        return functional.linear(unit_vectors(z), unit_vectors(self.weight))
 
     def extra_repr(self) -> str:
         """Shown when the network is printed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -38,17 +39,21 @@ def plot_images(dataset: LesionDataset, columns: int = 8, outline: bool = True) 
         raise InvalidInputError(f"columns={columns!r} must be at least 1")
     classes, counts = dataset.classes, dataset.counts.tolist()
     side = min(1.25, 10 / columns)
-    with figure(side * columns + 0.1, (side + 0.28) * len(classes)) as fig:
-        axes = fig.subplots(len(classes), columns, squeeze=False)
-        for c, row in enumerate(axes):
+    width = max(side * columns + 0.1, 3.2)
+    names = [_wrap(f"{name} ({n} images)", int(width / 0.11)) for name, n in zip(classes, counts, strict=True)]
+    heights = [side + 0.12 + 0.2 * (name.count("\n") + 1) for name in names]
+    with figure(width, sum(heights)) as fig:
+        rows = fig.subfigures(len(classes), 1, height_ratios=heights, squeeze=False)[:, 0]
+        for c, row in enumerate(rows):
+            row.suptitle(names[c], x=0.01, ha="left", fontsize=11, fontweight="bold")
+            axes = row.subplots(1, columns, squeeze=False)[0]
             members = (dataset.labels == c).nonzero()[:columns, 0].tolist()
-            for axis in row:
+            for axis in axes:
                 axis.set_axis_off()
-            for axis, index in zip(row, members, strict=False):
+            for axis, index in zip(axes, members, strict=False):
                 draw_image(axis, dataset.images[index])
                 if outline:
                     _draw_lesion(axis, dataset, index)
-            row[0].set_title(f"{classes[c]}  ({counts[c]} images)")
         listing = ", ".join(f"{name} ({n} images)" for name, n in zip(classes, counts, strict=True))
         outlined = ", each lesion outlined" if outline and dataset.has_box.any() else ""
         return Picture.of_figure(fig, f"Example images, one row a class: {listing}{outlined}.")
@@ -76,15 +81,21 @@ def _draw_lesion(axis: Axes, dataset: LesionDataset, index: int) -> None:
 
 def plot_counts(data: Splits) -> Picture:
     """Images per class in training, validation and test, as dots on a logarithmic scale."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     table = data.counts()
-    with figure(7, 0.9 + 0.42 * len(table)) as fig:
+    names = [_wrap(f"{name} (rare)" if name in data.rare else name) for name in data.classes]
+    with figure(7, 0.9 + _row_height(names, 0.42) * len(names)) as fig:
         axis = fig.subplots()
         for k, split in enumerate(("train", "val", "test")):
             axis.scatter(table[split], _rows(len(table), k, 3), color=COLOURS[k], marker=MARKERS[k], label=split, s=36)
         axis.set_xscale("log")
+        axis.set_xlim(left=max(axis.get_xlim()[0], 0.7))
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_formatter("{x:.0f}")
         axis.set_xlabel("images")
-        _name_rows(axis, [f"{name} (rare)" if name in data.rare else name for name in data.classes])
+        _name_rows(axis, names)
         axis.grid(axis="x")
         fig.legend(loc="outside upper right", ncols=3)
         rows = "; ".join(f"{name}: {row.train} train, {row.val} val, {row.test} test" for name, row in table.iterrows())
@@ -109,11 +120,14 @@ def plot_recalls(runs: Run | Sequence[Run] | Mapping[str, Run]) -> Picture:
         raise InvalidInputError(f"one to {len(COLOURS)} runs on the same classes can be shown together")
     tables = {name: run.table() for name, run in named.items()}
     counts = list(zip(first.table()["n train"], first.table()["n test"], strict=True))
-    names = [f"{c}\n{train} train, {test} test" for c, (train, test) in zip(first.classes, counts, strict=True)]
-    height = 1.1 + max(0.55, 0.22 * len(named)) * len(names) + 0.22 * -(-len(named) // 2)
+    names = [f"{_wrap(c)}\n{train} train, {test} test" for c, (train, test) in zip(first.classes, counts, strict=True)]
+    labels = [_wrap(name, 80) for name in named]
+    legend_columns = 2 if max(map(len, named)) <= 36 else 1
+    legend_lines = sum(label.count("\n") + 1 for label in labels) / legend_columns
+    height = 0.9 + max(_row_height(names, 0.55), 0.22 * len(named)) * len(names) + 0.22 * (legend_lines + 0.5)
     with figure(7.6, height) as fig:
         axis = fig.subplots()
-        for k, (name, table) in enumerate(tables.items()):
+        for k, table in enumerate(tables.values()):
             spread = np.abs(table[["low", "high"]].to_numpy() - table[["recall"]].to_numpy()).T
             axis.errorbar(
                 table["recall"],
@@ -124,13 +138,13 @@ def plot_recalls(runs: Run | Sequence[Run] | Mapping[str, Run]) -> Picture:
                 markersize=7,
                 elinewidth=1.6,
                 capsize=3,
-                label=name,
+                label=labels[k],
             )
         axis.set_xlim(-0.02, 1.02)
-        axis.set_xlabel("recall: share of the class's test images that are found, with 95 % interval")
+        axis.set_xlabel("recall: share of the test images found, 95 % interval")
         _name_rows(axis, names)
         axis.grid(axis="x")
-        fig.legend(loc="outside upper left", ncols=2)
+        fig.legend(loc="outside upper left", ncols=legend_columns)
         return Picture.of_figure(fig, "Recall per class. " + " ".join(_in_words(n, t) for n, t in tables.items()))
 
 
@@ -156,6 +170,7 @@ def plot_history(run: Run) -> Picture:
         starts = history.index[history["stage"] != history["stage"].shift()]
         for axis in (left, right):
             axis.grid(axis="y")
+            axis.xaxis.get_major_locator().set_params(integer=True)
             axis.legend()
             for start in starts[1:]:
                 axis.axvline(history["epoch"][start] - 0.5, color=QUIET, linestyle=":")
@@ -181,6 +196,15 @@ def _named(runs: Run | Sequence[Run] | Mapping[str, Run]) -> dict[str, Run]:
 def _rows(n: int, mark: int, marks: int) -> np.ndarray:
     """Heights of `n` rows, shifted so that `marks` marks do not cover each other."""
     return np.arange(n) + (mark - (marks - 1) / 2) * min(0.22, 0.7 / marks)
+
+
+def _wrap(name: str, width: int = 26) -> str:
+    return textwrap.fill(name, width)
+
+
+def _row_height(names: Sequence[str], least: float) -> float:
+    """Height in inches that the name with the most lines needs."""
+    return max(least, 0.17 * max(name.count("\n") + 1 for name in names) + 0.12)
 
 
 def _name_rows(axis: Axes, names: Sequence[str]) -> None:

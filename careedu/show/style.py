@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito (2008), in an order of falling contrast to their neighbours in greyscale too.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# The colours of Okabe and Ito (2008), in an order in which neighbours differ by at least 8 in lightness (CIE L*, 0 to
+# 100) for greyscale, and the first four stand out from white by 3:1 or more.
+COLOURS = ("#0072B2", "#D55E00", "#000000", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
 # A second sign beside the colour: no figure relies on colour alone.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LESION = "#E69F00"
@@ -36,6 +37,7 @@ SETTINGS = {
     "axes.facecolor": "white",
     "figure.constrained_layout.use": True,
     "legend.frameon": False,
+    "text.parse_math": False,  # a dollar in the name of a class is a dollar
 }
 
 

@@ -6,23 +6,24 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from careedu.data.phantoms.geometry import Blobs, Frame, Patch, Zone, draw_in_zones, per_image
+from careedu.data.phantoms.geometry import Blobs, Frame, Patch, per_image
 from careedu.data.phantoms.options import PhantomOptions, Streams
-from careedu.data.phantoms.texture import FloatArray, bump, ramp, smooth_noise, wave
+from careedu.data.phantoms.placement import Zone, draw_in_zones
+from careedu.data.phantoms.texture import FloatArray, bump, ramp, smooth_noise
 
 # Glioblastoma (grade IV) is by far the most common glioma of adults, grade III the rarest of the three.
 CLASSES = ("grade IV", "grade II", "grade III")
 
-ZONES = (Zone(-0.38, -0.04, 0.27, 0.56), Zone(0.38, -0.04, 0.27, 0.56))
-# Where look-alikes lie: along the midline, in the ventricles' choroid plexus, at the torcula, in the scalp.
+ZONES = (Zone(-0.38, -0.04, 0.30, 0.56), Zone(0.38, -0.04, 0.30, 0.56))
+# Where look-alikes lie: along the midline, in the choroid plexus, at the poles of the frontal and occipital lobes.
 _ELSEWHERE = (
     Zone(0.0, -0.52, 0.03, 0.16),
     Zone(0.0, 0.52, 0.03, 0.18),
     Zone(0.0, 0.05, 0.02, 0.20),
-    Zone(-0.40, -0.74, 0.04, 0.02),
-    Zone(0.40, -0.74, 0.04, 0.02),
-    Zone(0.42, 0.74, 0.04, 0.02),
-    Zone(-0.42, 0.74, 0.04, 0.02),
+    Zone(-0.20, -0.66, 0.05, 0.02),
+    Zone(0.20, -0.66, 0.05, 0.02),
+    Zone(0.24, 0.68, 0.05, 0.02),
+    Zone(-0.24, 0.68, 0.05, 0.02),
 )
 
 _RADIUS = (0.19, 0.27)
@@ -60,9 +61,9 @@ def render(
     signal = _anatomy(rng, frame, size)
 
     radius = rng.uniform(*_RADIUS, n) * options.lesion_size
-    u, v = draw_in_zones(rng, n, ZONES, radius)
+    u, v = draw_in_zones(rng, n, ZONES, 1.1 * radius)
     x, y = frame.to_image(u[:, None], v[:, None])
-    blobs = Blobs(x[:, 0], y[:, 0], radius * frame.scale, Blobs.draw_harmonics(rng, n, (0.14, 0.08, 0.05, 0.03)))
+    blobs = Blobs(x[:, 0], y[:, 0], radius * frame.scale, Blobs.draw_harmonics(rng, n, 0.8))
 
     _add_bright_spots(streams.distractor, signal, frame, options)
     lesion = blobs.patch(size, _RADIUS[1] * options.lesion_size * (1 + options.jitter), edge=0.05)
@@ -70,13 +71,10 @@ def render(
     if options.lesions:
         # At low contrast the tumour lets the healthy tissue through.
         lesion.blend(signal, tumour, lesion.cover * np.float32(min(options.contrast, 1.0)))
-    masks = np.zeros((n, size, size), dtype=bool)
-    masks[lesion.image, lesion.rows, lesion.columns] = lesion.cover > 0
-
     gain = rng.uniform(0.94, 1.06, n)
     signal += 0.016 * streams.grain.standard_normal((n, size, size), dtype=np.float32)
     value = np.abs(signal) * per_image(gain * 255.0)
-    return np.rint(np.clip(value, 0.0, 255.0)).astype(np.uint8)[:, None], masks
+    return np.rint(np.clip(value, 0.0, 255.0)).astype(np.uint8)[:, None], lesion.mask(n, size)
 
 
 def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
@@ -89,15 +87,15 @@ def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
     # Narrower in front than at the back, as heads are.
     head = np.sqrt((u / (_HEAD_WIDTH * (1.0 + 0.07 * v))) ** 2 + (v / _HEAD_HEIGHT) ** 2)
     depth = (1.0 - head) * np.float32(0.87)  # roughly the distance below the skin
-    folds = smooth_noise(rng, n, size, size / 13)
-    furrows = smooth_noise(rng, n, size, size / 11)
+    folds = smooth_noise(rng, n, size, size / 18)
+    furrows = smooth_noise(rng, n, size, size / 15)
     subtle = smooth_noise(rng, n, size, size / 6)
 
     scalp = ramp(depth / soft) * ramp((0.085 - depth) / soft)
     brain = ramp((depth - 0.135) / soft)
     below = depth - 0.15
-    white = ramp((below - 0.085 - 0.055 * folds) / 0.05)
-    sulcus = ramp((0.30 - np.abs(furrows)) / 0.22) * ramp((0.19 - below) / 0.10)
+    white = ramp((below - 0.075 - 0.055 * folds - 0.15 * ramp(1.0 - np.abs(furrows) / 0.8)) / 0.05)
+    sulcus = ramp((0.30 - np.abs(furrows)) / 0.24) * ramp((0.22 - below) / 0.12)
     fissure = ramp((0.030 - s) / (1.2 * soft)) * ramp((np.abs(v) - 0.30) / 0.10)
     tissue = 0.40 + 0.17 * white + 0.018 * subtle
     tissue -= (tissue - 0.15) * np.maximum(0.80 * sulcus, 0.85 * fissure)
@@ -121,28 +119,33 @@ def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
 
 
 def _tumour(
-    rng: Generator, patch: Patch, labels: NDArray[np.int64], size: int, contrast: float
+    rng: Generator,
+    patch: Patch,
+    labels: NDArray[np.int64],
+    size: int,
+    contrast: float,
+    chosen: NDArray[np.intp] | None = None,
 ) -> FloatArray:
     """Signal of a tumour: a mean that all grades share, and the pattern of its grade around it."""
     n, side = len(labels), patch.side
-    level = rng.uniform(0.52, 0.64, n)
-    angle, rim_at = rng.uniform(0, 2 * np.pi, n), rng.uniform(0.70, 0.80, n)
+    picked = np.arange(n) if chosen is None else chosen
+    level, rim_at = per_image(rng.uniform(0.52, 0.64, n)[picked]), per_image(rng.uniform(0.70, 0.80, n)[picked])
+    angle = rng.uniform(0, 2 * np.pi, n)[picked]
     cell = 0.13 * size / 2
-    patchy, ragged = smooth_noise(rng, n, side, cell), smooth_noise(rng, n, side, cell)
+    patchy, ragged = smooth_noise(rng, n, side, cell, chosen), smooth_noise(rng, n, side, cell, chosen)
 
     q = patch.radial + 0.07 * ragged
-    ring = bump(((q - per_image(rim_at)) / 0.26) ** 2)
-    core = ramp((per_image(rim_at) - 0.10 - q) / 0.22)
-    facing = (patch.x * per_image(np.cos(angle)) + patch.y * per_image(np.sin(angle))) / (
-        np.sqrt(patch.x**2 + patch.y**2) + np.float32(1e-6)
-    )
+    ring = bump(((q - rim_at) / 0.26) ** 2)
+    core = ramp((rim_at - 0.10 - q) / 0.22)
+    facing = patch.x * per_image(np.cos(angle)) + patch.y * per_image(np.sin(angle))
+    facing /= np.sqrt(patch.x**2 + patch.y**2) + np.float32(1e-6)
     partial = ring * ramp(facing + 0.45)
     four = 2.6 * ring - 1.5 * core + 0.2 * patchy
     two = 0.22 * patchy
     three = 1.5 * partial + 0.85 * np.maximum(patchy, -0.6) * ramp((0.95 - q) / 0.2)
-    pattern = np.choose(labels[:, None, None], [four, two, three])
+    pattern = np.choose(labels[picked][:, None, None], [four, two, three])
     pattern = pattern - patch.mean(pattern)
-    return np.maximum(per_image(level) + np.float32(_TEXTURE * max(contrast, 1.0)) * pattern, 0.03)
+    return np.maximum(level + np.float32(_TEXTURE * max(contrast, 1.0)) * pattern, 0.03)
 
 
 def _add_bright_spots(rng: Generator, signal: FloatArray, frame: Frame, options: PhantomOptions) -> None:
@@ -153,16 +156,18 @@ def _add_bright_spots(rng: Generator, signal: FloatArray, frame: Frame, options:
         u, v = draw_in_zones(rng, n, _ELSEWHERE, np.zeros(n))
         x, y = frame.to_image(u[:, None], v[:, None])
         kinds = rng.integers(len(CLASSES), size=n)
-        strength = rng.uniform(0.7, 1.0, n) * (rng.uniform(0, 1, n) < options.share(0.5))
-        patch = Blobs(x[:, 0], y[:, 0], radius, Blobs.draw_harmonics(rng, n)).patch(
-            size, _LOOK_ALIKE_RADIUS[1], edge=0.05
-        )
-        patch.blend(signal, _tumour(rng, patch, kinds, size, 1.0), patch.cover * per_image(strength))
+        strength = rng.uniform(0.7, 1.0, n)
+        chosen = np.flatnonzero(rng.uniform(0, 1, n) < options.share(0.45))
+        blobs = Blobs(x[:, 0], y[:, 0], radius, Blobs.draw_harmonics(rng, n))
+        patch = blobs.patch(size, _LOOK_ALIKE_RADIUS[1], edge=0.05, chosen=chosen)
+        tumour = _tumour(rng, patch, kinds, size, 1.0, chosen)
+        patch.blend(signal, tumour, patch.cover * per_image(strength[chosen]))
     for _ in range(_VESSELS):
         direction, height = rng.uniform(0, 2 * np.pi, n), rng.uniform(0.70, 0.80, n)
         u, v = _HEAD_WIDTH * height * np.cos(direction), _HEAD_HEIGHT * height * np.sin(direction)
         x, y = frame.to_image(u[:, None], v[:, None])
-        strength = rng.uniform(0.25, 0.45, n) * (rng.uniform(0, 1, n) < options.share(0.5))
-        flat = Blobs(x[:, 0], y[:, 0], rng.uniform(0.02, 0.035, n), np.zeros((n, 4, 2)))
-        patch = flat.patch(size, 0.035, edge=0.03)
-        patch.add(signal, patch.cover * per_image(strength))
+        strength = rng.uniform(0.25, 0.45, n)
+        chosen = np.flatnonzero(rng.uniform(0, 1, n) < options.share(0.5))
+        flat = Blobs(x[:, 0], y[:, 0], rng.uniform(0.02, 0.035, n), np.zeros((n, 6, 2)))
+        patch = flat.patch(size, 0.035, edge=0.03, chosen=chosen)
+        patch.add(signal, patch.cover * per_image(strength[chosen]))

@@ -6,32 +6,34 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from careedu.data.phantoms.geometry import Blobs, Frame, Patch, Zone, draw_in_zones, per_image, pixel_centres
+from careedu.data.phantoms.geometry import Blobs, Frame, Patch, per_image, pixel_centres
 from careedu.data.phantoms.options import PhantomOptions, Streams
+from careedu.data.phantoms.placement import Zone, draw_in_zones
 from careedu.data.phantoms.texture import FloatArray, bump, lattice, ramp, smooth_noise, wave
 
 CLASSES = ("consolidation", "ground glass", "reticular")
 
 # As radiographs are read: the patient's right lung is on the left of the image.
-ZONES = (Zone(-0.47, 0.24, 0.27, 0.36), Zone(-0.43, -0.36, 0.25, 0.30), Zone(0.55, 0.16, 0.24, 0.38))
-# Where look-alikes lie: left apex and hilum, heart, shoulders, below the diaphragm.
+ZONES = (Zone(-0.46, 0.14, 0.37, 0.40), Zone(-0.43, -0.34, 0.36, 0.37), Zone(0.57, 0.08, 0.36, 0.42))
+# Where look-alikes lie: over the left apex, behind the heart, below the diaphragm.
 _ELSEWHERE = (
-    Zone(0.42, -0.42, 0.14, 0.14),
+    Zone(0.40, -0.50, 0.10, 0.08),
     Zone(0.05, 0.28, 0.16, 0.2),
-    Zone(-0.80, -0.62, 0.10, 0.06),
-    Zone(0.80, -0.62, 0.10, 0.06),
     Zone(-0.45, 0.86, 0.30, 0.08),
     Zone(0.45, 0.90, 0.30, 0.06),
 )
 
+# Clumps around a dense core, a shapeless haze, a net: what each class is made of, and the frequency of its lattice.
 _POLARITY = np.array([1.0, 0.0, -1.0])
+_FREQUENCY = np.array([0.75, 1.0, 1.05])
+_CORE = np.array([2.4, -1.2, 0.0])
 _HAZE = np.array([0.0, 1.0, 0.0])
 
-_RADIUS = (0.19, 0.25)
+_RADIUS = (0.25, 0.31)
 _LOOK_ALIKE_RADIUS = (0.12, 0.20)
 _LOOK_ALIKES, _WIRES = 3, 2
-_PERIOD = 0.135
-_TEXTURE = 0.075
+_PERIOD = 0.170
+_TEXTURE = 0.180
 
 
 def render(
@@ -61,7 +63,7 @@ def render(
     density = _anatomy(rng, frame, size)
 
     radius = rng.uniform(*_RADIUS, n) * options.lesion_size
-    u, v = draw_in_zones(rng, n, ZONES, radius)
+    u, v = draw_in_zones(rng, n, ZONES, 1.1 * radius)
     x, y = frame.to_image(u[:, None], v[:, None])
     blobs = Blobs(x[:, 0], y[:, 0], radius * frame.scale, Blobs.draw_harmonics(rng, n))
 
@@ -70,14 +72,11 @@ def render(
     lesion = blobs.patch(size, _RADIUS[1] * options.lesion_size * (1 + options.jitter), edge=0.14)
     opacity = _opacity(streams.lesion, lesion, labels, size)
     if options.lesions:
-        lesion.add(density, np.float32(options.contrast) * opacity * lesion.cover)
-    masks = np.zeros((n, size, size), dtype=bool)
-    masks[lesion.image, lesion.rows, lesion.columns] = lesion.cover > 0
-
+        lesion.shade(density, np.float32(options.contrast) * opacity * lesion.cover)
     exposure, gain = rng.uniform(-0.02, 0.02, n), rng.uniform(0.94, 1.06, n)
-    density += 0.014 * streams.grain.standard_normal((n, size, size), dtype=np.float32)
+    density += 0.011 * streams.grain.standard_normal((n, size, size), dtype=np.float32)
     value = (density + per_image(exposure)) * per_image(gain * 255.0)
-    return np.rint(np.clip(value, 0.0, 255.0)).astype(np.uint8)[:, None], masks
+    return np.rint(np.clip(value, 0.0, 255.0)).astype(np.uint8)[:, None], lesion.mask(n, size)
 
 
 def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
@@ -113,7 +112,7 @@ def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
 
     # Mediastinum and heart lie over the medial lung; the heart leans to the patient's left.
     wide = per_image(rng.uniform(0.92, 1.08, n))
-    heart = ((u - 0.13 - 0.10 * v) / (0.36 * wide)) ** 2 + ((v - 0.30 + 0.12 * u) / 0.30) ** 2
+    heart = ((u - 0.13 - 0.10 * v) / (0.37 * wide)) ** 2 + ((v - 0.34 + 0.16 * u) / 0.31) ** 2
     knob = ((u - 0.13) / 0.13) ** 2 + ((v + 0.27) / 0.15) ** 2
     middle = ramp((0.155 + 0.05 * np.abs(v + 0.1) - s) / 0.10)
     shadow = np.maximum(np.maximum(ramp((1.0 - heart) / 0.35), ramp((1.0 - knob) / 0.9)), middle)
@@ -138,23 +137,28 @@ def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
     return density * body + 0.03
 
 
-def _opacity(rng: Generator, patch: Patch, labels: NDArray[np.int64], size: int) -> FloatArray:
+def _opacity(
+    rng: Generator, patch: Patch, labels: NDArray[np.int64], size: int, chosen: NDArray[np.intp] | None = None
+) -> FloatArray:
     """Brightness an opacity adds: a mean that all classes share, and the texture of its class around it."""
     n, side = len(labels), patch.side
-    angle, offset = rng.uniform(0, 2 * np.pi, n), rng.uniform(0, 1, (n, 2))
-    level = rng.uniform(0.17, 0.27, n)
-    scale = 1.0 / (_PERIOD * rng.uniform(0.9, 1.12, n))
-    cell = 0.22 * size / 2
-    x = patch.x * per_image(scale) + 0.32 * smooth_noise(rng, n, side, cell)
-    y = patch.y * per_image(scale) + 0.32 * smooth_noise(rng, n, side, cell)
-    uneven = smooth_noise(rng, n, side, cell)
-    haze = smooth_noise(rng, n, side, 0.55 * _PERIOD * size / 2)
+    picked = np.arange(n) if chosen is None else chosen
+    angle, offset = rng.uniform(0, 2 * np.pi, n)[picked], rng.uniform(0, 1, (n, 2))[picked]
+    level = per_image(rng.uniform(0.24, 0.32, n)[picked])
+    scale = per_image(_FREQUENCY[labels[picked]] / (_PERIOD * rng.uniform(0.9, 1.15, n)[picked]))
+    cell = 0.20 * size / 2
+    x = patch.x * scale + 0.30 * smooth_noise(rng, n, side, cell, chosen)
+    y = patch.y * scale + 0.30 * smooth_noise(rng, n, side, cell, chosen)
+    uneven = smooth_noise(rng, n, side, cell, chosen)
+    haze = smooth_noise(rng, n, side, 0.55 * _PERIOD * size / 2, chosen)
     # Consolidation is confluent and fluffy, fibrosis a bright net, ground glass a haze without shape.
-    pattern = lattice(x, y, angle, offset, _POLARITY[labels], np.zeros(n))
-    pattern += per_image(_HAZE[labels] * 0.8) * haze
+    kind = labels[picked]
+    pattern = lattice(x, y, angle, offset, _POLARITY[kind], np.zeros(len(picked)))
+    pattern *= 1.0 + 0.25 * uneven
+    pattern += per_image(_HAZE[kind] * 0.2) * haze + per_image(_CORE[kind]) * bump(patch.radial**2)
     pattern -= patch.mean(pattern)
-    body = 1.08 - 0.2 * np.minimum(patch.radial, 1.0) ** 2 + 0.10 * uneven
-    return per_image(level) * body + np.float32(_TEXTURE) * pattern
+    body = 1.08 - 0.2 * np.minimum(patch.radial, 1.0) ** 2 + 0.07 * uneven
+    return level * body + np.float32(_TEXTURE) * pattern
 
 
 def _add_look_alikes(rng: Generator, density: FloatArray, frame: Frame, options: PhantomOptions) -> None:
@@ -165,11 +169,12 @@ def _add_look_alikes(rng: Generator, density: FloatArray, frame: Frame, options:
         u, v = draw_in_zones(rng, n, _ELSEWHERE, np.zeros(n))
         x, y = frame.to_image(u[:, None], v[:, None])
         kinds = rng.integers(len(CLASSES), size=n)
-        strength = rng.uniform(0.5, 0.9, n) * (rng.uniform(0, 1, n) < options.share(0.55))
-        patch = Blobs(x[:, 0], y[:, 0], radius, Blobs.draw_harmonics(rng, n)).patch(
-            options.size, _LOOK_ALIKE_RADIUS[1], edge=0.14
-        )
-        patch.add(density, _opacity(rng, patch, kinds, options.size) * patch.cover * per_image(strength))
+        strength = rng.uniform(0.35, 0.6, n)
+        chosen = np.flatnonzero(rng.uniform(0, 1, n) < options.share(0.45))
+        blobs = Blobs(x[:, 0], y[:, 0], radius, Blobs.draw_harmonics(rng, n))
+        patch = blobs.patch(options.size, _LOOK_ALIKE_RADIUS[1], edge=0.14, chosen=chosen)
+        opacity = _opacity(rng, patch, kinds, options.size, chosen)
+        patch.shade(density, opacity * patch.cover * per_image(strength[chosen]))
 
 
 def _add_wires(rng: Generator, density: FloatArray, options: PhantomOptions) -> None:

@@ -5,7 +5,6 @@ Lengths are in half-sides of the image: x and y run from -1 to 1, left to right 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,6 +165,20 @@ class Patch:
         below = canvas[index]
         canvas[index] = below + cover * (value - below)
 
+    def shade(self, canvas: FloatArray, value: FloatArray) -> None:
+        """Add brightness to a canvas in place, less where it is bright already.
+
+        Parameters
+        ----------
+        canvas : array
+            (N, H, W), from 0 to about 1.
+        value : array
+            (n, P, P), what is added to black.
+        """
+        index = (self.image, self.rows, self.columns)
+        below = canvas[index]
+        canvas[index] = below + value * np.maximum(1.0 - below, 0.0)
+
     def add(self, canvas: FloatArray, value: FloatArray) -> None:
         """Add to a canvas in place.
 
@@ -177,6 +190,23 @@ class Patch:
             (n, P, P).
         """
         canvas[self.image, self.rows, self.columns] += value
+
+    def mask(self, n: int, size: int) -> NDArray[np.bool_]:
+        """Mark the pixels that the blobs cover.
+
+        Parameters
+        ----------
+        n, size : int
+            Number and side of the images.
+
+        Returns
+        -------
+        array
+            bool (n, size, size).
+        """
+        masks = np.zeros((n, size, size), dtype=bool)
+        masks[self.image, self.rows, self.columns] = self.cover > 0
+        return masks
 
     def mean(self, values: FloatArray) -> FloatArray:
         """Average over the blob, weighted by its cover.
@@ -204,7 +234,7 @@ class Blobs:
     x, y, radius : array
         (n,) centre and mean radius in half-sides.
     harmonics : array
-        (n, 4, 2) cosine and sine parts of the outline's second to fifth harmonic, relative to the radius.
+        (n, 6, 2) cosine and sine parts of the outline's second to seventh harmonic, relative to the radius.
     """
 
     x: NDArray[np.float64]
@@ -213,7 +243,7 @@ class Blobs:
     harmonics: NDArray[np.float64]
 
     @staticmethod
-    def draw_harmonics(rng: Generator, n: int, irregularity: Sequence[float] = (0.16, 0.08, 0.06, 0.045)) -> NDArray:
+    def draw_harmonics(rng: Generator, n: int, irregularity: float = 1.0) -> NDArray[np.float64]:
         """Draw irregular outlines.
 
         Parameters
@@ -222,19 +252,19 @@ class Blobs:
             Where the random numbers come from.
         n : int
             Number of outlines.
-        irregularity : sequence of 4 floats
-            Largest amplitude of the second to fifth harmonic.
+        irregularity : float
+            Factor on how far the outline may leave the circle, 0 to 1.
 
         Returns
         -------
         array
-            (n, 4, 2).
+            (n, 6, 2).
         """
-        amplitude = rng.uniform(0.2, 1.0, (n, 4)) * np.asarray(irregularity)
-        phase = rng.uniform(0.0, 2 * np.pi, (n, 4))
+        amplitude = rng.uniform(0.2, 1.0, (n, 6)) * np.array((0.15, 0.08, 0.06, 0.05, 0.04, 0.03)) * irregularity
+        phase = rng.uniform(0.0, 2 * np.pi, (n, 6))
         return np.stack([amplitude * np.cos(phase), amplitude * np.sin(phase)], axis=-1)
 
-    def patch(self, size: int, largest_radius: float, edge: float, chosen: NDArray[np.bool_] | None = None) -> Patch:
+    def patch(self, size: int, largest_radius: float, edge: float, chosen: NDArray[np.intp] | None = None) -> Patch:
         """Cut out the surroundings of each blob and draw its outline there.
 
         Parameters
@@ -247,14 +277,14 @@ class Blobs:
         edge : float
             Width of the soft edge in half-sides; at least a pixel and a half is used.
         chosen : array, optional
-            (n,) bool, the images to cut out from. All by default.
+            Indices of the images to cut out from. All by default.
 
         Returns
         -------
         Patch
             One cut-out for each chosen image.
         """
-        index = np.arange(len(self.x)) if chosen is None else np.flatnonzero(chosen)
+        index = np.arange(len(self.x)) if chosen is None else chosen
         centre_x, centre_y = self.x[index], self.y[index]
         side = min(size, int(np.ceil(largest_radius * LARGEST_BULGE * size)) + 3)
         first_column, first_row = (
@@ -278,8 +308,8 @@ class Blobs:
             bulge += per_image(self.harmonics[index, k, 0]) * cos_k + per_image(self.harmonics[index, k, 1]) * sin_k
         outline = np.maximum(bulge, np.float32(0.3)) * per_image(self.radius[index])
         width = np.float32(max(edge, 3.0 / size))
-        # The soft edge straddles the outline and never eats more than the inner half of a small blob.
-        cover = ramp((outline - distance) / np.minimum(width, outline) + np.float32(0.5))
+        # The soft edge lies inside the outline, and however small the blob, its centre is opaque.
+        cover = ramp((outline - distance) / np.minimum(width, outline))
         # However small the blob, the pixel that holds its centre belongs to it.
         holds_centre = (np.abs(x) <= 1.0 / size) & (np.abs(y) <= 1.0 / size)
         cover = np.where(holds_centre, np.maximum(cover, np.float32(0.5)), cover)
@@ -292,106 +322,3 @@ class Blobs:
             distance / outline,
             cover,
         )
-
-
-def far_from(
-    rng: Generator, x: NDArray, y: NDArray, clearance: NDArray, slots: int, tries: int = 6, reach: float = 0.95
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draw places anywhere in the image that keep their distance from given centres and from one another.
-
-    Parameters
-    ----------
-    rng : Generator
-        Where the random numbers come from.
-    x, y : array
-        (n,) centres to stay away from.
-    clearance : array
-        (n,) how far.
-    slots : int
-        Places for each image.
-    tries : int
-        Candidates for each place; the first that keeps its distance is taken, else the farthest.
-    reach : float
-        Candidates lie between -reach and reach.
-
-    Returns
-    -------
-    x, y : array
-        (n, slots) each.
-    """
-    n = len(x)
-    candidates = rng.uniform(-reach, reach, (n, slots, tries, 2))
-    taken = np.stack([x, y], axis=1)[:, None, :]
-    needed = clearance[:, None]
-    for slot in range(slots):
-        gap = np.sqrt(((candidates[:, slot, :, None, :] - taken[:, None, :, :]) ** 2).sum(-1)) / needed[:, None, :]
-        nearest = gap.min(axis=2)
-        fits = nearest >= 1.0
-        choice = np.where(fits.any(axis=1), fits.argmax(axis=1), nearest.argmax(axis=1))
-        place = candidates[np.arange(n), slot, choice][:, None, :]
-        taken = np.concatenate([taken, place], axis=1)
-        needed = np.concatenate([needed, 0.7 * clearance[:, None]], axis=1)
-    return taken[:, 1:, 0], taken[:, 1:, 1]
-
-
-@dataclass(frozen=True)
-class Zone:
-    """An ellipse of the anatomy that holds whole lesions.
-
-    Parameters
-    ----------
-    u, v : float
-        Centre in anatomical coordinates.
-    width, height : float
-        Half-axes.
-    """
-
-    u: float
-    v: float
-    width: float
-    height: float
-
-    def contains(self, u: FloatArray, v: FloatArray) -> NDArray[np.bool_]:
-        """Tell which points lie in the zone.
-
-        Parameters
-        ----------
-        u, v : array
-            Anatomical coordinates that broadcast against each other.
-
-        Returns
-        -------
-        array
-            bool.
-        """
-        return ((u - self.u) / self.width) ** 2 + ((v - self.v) / self.height) ** 2 <= 1.0
-
-
-def draw_in_zones(
-    rng: Generator, n: int, zones: Sequence[Zone], margin: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draw one point in one of several zones, chosen alike.
-
-    Parameters
-    ----------
-    rng : Generator
-        Where the random numbers come from.
-    n : int
-        Number of points.
-    zones : sequence of Zone
-        The zones.
-    margin : array
-        (n,) distance to keep from the zone's border, as far as the zone is wide enough.
-
-    Returns
-    -------
-    u, v : array
-        (n,) each.
-    """
-    zone = np.array([(z.u, z.v, z.width, z.height) for z in zones])[rng.integers(len(zones), size=n)]
-    radius, angle = np.sqrt(rng.uniform(0, 1, n)), rng.uniform(0, 2 * np.pi, n)
-    half_axes = np.maximum(zone[:, 2:] - margin[:, None], 0.0)
-    return (
-        zone[:, 0] + half_axes[:, 0] * radius * np.cos(angle),
-        zone[:, 1] + half_axes[:, 1] * radius * np.sin(angle),
-    )

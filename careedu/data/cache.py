@@ -1,0 +1,194 @@
+"""Decoded images kept between sessions, as arrays that are mapped into memory instead of read.
+
+An entry of the cache is a folder of ``.npy`` files with a manifest of their checksums. It appears under its name only
+when it is whole, by one rename, so that writers at the same time and writers that are killed do no harm. An entry that
+does not match its manifest is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_MANIFEST = "manifest.json"
+_PARTIAL = "partial-"
+_STALE_SECONDS = 24 * 3600
+
+Batches = Callable[[], Iterator[dict[str, np.ndarray]]]
+
+
+class _Unwritable(Exception):
+    """The cache cannot be written; work goes on without it."""
+
+
+def cache_folder() -> Path:
+    """Folder where careedu keeps what it made or downloaded.
+
+    Returns
+    -------
+    Path
+        What the environment variable CAREEDU_CACHE names, else the user's cache. It need not exist yet.
+    """
+    named = os.environ.get("CAREEDU_CACHE")
+    if named:
+        return Path(named).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("careedu"))
+
+
+def cached_arrays(key: str, length: int, batches: Batches) -> dict[str, np.ndarray]:
+    """Take arrays from the cache, or make them and keep them there.
+
+    Parameters
+    ----------
+    key : str
+        Hash of everything the arrays depend on, of letters and digits.
+    length : int
+        Their length along the first axis.
+    batches : callable
+        Makes them, batch by batch: ``batches()`` iterates over dicts of arrays that share their names, types and
+        further axes. It is called only where the cache has nothing, and again where the cache cannot be written. What
+        it raises passes through, and nothing is kept then.
+
+    Returns
+    -------
+    dict of str to array
+        Mapped into memory; changing them changes no file. Plain arrays, with a warning, where the cache folder cannot
+        be written.
+    """
+    entry = cache_folder() / "decoded" / key
+    arrays = _open(entry)
+    if arrays is not None:
+        return arrays
+    try:
+        _write(entry, length, batches)
+        arrays = _open(entry)
+        if arrays is not None:
+            return arrays
+        reason: Any = "what was written cannot be read back"
+    except _Unwritable as error:
+        reason = error.__cause__
+    warnings.warn(
+        f"decoded images cannot be kept in {str(entry.parent)!r} ({reason}), so they are decoded each time; make the "
+        "folder writable, or set CAREEDU_CACHE to another one",
+        stacklevel=2,
+    )
+    parts = list(batches())
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _open(entry: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of an entry, or None if it is missing or damaged (a damaged one is removed)."""
+    try:
+        manifest = json.loads((entry / _MANIFEST).read_text(encoding="utf-8"))
+        for name, digest in manifest["digests"].items():
+            with (entry / name).open("rb") as file:
+                if hashlib.file_digest(file, "blake2b").hexdigest() != digest:
+                    raise ValueError(f"{name} is not what was written")
+        # "c": changes stay in memory, so that no careless line of a notebook alters what is kept.
+        return {
+            Path(name).stem: np.load(entry / name, mmap_mode="c", allow_pickle=False) for name in manifest["digests"]
+        }
+    except FileNotFoundError:
+        if not entry.exists():
+            return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # damaged, and dealt with below
+    _discard(entry)
+    return None
+
+
+def _discard(entry: Path) -> None:
+    try:
+        aside = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=entry.parent))
+        entry.replace(aside / entry.name)
+    except OSError:
+        return  # it is not ours to remove, or another process was quicker; _write finds out
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write(entry: Path, length: int, batches: Batches) -> None:
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=entry.parent))
+        _remove_stale(entry.parent)
+    except OSError as error:
+        raise _Unwritable from error
+    try:
+        _fill(staging, length, batches)
+        try:
+            staging.replace(entry)
+        except OSError as error:
+            # Another process may have put the same entry there first; then there is nothing left to do.
+            if not (entry / _MANIFEST).is_file():
+                raise _Unwritable from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _fill(staging: Path, length: int, batches: Batches) -> None:
+    files: dict[str, Any] = {}
+    digests: dict[str, Any] = {}
+
+    def put(name: str, content: bytes) -> None:
+        try:
+            files[name].write(content)
+        except OSError as error:
+            raise _Unwritable from error
+        digests[name].update(content)
+
+    try:
+        for batch in batches():
+            for name, array in batch.items():
+                if name not in files:
+                    try:
+                        files[name] = (staging / f"{name}.npy").open("wb")
+                    except OSError as error:
+                        raise _Unwritable from error
+                    digests[name] = hashlib.blake2b()
+                    put(name, _npy_header(array, length))
+                put(name, np.ascontiguousarray(array).tobytes())
+        try:
+            for file in files.values():
+                file.close()
+            manifest = {"digests": {f"{name}.npy": digest.hexdigest() for name, digest in digests.items()}}
+            (staging / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+        except OSError as error:
+            raise _Unwritable from error
+    finally:
+        for file in files.values():
+            file.close()
+
+
+def _npy_header(array: np.ndarray, length: int) -> bytes:
+    import io
+
+    header = io.BytesIO()
+    description = {
+        "descr": np.lib.format.dtype_to_descr(array.dtype),
+        "fortran_order": False,
+        "shape": (length, *array.shape[1:]),
+    }
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue()
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what writers left behind that were killed long ago."""
+    for path in folder.glob(f"{_PARTIAL}*"):
+        try:
+            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+        except FileNotFoundError:
+            continue  # its writer has just finished

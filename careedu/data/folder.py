@@ -1,0 +1,216 @@
+"""A folder of one's own images with ``labels.csv``, read into training, validation and test images.
+
+The table has a row an image (or several, one for each lesion) and the columns ``image,label`` and, where known,
+``split`` (train, val or test), ``x0,y0,x1,y1`` (a box in pixels of the stored image, x1 and y1 exclusive), ``mask`` (an
+image file of the image's size, lesion where it is above 127), ``group`` (the patient). Further columns may be there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import PIL
+
+from careedu.data.cache import cached_arrays
+from careedu.data.decoding import decode
+from careedu.data.imbalance import hold_out_by_group
+from careedu.data.labels import SPLITS, Entry, Table, read_table
+from careedu.errors import MissingDataError
+
+if TYPE_CHECKING:
+    from careedu.data.dataset import LesionDataset
+
+# Raised whenever the same files would give other arrays, so that no cache of an older version is taken for ours.
+_REVISION = 1
+_HELD_OUT = 0.2
+
+
+def read_folder(
+    path: str | Path,
+    *,
+    size: int | None = None,
+    seed: int = 0,
+    group: str | None = None,
+    where: Mapping[str, object] | None = None,
+    cache: bool = True,
+) -> dict[str, LesionDataset]:
+    """Read a folder with ``labels.csv``.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder. Paths in the table start there and must not lead out.
+    size : int, optional
+        Side in pixels that images, boxes and masks are stretched to. By default they stay as they are, and must all be
+        of one size.
+    seed : int
+        Of the splits that are drawn. Without a split column 20 % of the images are held out for test by group, then
+        20 % of the rest for validation; with one but without ``val`` rows 20 % of the training images.
+    group : str, optional
+        Column that tells which images are of one patient. By default ``group``, if there is one; else each image is
+        taken for a patient of its own.
+    where : mapping of str to str, optional
+        Only rows with these values in these columns are read, for instance ``{"plane": "axial"}``.
+    cache : bool
+        Whether decoded images are kept in, and taken from, the cache folder.
+
+    Returns
+    -------
+    dict of str to LesionDataset
+        ``"train"``, ``"val"`` and ``"test"``. Classes stand in alphabetical order (numbers in that of numbers), ids are
+        the names in the column ``image``. Images are grey (C = 1) where all files are, else RGB.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such folder, or no ``labels.csv`` in it.
+    UnknownNameError
+        If `group` or `where` names a column or value that is not there.
+    InvalidInputError
+        If the table or images cannot be used; faulty rows are reported together, with their number as a spreadsheet
+        shows it. Nothing is written then.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise MissingDataError(f"there is no folder {str(path)!r}")
+    table = read_table(folder, group=group, where=where)
+    classes = _classes(table)
+    if not table.faults:
+        _check_whole(table, classes)
+    entries = table.entries
+    if table.has_splits:
+        # Images of a split lie one after the other, so that each split is a view of the mapped arrays, not a copy.
+        entries = sorted(entries, key=lambda entry: SPLITS.index(entry.split))
+    if table.faults:
+        for _ in decode(entries, size, table.faults):
+            pass  # nothing comes; what is wrong inside the images is reported with the rest
+        raise table.faults.error()
+    rows = _split_rows(table, entries, classes, seed)
+    if cache:
+        key = _key(folder, table, entries, size, where)
+        arrays = cached_arrays(key, len(entries), lambda: decode(entries, size, table.faults))
+    else:
+        parts = list(decode(entries, size, table.faults))
+        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    splits = {name: _dataset(entries, rows[name], arrays, classes, table.has_groups) for name in SPLITS}
+    for name in ("val", "test"):
+        absent = [c for c, n in zip(classes, splits[name].counts.tolist(), strict=True) if n == 0]
+        if absent:
+            warnings.warn(
+                f"no {name} image of {', '.join(absent)}, so that its recall cannot be measured there", stacklevel=2
+            )
+    return splits
+
+
+def _classes(table: Table) -> tuple[str, ...]:
+    names = {entry.label for entry in table.entries}
+    if all(name.isdecimal() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
+
+
+def _check_whole(table: Table, classes: Sequence[str]) -> None:
+    faults = table.faults
+    spellings: dict[str, str] = {}
+    for name in classes:
+        other = spellings.setdefault(name.casefold(), name)
+        if other != name:
+            faults.add_whole(f"the labels {other!r} and {name!r} differ in capitals only; write them alike")
+    if len(classes) < 2:
+        faults.add_whole(f"all images have the label {classes[0]!r}; at least two classes are needed")
+    if not table.has_splits:
+        return
+    count = Counter((entry.split, entry.label) for entry in table.entries)
+    for name in classes:
+        if not count["train", name]:
+            faults.add_whole(f"class {name!r} has no training image; give it rows with split train")
+    if not any(entry.split == "test" for entry in table.entries):
+        faults.add_whole(
+            "no row has the split test; mark images to be measured on, or remove the column split to have the splits "
+            "drawn"
+        )
+
+
+def _split_rows(table: Table, entries: Sequence[Entry], classes: Sequence[str], seed: int) -> dict[str, np.ndarray]:
+    """Rows of each split, drawn where the table does not tell them. No image is needed, so that none is decoded."""
+    everything = np.arange(len(entries))
+    if not table.has_splits:
+        rest, test = _hold_out(everything, entries, classes, seed)
+        train, val = _hold_out(rest, entries, classes, seed)
+        return {"train": train, "val": val, "test": test}
+    given = np.array([entry.split for entry in entries])
+    rows = {name: np.flatnonzero(given == name) for name in SPLITS}
+    if not len(rows["val"]):
+        rows["train"], rows["val"] = _hold_out(rows["train"], entries, classes, seed)
+    return rows
+
+
+def _hold_out(
+    rows: np.ndarray, entries: Sequence[Entry], classes: Sequence[str], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    import torch
+
+    from careedu.data.dataset import LesionDataset
+
+    chosen = [entries[row] for row in rows]
+    blank = LesionDataset(
+        images=torch.zeros(len(rows), 1, 1, 1, dtype=torch.uint8),
+        labels=torch.tensor([classes.index(entry.label) for entry in chosen]),
+        classes=tuple(classes),
+        groups=[entry.group for entry in chosen],
+        ids=rows.astype(str),
+    )
+    kept, held = hold_out_by_group(blank, _HELD_OUT, seed)
+    return kept.ids.astype(np.int64), held.ids.astype(np.int64)
+
+
+def _key(
+    folder: Path, table: Table, entries: Sequence[Entry], size: int | None, where: Mapping[str, object] | None
+) -> str:
+    files = {}
+    for entry in entries:
+        for path in (entry.path, *(lesion.mask for lesion in entry.lesions if lesion.mask is not None)):
+            status = path.stat()
+            files[os.path.relpath(path, folder)] = (status.st_size, status.st_mtime_ns)
+    facts = [
+        _REVISION,
+        PIL.__version__,
+        os.path.realpath(folder),
+        hashlib.blake2b(table.content).hexdigest(),
+        size,
+        sorted((column, str(value)) for column, value in (where or {}).items()),
+        files,
+    ]
+    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+
+
+def _dataset(
+    entries: Sequence[Entry],
+    rows: np.ndarray,
+    arrays: Mapping[str, np.ndarray],
+    classes: Sequence[str],
+    has_groups: bool,
+) -> LesionDataset:
+    import torch
+
+    from careedu.data.dataset import LesionDataset
+
+    one_piece = len(rows) == rows[-1] - rows[0] + 1
+    chosen = slice(rows[0], rows[-1] + 1) if one_piece else rows
+    tensors = {name: torch.from_numpy(array[chosen]) for name, array in arrays.items()}
+    picked = [entries[row] for row in rows]
+    return LesionDataset(
+        **tensors,
+        labels=torch.tensor([classes.index(entry.label) for entry in picked]),
+        classes=tuple(classes),
+        groups=[entry.group for entry in picked] if has_groups else None,
+        ids=[entry.image for entry in picked],
+    )

@@ -1,0 +1,196 @@
+"""Making classes rare, and holding images out by group."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from careedu.errors import InvalidInputError, unknown_name
+
+if TYPE_CHECKING:
+    from careedu.data.dataset import LesionDataset
+
+
+def long_tail_counts(available: Sequence[int], ratio: float) -> list[int]:
+    """Counts that fall geometrically from class to class, the largest being `ratio` times the smallest.
+
+    Parameters
+    ----------
+    available : sequence of int
+        Images there are of each class. The class with most images stays the largest and so on down; of equal classes
+        the first is the larger.
+    ratio : float
+        Largest count divided by smallest, at least 1. Counts are whole numbers, so the ratio holds up to rounding.
+
+    Returns
+    -------
+    list of int
+        One count a class, in the order of `available`, none above what is available: where a class has too few images
+        for its place in the tail, the whole tail is scaled down.
+
+    Raises
+    ------
+    InvalidInputError
+        If a class has no images, if the ratio is below 1 or not finite, or if the smallest class would have less than
+        one image.
+    """
+    check_ratio(ratio)
+    if len(available) < 2 or min(available) < 1:
+        raise InvalidInputError(
+            f"each of at least two classes needs images to choose from, there are {list(available)}"
+        )
+    order = sorted(range(len(available)), key=lambda c: (-available[c], c))
+    share = [float(ratio) ** (-place / (len(order) - 1)) for place in range(len(order))]
+    largest = min(available[c] / s for c, s in zip(order, share, strict=True))
+    if largest * share[-1] < 1 - 1e-9:
+        raise InvalidInputError(
+            f"imbalance={ratio:g} would leave less than one image of the smallest class; with {max(available)} images "
+            f"of the largest class the ratio can be at most {math.floor(largest + 1e-9)}"
+        )
+    counts = [0] * len(available)
+    for c, s in zip(order, share, strict=True):
+        counts[c] = min(round(largest * s), available[c])
+    return counts
+
+
+def thin(dataset: LesionDataset, counts: Mapping[str, int], seed: int) -> LesionDataset:
+    """Keep only so many images of named classes, drawn at random.
+
+    Meant for training images: validation and test images say what they should only as they are.
+
+    Parameters
+    ----------
+    dataset : LesionDataset
+        The images to draw from.
+    counts : mapping of str to int
+        Images to keep of each class that is named; the other classes stay whole.
+    seed : int
+        Of the draw. What is kept of one class does not depend on the counts of the others, and with the same seed
+        a smaller count keeps a part of what a larger one keeps.
+
+    Returns
+    -------
+    LesionDataset
+        The images kept, in their order.
+
+    Raises
+    ------
+    InvalidInputError
+        If a count is not a whole number of at least 1, or above what there is.
+    UnknownNameError
+        If there is no such class.
+    """
+    check_counts(counts, dataset.classes)
+    check_seed(seed)
+    labels = dataset.labels.numpy()
+    keep = np.ones(len(dataset), dtype=bool)
+    for name, n in counts.items():
+        label = dataset.class_index(name)
+        rows = np.flatnonzero(labels == label)
+        if n > len(rows):
+            raise InvalidInputError(
+                f"counts asks for {n} training images of {name!r}, but there are {len(rows)}; real images can only be "
+                "left out"
+            )
+        drawn = np.random.default_rng([seed, label]).permutation(rows)
+        keep[drawn[n:]] = False
+    return dataset[keep]
+
+
+def hold_out_by_group(
+    dataset: LesionDataset, fraction: float = 0.2, seed: int = 0
+) -> tuple[LesionDataset, LesionDataset]:
+    """Split a data set in two, groups undivided and classes in like proportions.
+
+    Parameters
+    ----------
+    dataset : LesionDataset
+        The images to split.
+    fraction : float
+        Share of the images to hold out, above 0 and at most 0.5. It is one fold of ``round(1 / fraction)`` folds (of as
+        many as there are groups, where these are fewer), so that it is met only roughly.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    kept, held_out : LesionDataset
+        Every class is in `kept`. `held_out` has every class too where the groups allow it.
+
+    Raises
+    ------
+    InvalidInputError
+        If the fraction is out of range, if all images are one group, or if a class would vanish from `kept`.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction <= 0.5:
+        raise InvalidInputError(f"fraction must be above 0 and at most 0.5, not {fraction!r}")
+    check_seed(seed)
+    labels, groups = dataset.labels.numpy(), dataset.groups
+    n_groups = len(np.unique(groups))
+    present = dataset.counts.numpy() > 0
+    folds = min(round(1 / fraction), n_groups, int(dataset.counts.max()))
+    if folds < 2:
+        what = "all images belong to one group" if n_groups < 2 else f"there are only {len(dataset)} images"
+        raise InvalidInputError(f"no images can be held out: {what}; give more, or a split column in labels.csv")
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # A class of fewer images than folds is what careedu is about; what it needs is checked below.
+        warnings.filterwarnings("ignore", message="The least populated class in y has only", category=UserWarning)
+        candidates = [np.sort(held) for _, held in splitter.split(labels, labels, groups)]
+
+    def has(rows: np.ndarray) -> np.ndarray:
+        return np.bincount(labels[rows], minlength=len(dataset.classes)) > 0
+
+    everything = np.arange(len(dataset))
+    possible = [
+        held
+        for held in candidates
+        if len(held) and (has(np.setdiff1d(everything, held, assume_unique=True)) == present).all()
+    ]
+    if not possible:
+        spread = {
+            name: len(np.unique(groups[labels == label]))
+            for label, name in enumerate(dataset.classes)
+            if present[label]
+        }
+        fewest = min(spread, key=spread.__getitem__)
+        raise InvalidInputError(
+            f"images cannot be held out without class {fewest!r} vanishing from training: its images are in "
+            f"{spread[fewest]} group(s); give more, or a split column in labels.csv"
+        )
+    best = min(possible, key=lambda held: (-has(held).sum(), abs(len(held) / len(dataset) - fraction)))
+    keep = np.ones(len(dataset), dtype=bool)
+    keep[best] = False
+    return dataset[keep], dataset[~keep]
+
+
+def check_seed(seed: int) -> None:
+    """Raise InvalidInputError unless a seed is a whole number from 0 to 2**32 - 1, the range of numpy and sklearn."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**32:
+        raise InvalidInputError(f"seed must be a whole number from 0 to {2**32 - 1}, not {seed!r}")
+
+
+def check_ratio(ratio: float) -> None:
+    """Raise InvalidInputError unless an imbalance ratio is a finite number of at least 1."""
+    if isinstance(ratio, bool) or not isinstance(ratio, Real) or not math.isfinite(ratio) or ratio < 1:
+        raise InvalidInputError(
+            f"imbalance must be a finite number of at least 1 (largest class to smallest), not {ratio!r}"
+        )
+
+
+def check_counts(counts: Mapping[str, int], classes: Sequence[str]) -> None:
+    """Raise InvalidInputError unless counts name known classes, each with a whole number of at least 1."""
+    if not isinstance(counts, Mapping):
+        raise InvalidInputError(f"counts must map names of classes to numbers of images, not {counts!r}")
+    for name, n in counts.items():
+        if name not in classes:
+            raise unknown_name("class", name, classes)
+        if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
+            raise InvalidInputError(f"counts: {name!r} must be a whole number of at least 1, not {n!r}")

@@ -1,0 +1,322 @@
+"""The table of a folder of one's own images: ``labels.csv``, read strictly, every faulty row reported.
+
+Nothing here looks inside an image; :mod:`careedu.data.decoding` does.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from careedu.errors import InvalidInputError, MissingDataError, unknown_name
+
+TABLE = "labels.csv"
+SPLITS = ("train", "val", "test")
+BOX = ("x0", "y0", "x1", "y1")
+# Columns that cannot choose rows or name a patient, because they say something else.
+_TAKEN = ("image", "label", "split", "mask", *BOX)
+_LISTED_VALUES = 20
+_REPORTED_FAULTS = 20
+
+
+@dataclass
+class Faults:
+    """Everything that is wrong with a table, gathered to be reported together."""
+
+    rows: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, row: int, image: str, text: str) -> None:
+        """Note a fault of one row: its number as a spreadsheet shows it, its image, what is wrong and what to do."""
+        self.rows.append((row, f"row {row} ({image or 'no image'}): {text}"))
+
+    def add_whole(self, text: str) -> None:
+        """Note a fault of the table as a whole."""
+        self.rows.append((0, text))
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+    def error(self) -> InvalidInputError:
+        """Make the error that reports them, in the order of the rows; of very many the first twenty."""
+        texts = [text for _, text in sorted(self.rows, key=lambda fault: fault[0])]
+        shown = [f"  {text}" for text in texts[:_REPORTED_FAULTS]]
+        if len(texts) > _REPORTED_FAULTS:
+            shown.append(f"  and {len(texts) - _REPORTED_FAULTS} more")
+        return InvalidInputError("\n".join([f"{TABLE} cannot be used:", *shown]))
+
+
+@dataclass
+class Lesion:
+    """What one row says of a lesion: a box in pixels, or the file of a mask, or both."""
+
+    row: int
+    box: tuple[float, float, float, float] | None
+    mask: Path | None
+
+
+@dataclass
+class Entry:
+    """One image of the table, with the lesions of all its rows."""
+
+    row: int
+    image: str
+    path: Path
+    label: str
+    split: str
+    group: str
+    lesions: list[Lesion]
+
+
+@dataclass
+class Table:
+    """The rows that were chosen.
+
+    Parameters
+    ----------
+    entries : list of Entry
+        Images in the order of their first rows.
+    has_splits, has_groups : bool
+        Whether the table says which split and group an image belongs to.
+    content : bytes
+        The file as it stands, from which a cache tells whether it is still the same.
+    faults : Faults
+        What is wrong with single rows.
+    """
+
+    entries: list[Entry]
+    has_splits: bool
+    has_groups: bool
+    content: bytes
+    faults: Faults
+
+
+def read_table(folder: Path, *, group: str | None = None, where: Mapping[str, object] | None = None) -> Table:
+    """Read ``labels.csv``.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it lies. No path in it may lead out of this folder.
+    group : str, optional
+        Column that tells which images are of one patient. By default ``group``, if there is one.
+    where : mapping of str to str, optional
+        Only rows with these values in these columns are read, and checked.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    MissingDataError
+        If there is no ``labels.csv``.
+    InvalidInputError
+        If it is no table with the columns that are needed. Faults of single rows are returned, not raised.
+    """
+    path = folder / TABLE
+    if not path.is_file():
+        raise MissingDataError(
+            f"there is no {TABLE} in {str(folder)!r}; make one with a row an image and the columns image,label "
+            "(and, where known, split,x0,y0,x1,y1,mask,group)"
+        )
+    content = path.read_bytes()
+    columns, rows = _parse(content)
+    _check_columns(columns)
+    group_column = _group_column(columns, group)
+    rows = _chosen(rows, columns, where or {})
+    faults = Faults()
+    reader = _RowReader(folder, faults)
+    filled = {name for name in columns if any(cells[name] for _, cells, _ in rows)}
+    has_splits, has_groups = "split" in filled, group_column in filled
+    entries: dict[str, Entry] = {}
+    for row, cells, width in rows:
+        if width > len(columns):
+            faults.add(row, cells["image"], f"it has {width} cells, the header {len(columns)}; put quotes round commas")
+            continue
+        entry = reader.entry(row, cells, group_column if has_groups else None, has_splits)
+        if entry is None:
+            continue
+        first = entries.setdefault(entry.image, entry)
+        if first is not entry:
+            _join(first, entry, faults)
+    if has_groups and has_splits:
+        _check_groups(entries.values(), faults)
+    return Table(list(entries.values()), has_splits, has_groups, content, faults)
+
+
+def _parse(content: bytes) -> tuple[list[str], list[tuple[int, dict[str, str], int]]]:
+    """Return the columns, and of each row its number, its cells by column and how many cells it has."""
+    try:
+        text = content.decode("utf-8-sig")  # spreadsheets put a byte order mark first
+    except UnicodeDecodeError as error:
+        row = content[: error.start].count(b"\n") + 1
+        raise InvalidInputError(
+            f"{TABLE} is not UTF-8 (row {row}); save it as 'CSV UTF-8' in the spreadsheet"
+        ) from error
+    if "\0" in text:
+        raise InvalidInputError(f"{TABLE} is no text; save it as 'CSV UTF-8' in the spreadsheet")
+    try:
+        # newline="" keeps line breaks inside quotes in their cells: a row is what a spreadsheet calls a row.
+        records = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise InvalidInputError(f"{TABLE} is no table with commas: {error}; save it as CSV again") from error
+    if not records or not any(cell.strip() for cell in records[0]):
+        raise InvalidInputError(f"{TABLE} is empty; its first row must name the columns: image,label")
+    columns = [cell.strip() for cell in records[0]]
+    rows = []
+    for number, record in enumerate(records[1:], start=2):
+        cells = [cell.strip() for cell in record]
+        if any(cells):  # a spreadsheet may leave empty rows
+            rows.append((number, dict(zip(columns, [*cells, *[""] * len(columns)], strict=False)), len(cells)))
+    if not rows:
+        raise InvalidInputError(f"{TABLE} has no rows below its header; write one for each image")
+    return columns, rows
+
+
+def _check_columns(columns: Sequence[str]) -> None:
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise InvalidInputError(f"{TABLE} has more than one column {twice[0]!r}; rename or remove all but one")
+    if len(columns) == 1:
+        for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+            if separator in columns[0]:
+                raise InvalidInputError(f"the cells of {TABLE} are separated by {name}; save it with commas")
+    needed = ["image", "label"]
+    if any(name in columns for name in BOX):
+        needed.extend(BOX)
+    for name in needed:
+        if name not in columns:
+            error = unknown_name("column", name, [c for c in columns if c not in needed])
+            raise InvalidInputError(f"{TABLE} lacks the column {name!r}: {error}")
+
+
+def _group_column(columns: Sequence[str], group: str | None) -> str:
+    if group is None:
+        return "group"
+    if not isinstance(group, str) or group not in set(columns) - set(_TAKEN):
+        raise unknown_name("column for group=", group, set(columns) - set(_TAKEN))
+    return group
+
+
+def _chosen(
+    rows: list[tuple[int, dict[str, str], int]], columns: Sequence[str], where: Mapping[str, object]
+) -> list[tuple[int, dict[str, str], int]]:
+    for column, value in where.items():
+        if column not in columns or column in _TAKEN:
+            raise unknown_name("option", column, {"group", *columns} - set(_TAKEN))
+        values = sorted({cells[column] for _, cells, _ in rows if cells[column]})
+        if str(value) not in values:
+            error = unknown_name(f"value of column {column!r}", str(value), values[:_LISTED_VALUES])
+            raise InvalidInputError(f"{error}{f' And {n} more.' if (n := len(values) - _LISTED_VALUES) > 0 else ''}")
+        rows = [row for row in rows if row[1][column] == str(value)]
+    return rows
+
+
+class _RowReader:
+    """Turns rows into entries and notes what is wrong with them."""
+
+    def __init__(self, folder: Path, faults: Faults) -> None:
+        self._folder = folder
+        self._inside = os.path.realpath(folder)
+        self._faults = faults
+        self._paths: dict[str, tuple[Path | None, str]] = {}
+
+    def entry(self, row: int, cells: Mapping[str, str], group: str | None, has_splits: bool) -> Entry | None:
+        before = len(self._faults.rows)
+        image = cells["image"]
+        path = self._file(row, image, image, "image")
+        if not cells["label"]:
+            self._faults.add(row, image, "it has no label; write the name of its class")
+        split = cells.get("split", "")
+        if has_splits and split not in SPLITS:
+            error = unknown_name("split", split, SPLITS) if split else "it has no split; write train, val or test"
+            self._faults.add(row, image, str(error))
+        if group is not None and not cells[group]:
+            text = f"it has no {group}; where the patient is unknown, write a name that no other image has"
+            self._faults.add(row, image, text)
+        box = self._box(row, image, [cells.get(name, "") for name in BOX])
+        mask = self._file(row, image, cells["mask"], "mask") if cells.get("mask") else None
+        if len(self._faults.rows) > before or path is None:
+            return None
+        name = _normal(image)
+        lesions = [] if box is None and mask is None else [Lesion(row, box, mask)]
+        return Entry(row, name, path, cells["label"], split, name if group is None else cells[group], lesions)
+
+    def _file(self, row: int, image: str, name: str, what: str) -> Path | None:
+        if name not in self._paths:
+            self._paths[name] = self._find(name, what)
+        path, fault = self._paths[name]
+        if path is None:
+            self._faults.add(row, image, fault)
+        return path
+
+    def _find(self, name: str, what: str) -> tuple[Path | None, str]:
+        if not name:
+            return None, f"it names no {what} file"
+        path = self._folder / _normal(name)
+        # Asked of the file that is really there: a link may lead anywhere.
+        real = os.path.realpath(path)
+        if Path(name).is_absolute() or not Path(real).is_relative_to(self._inside):
+            return None, f"the {what} {name!r} lies outside the folder; copy it into the folder and name it from there"
+        if not os.path.isfile(path):  # noqa: PTH113 - unlike Path.is_file it takes a name of any length
+            remedy = "write / instead of \\" if "\\" in name else "correct the name (capitals count) or add the file"
+            return None, f"there is no {what} file {name!r}; {remedy}"
+        return path, ""
+
+    def _box(self, row: int, image: str, cells: Sequence[str]) -> tuple[float, float, float, float] | None:
+        if not any(cells):
+            return None
+        said = f"the box {','.join(cells)}"
+        if not all(cells):
+            self._faults.add(row, image, f"{said} is given in part; write all of x0,y0,x1,y1 or none")
+            return None
+        try:
+            x0, y0, x1, y1 = (float(cell) for cell in cells)
+        except ValueError:
+            self._faults.add(row, image, f"{said} is not four numbers; write pixels")
+            return None
+        if not all(math.isfinite(value) for value in (x0, y0, x1, y1)):
+            self._faults.add(row, image, f"{said} is not finite; leave all four empty where there is no box")
+        elif x1 <= x0 or y1 <= y0:
+            self._faults.add(row, image, f"{said} is empty; x1 must be above x0 and y1 above y0 (both exclusive)")
+        elif x0 < 0 or y0 < 0:
+            self._faults.add(row, image, f"{said} starts outside the image; pixels count from 0")
+        else:
+            return x0, y0, x1, y1
+        return None
+
+
+def _normal(name: str) -> str:
+    """Give one spelling to one file, so that two rows of an image are seen to belong together."""
+    return posixpath.normpath(name)
+
+
+def _join(first: Entry, again: Entry, faults: Faults) -> None:
+    for what in ("label", "split", "group"):
+        if getattr(first, what) != getattr(again, what):
+            text = f"{what} {getattr(again, what)!r}, but row {first.row} gives the same image {getattr(first, what)!r}"
+            faults.add(again.row, again.image, f"{text}; rows of one image must agree")
+    mixed = len({lesion.mask is None for lesion in [*first.lesions[:1], *again.lesions]}) > 1
+    first.lesions.extend(again.lesions)
+    if mixed:
+        text = f"row {first.row} and this one are of the same image, but only one of them has a mask; give both or none"
+        faults.add(again.row, again.image, text)
+
+
+def _check_groups(entries: Iterator[Entry] | Sequence[Entry], faults: Faults) -> None:
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        first = seen.setdefault(entry.group, entry)
+        if first.split != entry.split:
+            faults.add(
+                entry.row,
+                entry.image,
+                f"group {entry.group!r} is in {entry.split}, but in {first.split} in row {first.row}; all images of a "
+                "patient belong in one split",
+            )

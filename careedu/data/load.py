@@ -1,0 +1,205 @@
+"""`load`: the one door through which images come in, whatever they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from careedu.data.imbalance import check_counts, check_ratio, check_seed, long_tail_counts, thin
+from careedu.data.phantom_splits import PHANTOMS, phantom_splits
+from careedu.data.sources import SOURCES, folder_options, read_source
+from careedu.errors import InvalidInputError, MissingDataError, unknown_name
+
+if TYPE_CHECKING:
+    from careedu.data.dataset import LesionDataset, Splits
+
+
+def load(
+    name_or_path: str | Path,
+    *,
+    size: int | None = None,
+    imbalance: float | None = None,
+    counts: Mapping[str, int] | None = None,
+    seed: int = 0,
+    root: str | Path | None = None,
+    rare: str | Sequence[str] | None = None,
+    augmentation: str | None = None,
+    **options: Any,
+) -> Splits:
+    """Load training, validation and test images.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A name that :func:`available` lists, or a folder with ``labels.csv``. A known name wins over a folder of that
+        name; write ``./name`` for the folder.
+    size : int, optional
+        Side of the images in pixels, 16 to 1024. Phantoms have 64 where it is not given, the named real sets a size of
+        their own, a folder the size of its images.
+    imbalance : float, optional
+        Largest training class divided by the smallest; the classes in between fall geometrically. The class with most
+        images stays the largest. Validation and test images stay as they are.
+    counts : mapping of str to int, optional
+        Training images of named classes, whatever `imbalance` says: more or fewer phantoms, at most what there is of
+        real images.
+    seed : int
+        Of everything random: phantoms, the training images that are left, and splits where none is given.
+    root : str or Path, optional
+        Folder that holds the named real sets, instead of the one that the environment variable CAREEDU_DATA names.
+    rare : str or sequence of str, optional
+        The rare classes. By default those with less than half the mean training count, else the smallest one.
+    augmentation : str, optional
+        ``"none"``, ``"upright"`` or ``"any-orientation"``, instead of what suits the named set; a folder has
+        ``"upright"``.
+    **options
+        Of phantoms: ``largest``, ``val``, ``test`` (images a class), ``lesion_size``, ``contrast``, ``distractors``,
+        ``jitter``, ``lesions``, ``label_noise``. Of sets with a ``labels.csv``: ``group``, the column that tells which
+        images are of one patient, and any column to choose rows by (``plane="axial"``). Of MedMNIST sets: ``variant``.
+
+    Returns
+    -------
+    Splits
+        Its `recipe` is what to call `load` with to make it again.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such data set, class or option; the nearest is suggested.
+    InvalidInputError
+        If an argument is out of range or the images cannot be used; all faulty rows are named together.
+    MissingDataError
+        If the images are not on this machine and cannot be downloaded, saying where to get them.
+
+    Examples
+    --------
+    >>> data = load("phantom-skin", imbalance=10, largest=20, val=2, test=2)
+    >>> data.train.counts.tolist()
+    [20, 6, 2]
+    """
+    _check(name_or_path, size, imbalance, seed)
+    if counts is not None and not isinstance(counts, Mapping):
+        raise InvalidInputError(f"counts must map names of classes to numbers of images, not {counts!r}")
+    if isinstance(rare, str):
+        rare = (rare,)
+    name = str(name_or_path)
+    recipe = {
+        "name": name,
+        "size": _plain(size),
+        "imbalance": _plain(imbalance),
+        "counts": None if counts is None else {str(c): _plain(n) for c, n in counts.items()},
+        "seed": int(seed),
+        "rare": None if rare is None else list(rare),
+        "augmentation": augmentation,
+        "options": {option: _plain(value) for option, value in sorted(options.items())},
+    }
+    named = isinstance(name_or_path, str)
+    if named and name in PHANTOMS:
+        _no_root(root, name)
+        return phantom_splits(
+            name,
+            size=size,
+            imbalance=imbalance,
+            counts=counts,
+            seed=int(seed),
+            rare=rare,
+            augmentation=augmentation,
+            options=options,
+            recipe=recipe,
+        )
+    if named and name in SOURCES:
+        source = SOURCES[name]
+        parts, facts = read_source(name, size=size, seed=int(seed), root=root, options=options)
+        augmentation = augmentation or source.augmentation
+    else:
+        from careedu.data.folder import read_folder
+
+        folder = _folder(name_or_path)
+        _no_root(root, name)
+        group, where = folder_options(options)
+        parts = read_folder(folder, size=size, seed=int(seed), group=group, where=where)
+        augmentation = augmentation or "upright"
+        # The name only: a record that is shared must not tell where somebody's images lie.
+        recipe["name"] = folder.resolve().name
+        facts = {}
+    return _real_splits(parts, imbalance, counts, int(seed), rare, augmentation, {**recipe, **facts})
+
+
+def available() -> dict[str, str]:
+    """Names of all data sets with one line on each, phantoms first.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    return {**PHANTOMS, **{name: source.line for name, source in SOURCES.items()}}
+
+
+def _real_splits(
+    parts: Mapping[str, LesionDataset],
+    imbalance: float | None,
+    counts: Mapping[str, int] | None,
+    seed: int,
+    rare: Sequence[str] | None,
+    augmentation: str,
+    recipe: Mapping[str, Any],
+) -> Splits:
+    from careedu.data.dataset import Splits
+
+    train = parts["train"]
+    wanted: dict[str, int] = {}
+    if imbalance is not None:
+        wanted = dict(zip(train.classes, long_tail_counts(train.counts.tolist(), imbalance), strict=True))
+    if counts is not None:
+        check_counts(counts, train.classes)
+        wanted.update(counts)
+    # Kept only where something is drawn: a set that is whole has one training set.
+    draw_train = partial(thin, train, wanted) if wanted else None
+    return Splits(
+        train=train if draw_train is None else draw_train(seed),
+        val=parts["val"],
+        test=parts["test"],
+        name=recipe["name"],
+        rare=rare,
+        augmentation=augmentation,
+        recipe=dict(recipe),
+        draw_train=draw_train,
+    )
+
+
+def _check(name_or_path: object, size: object, imbalance: object, seed: object) -> None:
+    if not isinstance(name_or_path, str | Path):
+        raise InvalidInputError(f"the data set must be a name or a path, not {name_or_path!r}")
+    if size is not None and (isinstance(size, bool) or not isinstance(size, Integral) or not 16 <= size <= 1024):
+        raise InvalidInputError(f"size must be a whole number of pixels from 16 to 1024, not {size!r}")
+    if imbalance is not None:
+        check_ratio(imbalance)
+    check_seed(seed)
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy's numbers into Python's, which JSON knows."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _folder(name_or_path: str | Path) -> Path:
+    folder = Path(name_or_path).expanduser()
+    if folder.is_dir():
+        return folder
+    if isinstance(name_or_path, Path) or "/" in name_or_path or os.sep in name_or_path:
+        raise MissingDataError(
+            f"there is no folder {str(name_or_path)!r}; give the name of a data set ({', '.join(available())}) or a "
+            "folder with labels.csv"
+        )
+    known = unknown_name("data set", name_or_path, available())
+    raise type(known)(f"{known} There is no folder of that name either; one's own images are a folder with labels.csv.")
+
+
+def _no_root(root: object, name: str) -> None:
+    if root is not None:
+        raise InvalidInputError(f"root= tells where the named real sets lie; {name!r} is none of them, leave it out")

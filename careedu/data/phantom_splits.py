@@ -1,0 +1,196 @@
+"""Training, validation and test phantoms: how many of each class, from which seeds, with which knobs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from careedu.data.imbalance import check_counts, check_ratio, check_seed, long_tail_counts
+from careedu.errors import InvalidInputError, unknown_name
+
+if TYPE_CHECKING:
+    from careedu.data.dataset import LesionDataset, Splits
+
+PHANTOMS = {
+    "phantom-skin": "made-up dermoscopy: lesions anywhere, told apart by fine texture; hairs, ink, look-alikes",
+    "phantom-chest": "made-up chest X-rays: opacities in a few zones of the lungs, look-alikes elsewhere",
+    "phantom-brain": "made-up axial brain MRI: tumours whose texture and rim tell their grade",
+}
+
+_AUGMENTATION = {"skin": "any-orientation", "chest": "upright", "brain": "upright"}
+_IMAGES_A_CLASS = {"largest": 300, "val": 40, "test": 100}
+_KNOBS = ("lesion_size", "contrast", "distractors", "jitter", "lesions")
+_OPTIONS = (*_IMAGES_A_CLASS, *_KNOBS, "label_noise")
+
+# Words that set streams of random numbers apart which share a seed. numpy fills a seed of less than four words up with
+# zeros, so these must not be 0.
+_ORDER, _NOISE = 1, 2
+
+
+def phantom_splits(
+    name: str,
+    *,
+    size: int | None = None,
+    imbalance: float | None = None,
+    counts: Mapping[str, int] | None = None,
+    seed: int = 0,
+    rare: tuple[str, ...] | None = None,
+    augmentation: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+) -> Splits:
+    """Draw the phantoms of one kind.
+
+    Parameters
+    ----------
+    name : str
+        A key of `PHANTOMS`.
+    size : int, optional
+        Side of the images in pixels; 64 where not given.
+    imbalance : float, optional
+        Largest training class divided by the smallest; the classes in between fall geometrically.
+    counts : mapping of str to int, optional
+        Training images of named classes, whatever `imbalance` says.
+    seed : int
+        Of everything random.
+    rare, augmentation : optional
+        As in :class:`~careedu.data.dataset.Splits`.
+    options : mapping
+        ``largest`` (300), ``val`` (40) and ``test`` (100) images a class; ``label_noise``, the fraction of training
+        labels that are replaced by another class; and the knobs of :func:`careedu.data.phantoms.draw_phantom`.
+    recipe : mapping, optional
+        What to keep as the record of how the splits were made.
+
+    Returns
+    -------
+    Splits
+        ``redraw(k)`` draws other training images and leaves validation and test images alone.
+
+    Raises
+    ------
+    InvalidInputError
+        If an option is unknown or out of its range.
+    """
+    from careedu.data.dataset import Splits
+    from careedu.data.phantoms import CLASSES
+
+    kind = name.removeprefix("phantom-")
+    classes = CLASSES[kind]
+    options = dict(options or {})
+    for option in options:
+        if option not in _OPTIONS:
+            raise unknown_name(f"option of {name}", option, _OPTIONS)
+    images_a_class = {key: _positive(key, options.get(key, default)) for key, default in _IMAGES_A_CLASS.items()}
+    noise = _noise(options.get("label_noise", 0.0))
+    knobs = {key: options[key] for key in _KNOBS if key in options}
+    if size is not None:
+        knobs["size"] = size
+
+    train_counts = [images_a_class["largest"]] * len(classes)
+    if imbalance is not None:
+        check_ratio(imbalance)
+        train_counts = long_tail_counts(train_counts, imbalance)
+    if counts is not None:
+        check_counts(counts, classes)
+        train_counts = [int(counts.get(c, n)) for c, n in zip(classes, train_counts, strict=True)]
+
+    draw_train = partial(draw_training_phantoms, kind, tuple(train_counts), seed, noise, knobs)
+    held_out = {
+        part: _draw(kind, (images_a_class[part],) * len(classes), (seed, number), knobs, part)
+        for part, number in (("val", 1), ("test", 2))
+    }
+    train = draw_train(0)
+    return Splits(
+        train=train,
+        **held_out,
+        name=name,
+        rare=rare,
+        augmentation=_AUGMENTATION[kind] if augmentation is None else augmentation,
+        recipe={**(recipe or {}), "size": train.images.shape[-1]},
+        draw_train=draw_train,
+    )
+
+
+def draw_training_phantoms(
+    kind: str, counts: tuple[int, ...], seed: int, label_noise: float, knobs: Mapping[str, Any], redraw: int
+) -> LesionDataset:
+    """Draw the training images of one kind of phantom.
+
+    Parameters
+    ----------
+    kind : str
+        ``"skin"``, ``"chest"`` or ``"brain"``.
+    counts : tuple of int
+        Images of each class.
+    seed : int
+        Of the splits.
+    label_noise : float
+        Fraction of the labels that are replaced by another class, each other class being as likely.
+    knobs : mapping
+        Options of :func:`careedu.data.phantoms.draw_phantom`.
+    redraw : int
+        Which training set of this seed; 0 is the first.
+
+    Returns
+    -------
+    LesionDataset
+        The images, whose order does not tell their class.
+
+    Raises
+    ------
+    InvalidInputError
+        If `redraw` is not a whole number from 0 to 2**32 - 1.
+    """
+    check_seed(redraw)
+    return _draw(kind, counts, (seed, 0, int(redraw)), knobs, f"train-{redraw}", label_noise)
+
+
+def _draw(
+    kind: str,
+    counts: tuple[int, ...],
+    seed: tuple[int, ...],
+    knobs: Mapping[str, Any],
+    prefix: str,
+    label_noise: float = 0.0,
+) -> LesionDataset:
+    import torch
+
+    from careedu.data.dataset import LesionDataset
+    from careedu.data.phantoms import CLASSES, draw_phantom
+
+    stream = (*seed, *(0,) * (3 - len(seed)))
+    truth = np.repeat(np.arange(len(counts)), counts)
+    np.random.default_rng((*stream, _ORDER)).shuffle(truth)
+    drawn = draw_phantom(kind, truth, seed=seed, **knobs)
+    labels = truth.copy()
+    if label_noise:
+        rng = np.random.default_rng((*stream, _NOISE))
+        wrong = rng.choice(len(truth), round(label_noise * len(truth)), replace=False)
+        labels[wrong] = (truth[wrong] + rng.integers(1, len(counts), len(wrong))) % len(counts)
+    ids = [f"{prefix}-{i}" for i in range(len(truth))]
+    return LesionDataset(
+        images=torch.from_numpy(drawn.images),
+        labels=torch.from_numpy(labels).long(),
+        classes=CLASSES[kind],
+        boxes=torch.from_numpy(drawn.boxes).float(),
+        masks=torch.from_numpy(drawn.masks),
+        groups=ids,  # each image is of a patient of its own
+        ids=ids,
+    )
+
+
+def _positive(option: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise InvalidInputError(f"{option} must be a whole number of images, at least 1, not {value!r}")
+    return int(value)
+
+
+def _noise(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not 0 <= value < 1:
+        raise InvalidInputError(f"label_noise must be a fraction from 0 up to but not 1, not {value!r}")
+    return float(value)

@@ -1,0 +1,115 @@
+"""Where lesions and look-alikes may lie: zones of the anatomy, and places apart from one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from careedu.data.phantoms.texture import FloatArray
+
+
+def far_from(
+    rng: Generator, x: NDArray, y: NDArray, clearance: NDArray, slots: int, tries: int = 6, reach: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw places anywhere in the image that keep their distance from given centres and from one another.
+
+    Parameters
+    ----------
+    rng : Generator
+        Where the random numbers come from.
+    x, y : array
+        (n,) centres to stay away from.
+    clearance : array
+        (n,) how far.
+    slots : int
+        Places for each image.
+    tries : int
+        Candidates for each place; the first that keeps its distance is taken, else the farthest.
+    reach : float
+        Candidates lie between -reach and reach.
+
+    Returns
+    -------
+    x, y : array
+        (n, slots) each.
+    """
+    n = len(x)
+    candidates = rng.uniform(-reach, reach, (n, slots, tries, 2))
+    taken = np.stack([x, y], axis=1)[:, None, :]
+    needed = clearance[:, None]
+    for slot in range(slots):
+        gap = np.sqrt(((candidates[:, slot, :, None, :] - taken[:, None, :, :]) ** 2).sum(-1)) / needed[:, None, :]
+        nearest = gap.min(axis=2)
+        fits = nearest >= 1.0
+        choice = np.where(fits.any(axis=1), fits.argmax(axis=1), nearest.argmax(axis=1))
+        place = candidates[np.arange(n), slot, choice][:, None, :]
+        taken = np.concatenate([taken, place], axis=1)
+        needed = np.concatenate([needed, 0.7 * clearance[:, None]], axis=1)
+    return taken[:, 1:, 0], taken[:, 1:, 1]
+
+
+@dataclass(frozen=True)
+class Zone:
+    """An ellipse of the anatomy that holds whole lesions.
+
+    Parameters
+    ----------
+    u, v : float
+        Centre in anatomical coordinates.
+    width, height : float
+        Half-axes.
+    """
+
+    u: float
+    v: float
+    width: float
+    height: float
+
+    def contains(self, u: FloatArray, v: FloatArray) -> NDArray[np.bool_]:
+        """Tell which points lie in the zone.
+
+        Parameters
+        ----------
+        u, v : array
+            Anatomical coordinates that broadcast against each other.
+
+        Returns
+        -------
+        array
+            bool.
+        """
+        return ((u - self.u) / self.width) ** 2 + ((v - self.v) / self.height) ** 2 <= 1.0
+
+
+def draw_in_zones(
+    rng: Generator, n: int, zones: Sequence[Zone], margin: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw one point in one of several zones, chosen alike.
+
+    Parameters
+    ----------
+    rng : Generator
+        Where the random numbers come from.
+    n : int
+        Number of points.
+    zones : sequence of Zone
+        The zones.
+    margin : array
+        (n,) distance to keep from the zone's border, as far as the zone is wide enough.
+
+    Returns
+    -------
+    u, v : array
+        (n,) each.
+    """
+    zone = np.array([(z.u, z.v, z.width, z.height) for z in zones])[rng.integers(len(zones), size=n)]
+    radius, angle = np.sqrt(rng.uniform(0, 1, n)), rng.uniform(0, 2 * np.pi, n)
+    half_axes = np.maximum(zone[:, 2:] - margin[:, None], 0.0)
+    return (
+        zone[:, 0] + half_axes[:, 0] * radius * np.cos(angle),
+        zone[:, 1] + half_axes[:, 1] * radius * np.sin(angle),
+    )
