@@ -4,12 +4,18 @@ The public names are loaded when they are first used (PEP 562), so that ``import
 no matplotlib.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from careedu.errors import CareeduError
 
 __version__ = "0.1.0"
+
+# torch's threads wait for each other by spinning. Where another program wants one of two cores (a browser, a second
+# kernel) that makes training five to ten times slower; asleep, they cost a few percent. OpenMP reads this when torch is
+# first imported; no result depends on it, and whoever has set it keeps their setting.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Where each public name lives. Add a name here and in the TYPE_CHECKING block below.
 _MODULES = {

@@ -279,7 +279,7 @@ def _standardize(network: nn.Module, train: LesionDataset) -> None:
 def _set_batch_statistics(network: nn.Module, updates_per_epoch: int) -> None:
     """Let batch normalisation forget fast enough for a small set.
 
-    Its running statistics follow the weights with a lag of ten updates. That is nothing for a thousand images, but three
+    Its running statistics follow the weights with a lag of ten updates. That is nothing for a thousand images but three
     epochs for a hundred, after which such a network predicts by statistics that were never its own. They look back over
     an epoch instead, ten updates at most and two at least (our choice).
     """

@@ -267,8 +267,14 @@ class ResidualBlock(nn.Module):
 
 
 def _small_body(image_channels: int) -> nn.Module:
+    """Three halvings of the grid, three widths.
+
+    Our choice, among twelve stems and widths by images per second on two cores and accuracy on band-passed textures.
+    Most of the time goes into the finest grid, so the first layer halves it at once; its 5×5 window still sees a
+    texture of a few pixels before the halving could lose it.
+    """
     body = nn.Sequential(
-        nn.Conv2d(image_channels, 32, 3, stride=2, padding=1, bias=False),
+        nn.Conv2d(image_channels, 32, 5, stride=2, padding=2, bias=False),
         nn.BatchNorm2d(32),
         nn.ReLU(inplace=True),
         ResidualBlock(32, 64, stride=2),

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from html.parser import HTMLParser
 
 import matplotlib
@@ -119,6 +120,12 @@ PICTURES = {
 }
 
 
+@cache
+def picture_of(name):
+    """Drawn once for all the tests that only look."""
+    return PICTURES[name]()
+
+
 # Each picture
 
 
@@ -126,7 +133,7 @@ PICTURES = {
 @pytest.mark.parametrize("name", list(PICTURES))
 def test_a_picture_is_a_png_of_its_width_with_a_clear_margin(name):
     """Whatever is cut off at the edge leaves ink in the outermost pixels."""
-    picture = PICTURES[name]()
+    picture = picture_of(name)
     assert picture.png.startswith(b"\x89PNG\r\n\x1a\n")
     content = pixels(picture)
     assert content.shape[1] == pytest.approx(PIXEL_RATIO * picture.width, abs=2)
@@ -168,7 +175,7 @@ def test_no_text_lies_on_another_or_beyond_the_edge(name, drawn):
 
 @pytest.mark.parametrize("name", [name for name in PICTURES if name != "history"])
 def test_the_alternative_text_names_every_class(name):
-    alt = PICTURES[name]().alt
+    alt = picture_of(name).alt
     assert all(name in alt for name in LONG)
 
 
@@ -182,16 +189,16 @@ def test_the_alternative_text_of_recalls_says_each_run_recall_and_interval():
 
 
 def test_the_alternative_text_of_counts_says_every_count():
-    alt = plot_counts(made_up_splits()).alt
+    alt = picture_of("counts").alt
     for name, train, other in zip(LONG, (1200, 20, 300, 9), (30, 12, 25, 5), strict=True):
         assert f"{name}: {train} train, {other} val, {other} test" in alt
 
 
 def test_the_alternative_text_of_images_says_counts_and_whether_lesions_are_outlined():
-    assert "dermatofibroma (12 images)" in plot_images(made_up_images()).alt
-    assert "outlined" in plot_images(made_up_images()).alt
-    assert "outlined" not in plot_images(made_up_images(), outline=False).alt
-    assert "outlined" not in plot_images(made_up_images(lesions=False)).alt
+    assert "dermatofibroma (12 images)" in picture_of("images").alt
+    assert "outlined" in picture_of("images").alt
+    assert "outlined" not in plot_images(made_up_images(), columns=1, outline=False).alt
+    assert "outlined" not in plot_images(made_up_images(lesions=False), columns=1).alt
 
 
 def test_the_alternative_text_of_a_history_says_method_length_and_outcome():
@@ -202,7 +209,7 @@ def test_the_alternative_text_of_a_history_says_method_length_and_outcome():
 
 
 def test_lesions_are_outlined_by_mask_or_else_by_box_and_only_if_wanted():
-    plain, outlined = (pixels(plot_images(made_up_images(), outline=wanted)) for wanted in (False, True))
+    plain, outlined = pixels(plot_images(made_up_images(), outline=False)), pixels(picture_of("images"))
     assert plain.shape == outlined.shape
     changed = (plain != outlined).any(axis=2)
     assert 0.001 < changed.mean() < 0.2
@@ -394,23 +401,17 @@ def test_a_save_that_is_interrupted_leaves_the_old_picture_whole(tmp_path, monke
 # matplotlib's global state
 
 
-def test_drawing_leaves_the_settings_of_matplotlib_as_they_were():
+def test_drawing_leaves_matplotlibs_settings_and_pyplots_figures_as_they_were():
+    import matplotlib.pyplot as plt
+
     with matplotlib.rc_context({"font.size": 23, "axes.spines.top": True}):
-        before = dict(matplotlib.rcParams)
-        for draw in PICTURES.values():
-            draw()
+        before, figures = dict(matplotlib.rcParams), plt.get_fignums()
+        for name in ("grey images in three columns", "counts", "recalls of two runs", "history"):
+            PICTURES[name]()
         with pytest.raises(ZeroDivisionError), figure(1, 1):
             raise ZeroDivisionError
         assert dict(matplotlib.rcParams) == before
-
-
-def test_no_figure_is_left_with_pyplot():
-    import matplotlib.pyplot as plt
-
-    before = plt.get_fignums()
-    for draw in PICTURES.values():
-        draw()
-    assert plt.get_fignums() == before
+        assert plt.get_fignums() == figures
 
 
 def test_settings_of_the_user_do_not_change_our_figures():

@@ -11,7 +11,7 @@ from careedu.data.phantoms.options import PhantomOptions, Streams
 from careedu.data.phantoms.placement import Zone, draw_in_zones
 from careedu.data.phantoms.texture import FloatArray, bump, lattice, ramp, smooth_noise, wave
 
-CLASSES = ("consolidation", "ground glass", "reticular")
+CLASSES = ("consolidation", "reticular", "ground glass")
 
 # As radiographs are read: the patient's right lung is on the left of the image.
 ZONES = (Zone(-0.46, 0.14, 0.37, 0.40), Zone(-0.43, -0.34, 0.36, 0.37), Zone(0.57, 0.08, 0.36, 0.42))
@@ -23,17 +23,17 @@ _ELSEWHERE = (
     Zone(0.45, 0.90, 0.30, 0.06),
 )
 
-# Clumps around a dense core, a shapeless haze, a net: what each class is made of, and the frequency of its lattice.
-_POLARITY = np.array([1.0, 0.0, -1.0])
-_FREQUENCY = np.array([0.75, 1.0, 1.05])
-_CORE = np.array([2.4, -1.2, 0.0])
-_HAZE = np.array([0.0, 1.0, 0.0])
+# Clumps around a dense core, a net, a shapeless haze: what each class is made of, and the frequency of its lattice.
+_POLARITY = np.array([0.6, -1.0, 0.0])
+_FREQUENCY = np.array([0.75, 1.05, 1.0])
+_CORE = np.array([2.6, 0.0, -0.8])
+_HAZE = np.array([0.0, 0.0, 0.1])
 
-_RADIUS = (0.25, 0.31)
+_RADIUS = (0.27, 0.33)
 _LOOK_ALIKE_RADIUS = (0.12, 0.20)
 _LOOK_ALIKES, _WIRES = 3, 2
 _PERIOD = 0.170
-_TEXTURE = 0.180
+_TEXTURE, _LOOK_ALIKE_TEXTURE = 0.185, 0.040
 
 
 def render(
@@ -70,7 +70,7 @@ def render(
     _add_look_alikes(streams.distractor, density, frame, options)
     _add_wires(streams.distractor, density, options)
     lesion = blobs.patch(size, _RADIUS[1] * options.lesion_size * (1 + options.jitter), edge=0.14)
-    opacity = _opacity(streams.lesion, lesion, labels, size)
+    opacity = _opacity(streams.lesion, lesion, labels, size, _TEXTURE)
     if options.lesions:
         lesion.shade(density, np.float32(options.contrast) * opacity * lesion.cover)
     exposure, gain = rng.uniform(-0.02, 0.02, n), rng.uniform(0.94, 1.06, n)
@@ -99,7 +99,7 @@ def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
     front = (v + 0.62 * s - 0.25 * s * s) * np.float32(1 / 0.27) + 0.3
     back_rib, front_rib = ramp(wave(back) * 0.9 + 0.45), ramp(wave(front) * 1.1 - 0.1)
     cage = ramp((1.18 - q) / 0.15) * ramp((0.78 - v) / 0.3)
-    bones = cage * (0.105 * back_rib + 0.05 * front_rib + 0.16 * back_rib * (1.0 - back_rib))
+    bones = cage * (0.085 * back_rib + 0.04 * front_rib + 0.14 * back_rib * (1.0 - back_rib))
 
     vessels = smooth_noise(rng, n, size, size / 15)
     vessels = np.maximum(0.35 - np.abs(vessels), 0.0) * bump(((s - 0.22) ** 2 + (v - 0.02) ** 2) / 0.36)
@@ -138,7 +138,12 @@ def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
 
 
 def _opacity(
-    rng: Generator, patch: Patch, labels: NDArray[np.int64], size: int, chosen: NDArray[np.intp] | None = None
+    rng: Generator,
+    patch: Patch,
+    labels: NDArray[np.int64],
+    size: int,
+    texture: float,
+    chosen: NDArray[np.intp] | None = None,
 ) -> FloatArray:
     """Brightness an opacity adds: a mean that all classes share, and the texture of its class around it."""
     n, side = len(labels), patch.side
@@ -150,15 +155,15 @@ def _opacity(
     x = patch.x * scale + 0.30 * smooth_noise(rng, n, side, cell, chosen)
     y = patch.y * scale + 0.30 * smooth_noise(rng, n, side, cell, chosen)
     uneven = smooth_noise(rng, n, side, cell, chosen)
-    haze = smooth_noise(rng, n, side, 0.55 * _PERIOD * size / 2, chosen)
+    haze = smooth_noise(rng, n, side, 0.40 * _PERIOD * size / 2, chosen)
     # Consolidation is confluent and fluffy, fibrosis a bright net, ground glass a haze without shape.
     kind = labels[picked]
     pattern = lattice(x, y, angle, offset, _POLARITY[kind], np.zeros(len(picked)))
     pattern *= 1.0 + 0.25 * uneven
-    pattern += per_image(_HAZE[kind] * 0.2) * haze + per_image(_CORE[kind]) * bump(patch.radial**2)
+    pattern += per_image(_HAZE[kind]) * haze + per_image(_CORE[kind]) * bump(patch.radial**2)
     pattern -= patch.mean(pattern)
     body = 1.08 - 0.2 * np.minimum(patch.radial, 1.0) ** 2 + 0.07 * uneven
-    return level * body + np.float32(_TEXTURE) * pattern
+    return level * body + np.float32(texture) * pattern
 
 
 def _add_look_alikes(rng: Generator, density: FloatArray, frame: Frame, options: PhantomOptions) -> None:
@@ -169,11 +174,11 @@ def _add_look_alikes(rng: Generator, density: FloatArray, frame: Frame, options:
         u, v = draw_in_zones(rng, n, _ELSEWHERE, np.zeros(n))
         x, y = frame.to_image(u[:, None], v[:, None])
         kinds = rng.integers(len(CLASSES), size=n)
-        strength = rng.uniform(0.35, 0.6, n)
+        strength = rng.uniform(0.5, 0.8, n)
         chosen = np.flatnonzero(rng.uniform(0, 1, n) < options.share(0.45))
         blobs = Blobs(x[:, 0], y[:, 0], radius, Blobs.draw_harmonics(rng, n))
         patch = blobs.patch(options.size, _LOOK_ALIKE_RADIUS[1], edge=0.14, chosen=chosen)
-        opacity = _opacity(rng, patch, kinds, options.size, chosen)
+        opacity = _opacity(rng, patch, kinds, options.size, _LOOK_ALIKE_TEXTURE, chosen)
         patch.shade(density, opacity * patch.cover * per_image(strength[chosen]))
 
 

@@ -15,8 +15,8 @@ CLASSES = ("reticular", "globular", "streaked")
 
 _POLARITY = np.array([-1.0, 1.0, 0.0])
 _STRIPES = np.array([0.0, 0.0, 1.0])
-_FREQUENCY = np.array([1.05, 0.95, 0.72])
-_AMPLITUDE = np.array([0.90, 0.90, 1.25])
+_FREQUENCY = np.array([1.05, 0.95, 0.78])
+_AMPLITUDE = np.array([0.90, 0.90, 1.33])
 
 _RADIUS = (0.40, 0.55)
 _PATCH_RADIUS = (0.13, 0.25)
