@@ -33,7 +33,7 @@ class Augmentation:
     shift : float
         Largest shift as a fraction of the image's side.
     zoom : float
-        Largest relative change of size, in [0, 1).
+        Largest relative change of size, at most 0.9.
     brightness, contrast : float
         Largest change of brightness (added, intensities being in [0, 1]) and largest relative change of contrast
         about the image's mean.

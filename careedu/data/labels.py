@@ -6,6 +6,7 @@ Nothing here looks inside an image; :mod:`careedu.data.decoding` does.
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import math
 import os
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from careedu.errors import InvalidInputError, MissingDataError, unknown_name
+from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError, unknown_name
 
 TABLE = "labels.csv"
 SPLITS = ("train", "val", "test")
@@ -212,8 +213,11 @@ def _chosen(
             raise unknown_name("option", column, {"group", *columns} - set(_TAKEN))
         values = sorted({cells[column] for _, cells, _ in rows if cells[column]})
         if str(value) not in values:
-            error = unknown_name(f"value of column {column!r}", str(value), values[:_LISTED_VALUES])
-            raise InvalidInputError(f"{error}{f' And {n} more.' if (n := len(values) - _LISTED_VALUES) > 0 else ''}")
+            # Of a column with a value of its own in each row only some are listed, the nearest among them.
+            listed = {*values[:_LISTED_VALUES], *difflib.get_close_matches(str(value), values, n=1)}
+            error = unknown_name(f"value of column {column!r}:", str(value), listed)
+            more = len(values) - len(listed)
+            raise UnknownNameError(f"{error} And {more} more.") if more else error
         rows = [row for row in rows if row[1][column] == str(value)]
     return rows
 

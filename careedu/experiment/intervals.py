@@ -78,7 +78,11 @@ def recall_interval(correct: ArrayLike, groups: ArrayLike, confidence: float = 0
     variance = n_groups / (n_groups - 1) * float(((hits - p * size) ** 2).sum()) / n**2
     # The variance has a floor, so that groups of one and the same recall (variance 0, or a rounding error) give n.
     effective = n_groups if p in (0, 1) else p * (1 - p) / max(variance, p * (1 - p) / n)
-    t = float(stats.t.ppf((1 + confidence) / 2, n_groups - 1))
+    return _wilson(p, effective, float(stats.t.ppf((1 + confidence) / 2, n_groups - 1)))
+
+
+def _wilson(p: float, effective: float, t: float) -> Interval:
+    """Wilson's interval for a share p of `effective` independent images."""
     shrink = 1 + t**2 / effective
     centre = (p + t**2 / (2 * effective)) / shrink
     half = t / shrink * np.sqrt(p * (1 - p) / effective + t**2 / (4 * effective**2))
@@ -142,7 +146,8 @@ def jackknife_interval(
     Returns
     -------
     Interval
-        (θ, 0, 1) where a class has a single group.
+        (θ, 0, 1) where a class has a single group. Where no group moves the metric, Wilson's interval for θ as a share
+        of G_min images.
 
     Notes
     -----
@@ -158,5 +163,9 @@ def jackknife_interval(
     without = [metric(probabilities[block != b], labels[block != b]) for b in np.unique(block)]
     n_blocks = len(without)
     variance = (n_blocks - 1) / n_blocks * float(((without - np.mean(without)) ** 2).sum())
-    half = float(stats.t.ppf((1 + confidence) / 2, fewest - 1)) * np.sqrt(variance)
+    t = float(stats.t.ppf((1 + confidence) / 2, fewest - 1))
+    if variance < 1e-24:
+        # A metric that no group moves, 1.00 say, is not known to the last digit: it is as sure as `fewest` images are.
+        return _wilson(estimate, fewest, t)
+    half = t * np.sqrt(variance)
     return Interval(estimate, max(0.0, estimate - half), min(1.0, estimate + half))

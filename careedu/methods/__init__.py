@@ -11,7 +11,7 @@ from careedu.errors import InvalidInputError, unknown_name
 if TYPE_CHECKING:
     from careedu.methods.method import Method
 
-# name: (module, class, one line). A table, and not a search through the classes, so that `careedu list` needs no torch.
+# name: (module, class, one line). A table, and not a search through the classes, so that naming them needs no torch.
 METHODS = {
     "cross-entropy": ("imbalance", "CrossEntropy", "plain cross-entropy, the naive way"),
     "class-balanced": (

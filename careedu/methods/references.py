@@ -67,8 +67,8 @@ class LesionSize(UntrainedMethod):
             if missing.any() and not (part is train and known.any()):
                 row = int(missing.nonzero()[0, 0])
                 raise InvalidInputError(
-                    f"lesion-size needs a mask or box for every image it predicts and some to learn from; image "
-                    f"{part.ids[row]!r} has neither. Add them to the table, or leave this reference out."
+                    "lesion-size needs a mask or box for every image it predicts and some to learn from; image "
+                    f"{str(part.ids[row])!r} has neither. Add them to the table, or leave this reference out."
                 )
         # At most ten leaves' worth of detail: a finer tree learns single images by heart.
         model = DecisionTreeClassifier(min_samples_leaf=10, class_weight="balanced", random_state=0)

@@ -79,6 +79,6 @@ def test_pneumonia(variant, normals, real_data):
     dropped = data.recipe["dropped_as_duplicates"]
     assert len(data.train) + dropped["train"] == normals + 3494
     assert data.val.counts.tolist() == [135, 389] and data.test.counts.tolist() == [234, 390]
-    # Eight images of val are in train too, two of them twice, all of them pneumonia.
+    # Eight images of val are in train too, some more than once, all of them pneumonia.
     assert dropped == {"train": 10, "val": 0}
     assert data.train.counts.tolist() == [normals, 3484]

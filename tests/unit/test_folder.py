@@ -125,8 +125,11 @@ def test_group_and_where_name_columns(folder):
         read_folder(place, group="pacient")
     with pytest.raises(UnknownNameError, match="Did you mean 'device'"):
         read_folder(place, where={"devise": "A"})
-    with pytest.raises(InvalidInputError, match=r"value of column 'device' 'C'.*Known: A, B"):
+    with pytest.raises(UnknownNameError, match=r"value of column 'device': 'C'.*Known: A, B\.$"):
         read_folder(place, where={"device": "C"})
+    write_table(place, [{**row, "site": f"site {i:02}"} for i, row in enumerate(rows)])
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'site 29'.*And 9 more\.$"):
+        read_folder(place, where={"site": "sit 29"})
 
 
 def test_rows_that_are_not_chosen_are_not_checked(folder):

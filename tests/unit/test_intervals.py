@@ -305,3 +305,10 @@ def test_a_rare_class_whose_groups_all_fall_in_one_block_leaves_the_metric_open(
     seen = []
     jackknife_interval(lambda p, y: seen.append(set(y)) or 0.5, probabilities, labels, np.arange(8), most=3)
     assert seen == [{0, 1}] * 4
+
+
+def test_a_perfect_metric_is_not_known_to_the_last_digit():
+    labels = np.arange(90) % 3
+    perfect = np.eye(3)[labels]
+    interval = jackknife_interval(metrics.auroc, perfect, labels, np.arange(90) // 3)
+    assert interval.estimate == 1 and 0.8 < interval.low < 0.95 and interval.high == 1

@@ -26,14 +26,15 @@ _ELSEWHERE = (
 # Clumps around a dense core, a net, a shapeless haze: what each class is made of, and the frequency of its lattice.
 _POLARITY = np.array([0.6, -1.0, 0.0])
 _FREQUENCY = np.array([0.75, 1.05, 1.0])
-_CORE = np.array([2.6, 0.0, -0.8])
+_CORE = np.array([2.6, 0.0, -0.55])
 _HAZE = np.array([0.0, 0.0, 0.1])
 
 _RADIUS = (0.27, 0.33)
 _LOOK_ALIKE_RADIUS = (0.12, 0.20)
-_LOOK_ALIKES, _WIRES = 3, 2
+_LOOK_ALIKES = 3
 _PERIOD = 0.170
-_TEXTURE, _LOOK_ALIKE_TEXTURE = 0.185, 0.040
+# Strength of the texture that tells the classes apart, and of the one in the look-alikes.
+_TEXTURE, _LOOK_ALIKE_TEXTURE = 0.155, 0.040
 
 
 def render(
@@ -184,17 +185,17 @@ def _add_look_alikes(rng: Generator, density: FloatArray, frame: Frame, options:
 
 def _add_wires(rng: Generator, density: FloatArray, options: PhantomOptions) -> None:
     """Lay the leads of a monitor over the chest, each ending in a round electrode."""
-    n, size = len(density), options.size
-    axis = pixel_centres(size)
+    n = len(density)
+    axis = pixel_centres(options.size)
     along, across = axis[None, :, None], axis[None, None, :]
     monitored = rng.uniform(0, 1, n) < options.share(0.35)
-    for side in (-1.0, 1.0)[:_WIRES]:
-        present = per_image(monitored & (rng.uniform(0, 1, n) < 0.75))
+    for side in (-1.0, 1.0):
+        chosen = np.flatnonzero(monitored & (rng.uniform(0, 1, n) < 0.75))
         x, y = side * rng.uniform(0.45, 0.75, n), rng.uniform(-0.62, -0.40, n)
         lean, bend = rng.uniform(-0.25, 0.25, n), rng.uniform(-0.2, 0.2, n)
-        down = along - per_image(y)
-        away = np.abs(across - per_image(x) - down * (per_image(lean) + per_image(bend) * down))
+        x, y, lean, bend = (per_image(v[chosen]) for v in (x, y, lean, bend))
+        down = along - y
+        away = np.abs(across - x - down * (lean + bend * down))
         wire = np.clip((0.012 - away) * np.float32(1 / options.pixel) + 0.5, 0.0, 1.0) * (down > 0)
-        disc = (across - per_image(x)) ** 2 + down**2
-        wire = np.maximum(0.45 * wire, ramp((0.0030 - disc) * np.float32(1 / 0.0018)))
-        density += 0.30 * wire * present
+        disc = (across - x) ** 2 + down**2
+        density[chosen] += 0.30 * np.maximum(0.45 * wire, ramp((0.0030 - disc) * np.float32(1 / 0.0018)))

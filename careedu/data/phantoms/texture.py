@@ -30,7 +30,11 @@ def ramp(distance: FloatArray) -> FloatArray:
         3 d² - 2 d³ of the clipped distance.
     """
     d = np.clip(distance, 0.0, 1.0)
-    return d * d * (3.0 - 2.0 * d)
+    rising = -2.0 * d
+    rising += 3.0
+    d *= d
+    rising *= d
+    return rising
 
 
 def bump(squared_distance: FloatArray) -> FloatArray:
@@ -63,8 +67,15 @@ def wave(turns: FloatArray) -> FloatArray:
     array
         1 at whole turns, -1 half-way between them.
     """
-    s = 1.0 - 4.0 * np.abs(turns - np.rint(turns))
-    return s * (1.5 - 0.5 * s * s)
+    s = turns - np.rint(turns)
+    np.abs(s, out=s)
+    s *= -4.0
+    s += 1.0
+    cubic = s * s
+    cubic *= -0.5
+    cubic += 1.5
+    cubic *= s
+    return cubic
 
 
 def _spline_weights(length: int, cell: float) -> tuple[NDArray[np.intp], FloatArray, int]:
@@ -104,9 +115,12 @@ def smooth_noise(
         grid = grid[chosen]
     # Columns first while the grid is still small; the rows that follow are then copied whole, which is the fast way.
     columns = sum(weights[k] * grid[:, :, start + k] for k in range(4))
-    field = weights[0][:, None] * columns[:, start]
+    field = columns[:, start]
+    field *= weights[0][:, None]
     for k in range(1, 4):
-        field += weights[k][:, None] * columns[:, start + k]
+        part = columns[:, start + k]
+        part *= weights[k][:, None]
+        field += part
     return field
 
 
