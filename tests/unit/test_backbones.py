@@ -197,6 +197,9 @@ def test_the_order_of_the_pixels_in_memory_changes_nothing():
     with torch.no_grad():
         assert torch.equal(model(x), model(x.contiguous(memory_format=torch.channels_last)))
         assert model.features(x).is_contiguous(memory_format=torch.channels_last)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            assert module.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_small_network_does_not_import_torchvision():

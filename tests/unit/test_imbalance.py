@@ -154,6 +154,14 @@ def test_classes_are_held_out_in_like_proportions():
     assert held.ids.tolist() == again.ids.tolist() != other.ids.tolist()
 
 
+def test_what_is_held_out_has_every_class_where_the_groups_allow_it():
+    labels = [0] * 30 + [1] * 30 + [2] * 4
+    groups = [str(i) for i in range(60)] + ["one", "one", "other", "other"]
+    for seed in range(10):
+        kept, held = hold_out_by_group(labelled(labels, groups), 0.2, seed)
+        assert kept.counts[2] == held.counts[2] == 2
+
+
 def test_a_class_of_one_patient_stays_in_training():
     labels = [0] * 30 + [1] * 30 + [2] * 4
     groups = [str(i) for i in range(60)] + ["only"] * 4

@@ -178,7 +178,7 @@ def test_real_images_are_thinned_by_imbalance_then_counts_in_training_only(folde
     data = load(folder, imbalance=6)
     assert data.train.counts.tolist() == [18, 3]
     assert data.val.fingerprint() == whole.val.fingerprint() and data.test.fingerprint() == whole.test.fingerprint()
-    assert load(folder, imbalance=6, counts={"ill": 9}).train.counts.tolist() == [18, 9]
+    assert load(folder, imbalance=6, counts={"healthy": 9}).train.counts.tolist() == [9, 3]
     assert load(folder, counts={"healthy": 2}).train.counts.tolist() == [2, 18]
     again = data.redraw(5)
     assert again.train.counts.tolist() == [18, 3] and again.train.ids.tolist() != data.train.ids.tolist()
