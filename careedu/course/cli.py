@@ -93,7 +93,10 @@ def _fit(options: argparse.Namespace) -> int:
         seed=options.seed,
         **_pairs(options.option, "--option"),
     )
-    out = options.out or Path("careedu-runs") / _folder_name(data.name, method.label(), f"seed-{options.seed}")
+    # Every choice that makes another run makes another folder.
+    choices = [f"imbalance={options.imbalance:g}"] if options.imbalance else []
+    choices += [*options.option, *options.thin, f"seed={options.seed}"]
+    out = options.out or Path("careedu-runs") / _folder_name(data.name, method.label(), *choices)
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     run = careedu.fit(
         data,

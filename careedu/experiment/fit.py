@@ -264,16 +264,16 @@ def _reference_run(data: Splits, train: LesionDataset, method: UntrainedMethod, 
 
 def _standardize(network: nn.Module, train: LesionDataset) -> None:
     """Tell the network mean and spread of the training images' intensities, one pair a channel."""
-    n = total = square = 0.0
-    for chunk in train.images.split(1024):
-        values = chunk.double() / 255
-        n += values.numel() / values.shape[1]
-        total = total + values.sum(dim=(0, 2, 3))
-        square = square + values.square().sum(dim=(0, 2, 3))
-    mean = total / n
-    spread = (square / n - mean.square()).clamp_min(0).sqrt()
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    mean, spread = [], []
+    for channel in train.images.unbind(1):
+        # Only 256 intensities exist: counting them is exact, and needs no copy of the images in float64.
+        share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
+        mean.append(share @ levels)
+        spread.append((share @ (levels - mean[-1]).square()).sqrt())
+    spread = torch.stack(spread)
     # A set of constant images has no spread; dividing by one leaves them alone.
-    network.standardize(mean.float(), torch.where(spread > 1e-6, spread, 1.0).float())
+    network.standardize(torch.stack(mean).float(), torch.where(spread > 1e-6, spread, 1.0).float())
 
 
 def _set_batch_statistics(network: nn.Module, updates_per_epoch: int) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from careedu.errors import InvalidInputError, unknown_name
-from careedu.nn.losses import unit_vectors
+from careedu.nn.contrastive import unit_vectors
 
 MODELS: dict[str, str] = {
     "small": "residual network of 0.3 M parameters made for a CPU; feature grid of size/8, K = 128",

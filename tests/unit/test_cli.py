@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from careedu.data.load import available
 
 import careedu
 from careedu.course.cli import main
 from careedu.course.launch import copy_notebooks
+from careedu.data.load import available
 from careedu.data.shipped import shipped
 from careedu.methods import METHODS
 from careedu.nn.backbones import MODELS
@@ -39,7 +39,9 @@ def test_fit_prints_a_table_and_saves_run_and_figure(tmp_path, capsys):
     command = ["fit", "phantom-skin", "--method", "class-balanced", "--seed", "3", *SMALL]
     assert main([*command, "--method-option", "beta=0.9", "--thin", "streaked=6"]) == 0
     printed = capsys.readouterr().out
-    folder = tmp_path / "careedu-runs" / "phantom-skin-class-balanced-beta-0.9-seed-3"
+    folder = (
+        tmp_path / "careedu-runs" / "phantom-skin-class-balanced-beta-0.9-largest-24-val-6-test-9-streaked-6-seed-3"
+    )
     run = careedu.Run.load(folder)
     assert (folder / "recall.png").read_bytes().startswith(b"\x89PNG")
     assert {p.name for p in folder.parent.iterdir()} == {folder.name}, "the checkpoint goes when the run is saved"
