@@ -13,9 +13,9 @@ from careedu.errors import CareeduError
 __version__ = "0.1.0"
 
 # torch's threads (GNU OpenMP) wait for each other by spinning for milliseconds. Where another program wants one of two
-# cores (a browser, a second kernel) that makes training several times slower. They spin for some microseconds instead and
-# then sleep, which costs next to nothing on a quiet machine. OpenMP reads this when torch is first imported; no result
-# depends on it, and whoever has set it keeps their setting. `make bench` measures it.
+# cores (a browser, a second kernel) that makes training five times slower. They spin for some microseconds instead and
+# then sleep, which costs little on a quiet machine (tests/benchmarks/bench_threads.py). OpenMP reads this when torch is
+# first imported; no result depends on it, and whoever has set it keeps their setting.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 # Where each public name lives. Add a name here and in the TYPE_CHECKING block below.
