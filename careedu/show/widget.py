@@ -151,10 +151,10 @@ class BackgroundTask:
         except Exception as error:
             # Recorded and shown, since nobody is there to catch it; then raised for the log.
             self.failure = self.state.record(error)
-            self.state.notify()
             raise
         finally:
             self.share = 1.0
+            self.state.notify()
 
 
 class View:

@@ -1,0 +1,178 @@
+"""What an exercise is: it checks an answer and says why it is wrong, gives hints, and shows the solution.
+
+`Exercise` is what all have in common; `NumberExercise` asks for one number. Exercises that ask for a function are in
+`careedu.course.exercises.function`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from types import EllipsisType
+from typing import Any
+
+import numpy as np
+
+from careedu.course.exercises.reply import Reply
+from careedu.errors import InvalidInputError
+
+WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
+
+
+class Exercise(ABC):
+    """A question with `check(answer)`, `hint()` and `solution()`.
+
+    Parameters
+    ----------
+    name : str
+        What the answer is called in the notebook, and in the code of the solution.
+    praise : str
+        Said to a right answer.
+    thought : str
+        A question or remark that goes on from there; nobody sees it before.
+    hints : sequence of str
+        From faint to plain.
+    code : str
+        The solution: code that defines `name`.
+    why : str
+        A sentence that goes with the solution.
+
+    Attributes
+    ----------
+    state : str
+        "not yet", "wrong" or "right": what was said to the last answer.
+    """
+
+    def __init__(self, name: str, *, praise: str, thought: str, hints: Sequence[str], code: str, why: str) -> None:
+        self.name, self.praise, self.thought = name, praise, thought
+        self.hints, self.code, self.why = tuple(hints), code.strip(), why
+        self.state = "not yet"
+        self._hints_given = 0
+
+    @abstractmethod
+    def reason(self, answer: Any) -> str | EllipsisType | None:
+        """Why an answer is wrong; None where it is right, `...` where there is none yet."""
+
+    @property
+    def solved(self) -> bool:
+        """Whether the last answer was right."""
+        return self.state == "right"
+
+    def check(self, answer: Any = ...) -> Reply:
+        """Say whether an answer is right, and if not, why.
+
+        Parameters
+        ----------
+        answer : object, optional
+            In any form that says it: a tensor, an array, a list, a number. `...`, as the notebook has it at first, is
+            no answer yet.
+
+        Returns
+        -------
+        Reply
+            True where the answer is right.
+        """
+        reason = ... if answer is ... else self.reason(answer)
+        if reason is None:
+            reply = Reply("right", self.praise, thought=self.thought)
+        elif reason is ...:
+            reply = Reply(
+                "not yet", f"Put your answer in place of the `...`; `hint()` helps. It is called `{self.name}`."
+            )
+        else:
+            reply = Reply("wrong", reason)
+        self.state = reply.kind
+        return reply
+
+    def hint(self) -> Reply:
+        """Give a hint; each call gives the next, plainer one."""
+        number = min(self._hints_given, len(self.hints) - 1)
+        self._hints_given = number + 1
+        return Reply("hint", f"{number + 1} of {len(self.hints)}: {self.hints[number]}")
+
+    def solution(self) -> Reply:
+        """Show an answer that is right."""
+        return Reply("solution", self.why, code=self.code)
+
+    def __repr__(self) -> str:
+        return f"exercise `{self.name}` ({self.state}): .check({self.name}), .hint(), .solution()"
+
+
+class NumberExercise(Exercise):
+    """A question whose answer is one number.
+
+    Parameters
+    ----------
+    name : str
+    right : float
+    mistakes : sequence of (test, reason)
+        Tried in this order: the first whose ``test(number)`` holds says why the number is wrong.
+    expected : str
+        What kind of answer it is, said where no mistake is recognised; not the answer itself.
+    tolerance : float
+        How far from `right` is still right.
+    **texts
+        As for `Exercise`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        right: float,
+        mistakes: Sequence[tuple[Callable[[float], bool], str]],
+        expected: str,
+        tolerance: float,
+        **texts: Any,
+    ) -> None:
+        super().__init__(name, **texts)
+        self.right, self.mistakes, self.expected, self.tolerance = right, tuple(mistakes), expected, tolerance
+
+    def reason(self, answer: Any) -> str | None:
+        """Why a number is wrong."""
+        if callable(answer):
+            return f"This is a function, and the question asks for a number. Call it: `{self.name} = ...(...)`."
+        try:
+            numbers = as_numbers(WORDS.get(answer.strip().lower(), answer) if isinstance(answer, str) else answer)
+        except InvalidInputError as error:
+            return f"{error} Expected is {self.expected}."
+        if numbers.size != 1:
+            return f"One number is asked for; this has {numbers.size}, of shape {numbers.shape}."
+        number = float(numbers.reshape(()))
+        if not np.isfinite(number):
+            return f"This is {number}, which is no number at all: is there a division by zero, or a log of zero?"
+        if abs(number - self.right) <= self.tolerance:
+            return None
+        return next((why for test, why in self.mistakes if test(number)), f"{number:g} is not it: {self.expected}.")
+
+
+def near(*values: float, tolerance: float = 0.02) -> Callable[[float], bool]:
+    """Make a test: whether a number is one of some values, but for `tolerance` of itself."""
+    return lambda number: any(abs(number - value) <= tolerance * abs(value) for value in values)
+
+
+def as_numbers(value: Any) -> np.ndarray:
+    """Numbers in any form (tensor, array, list, tuple, number, text of a number) as a float64 array.
+
+    Raises
+    ------
+    InvalidInputError
+        If they are none.
+    """
+    if value is None:
+        raise InvalidInputError("This is `None`: a function without `return` gives that.")
+    if isinstance(value, bool | np.bool_):
+        raise InvalidInputError(f"This is a truth value, `{value}`, and no number.")
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().resolve_conj().resolve_neg()
+        value = value.double() if value.dtype.is_floating_point else value  # NumPy has no bfloat16
+    kind = type(value).__name__
+    if isinstance(value, dict | set):
+        raise InvalidInputError(f"This is a {kind}; give its values as a list, in the order of the classes.")
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "c":
+            raise TypeError("complex")
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"A {kind} that cannot be read as numbers ({error}).") from error

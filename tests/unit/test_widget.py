@@ -1,0 +1,112 @@
+"""The widgets' foundation: a state without a screen, and errors that cannot be missed."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import ipywidgets
+import pytest
+
+from careedu.errors import InvalidInputError
+from careedu.show.widget import BackgroundTask, View, WidgetState, recorded_errors
+
+
+class Doubling(WidgetState):
+    """Shows twice its number."""
+
+    def __init__(self):
+        super().__init__(number=1)
+        self.update()
+
+    def check(self, settings):
+        if settings["number"] < 0:
+            raise InvalidInputError("number must not be negative")
+
+    def update(self):
+        if self.settings["number"] == 13:
+            raise RuntimeError("bad luck")
+        self.shown = 2 * self.settings["number"]
+
+
+@pytest.fixture(autouse=True)
+def no_errors_left_behind():
+    yield
+    gc.collect()
+
+
+def test_a_state_computes_without_a_screen_and_tells_its_views():
+    state, heard = Doubling(), []
+    state.listen(lambda: heard.append(state.shown))
+    state.set(number=4)
+    assert state.shown == 8 and heard == [8]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"number": -1}, InvalidInputError, "negative"),
+        ({"numbr": 1}, InvalidInputError, r"numbr.*number"),
+        ({"number": 13}, RuntimeError, "bad luck"),
+    ],
+)
+def test_a_setting_that_fails_leaves_everything_as_it_was(change, error, words):
+    state, heard = Doubling(), []
+    state.listen(lambda: heard.append(1))
+    with pytest.raises(error, match=words):
+        state.set(**change)
+    assert state.settings == {"number": 1} and state.shown == 2 and heard == []
+
+
+def test_an_error_in_a_callback_is_shown_recorded_and_raised_again():
+    state = Doubling()
+    view, control = View(state, "doubling"), ipywidgets.IntSlider(value=1, max=20)
+    view.bind(control, "number")
+    control.value = 5
+    assert state.shown == 10 and view.message.value == "" and state.errors == []
+    with pytest.raises(RuntimeError, match="bad luck"):
+        control.value = 13
+    assert "bad luck" in view.message.value and 'role="alert"' in view.message.value
+    assert len(state.errors) == 1 and "RuntimeError: bad luck" in state.errors[0]
+    assert state.errors[0] in recorded_errors()
+    control.value = 6
+    assert view.message.value == "" and len(state.errors) == 1, "shown no longer, recorded for good"
+
+
+def test_shown_errors_cannot_smuggle_in_markup():
+    view = View(Doubling(), "doubling")
+    view.show_error("<script>alert(1)</script>")
+    assert "<script>" not in view.message.value
+
+
+def test_background_work_reports_and_can_be_stopped():
+    state, going = Doubling(), threading.Event()
+
+    def work(task):
+        for step in range(1000):
+            going.set()
+            if not task.report(step / 1000, f"step {step}"):
+                return
+
+    task = BackgroundTask(state, work).start()
+    assert going.wait(5)
+    task.stop()
+    task.join(5)
+    assert not task.running and task.stopped and task.failure is None
+    assert task.text.startswith("step") and state.errors == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_in_background_work_is_recorded():
+    state, heard = Doubling(), []
+    state.listen(lambda: heard.append(list(state.errors)))
+
+    def work(task):
+        raise ValueError("the disk is full")
+
+    task = BackgroundTask(state, work).start()
+    task.join(5)
+    assert not task.running
+    assert task.failure is not None and "ValueError: the disk is full" in task.failure
+    assert state.errors == [task.failure] and heard[-1] == [task.failure]
+    assert task.failure in recorded_errors()
