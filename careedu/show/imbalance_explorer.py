@@ -226,12 +226,6 @@ class ImbalanceExplorer(WidgetState):
                 self.sides[side] = replace(self.sides[side], trained=run.recall())
         self.notify()
 
-    def view(self) -> Any:
-        """The widget, to be the last line of a cell."""
-        from careedu.show.imbalance_view import ImbalanceView
-
-        return ImbalanceView(self).widget
-
 
 def train_head(features: np.ndarray, labels: np.ndarray, weights: np.ndarray, offset: Sequence[float]) -> np.ndarray:
     """Train a linear head on frozen features: weighted softmax regression with an offset per class.

@@ -22,7 +22,7 @@ class ImbalanceView(View):
     """View of an `ImbalanceExplorer`."""
 
     def __init__(self, state: ImbalanceExplorer) -> None:
-        super().__init__(state, "Imbalance explorer")
+        super().__init__(state)
         settings = state.settings
         most = min(100, min(len(members) for members in state.members))
         ratio = ipywidgets.FloatLogSlider(

@@ -163,17 +163,23 @@ class View:
     Parameters
     ----------
     state : WidgetState
-    label : str
-        What the widget is, for those who hear it.
+
+    Attributes
+    ----------
+    widget : ipywidgets.Widget
+        What is shown; a subclass puts it together.
     """
 
-    def __init__(self, state: WidgetState, label: str) -> None:
+    def __init__(self, state: WidgetState) -> None:
         import ipywidgets
 
-        self.state, self.label = state, label
+        self.state = state
         self.message = ipywidgets.HTML()
-        self.message.add_class("careedu-message")
-        self._building = False
+        self.widget: Any = None
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """Show the widget where the view is a cell's last line."""
+        return self.widget._repr_mimebundle_(**options)
 
     def guard(self, callback: Callable[..., None]) -> Callable[..., None]:
         """Wrap a callback: its error is shown in place, recorded, and raised again."""

@@ -60,7 +60,7 @@ def test_a_setting_that_fails_leaves_everything_as_it_was(change, error, words):
 
 def test_an_error_in_a_callback_is_shown_recorded_and_raised_again():
     state = Doubling()
-    view, control = View(state, "doubling"), ipywidgets.IntSlider(value=1, max=20)
+    view, control = View(state), ipywidgets.IntSlider(value=1, max=20)
     view.bind(control, "number")
     control.value = 5
     assert state.shown == 10 and view.message.value == "" and state.errors == []
@@ -74,7 +74,7 @@ def test_an_error_in_a_callback_is_shown_recorded_and_raised_again():
 
 
 def test_shown_errors_cannot_smuggle_in_markup():
-    view = View(Doubling(), "doubling")
+    view = View(Doubling())
     view.show_error("<script>alert(1)</script>")
     assert "<script>" not in view.message.value
 
