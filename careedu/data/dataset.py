@@ -293,7 +293,7 @@ class Splits:
         parts = [part.fingerprint() for part in self.parts().values()]
         return hashlib.blake2b(json.dumps([parts, self.rare]).encode(), digest_size=8).hexdigest()
 
-    def counts(self):  # noqa: ANN201 - pandas is imported where it is used
+    def table(self):  # noqa: ANN201 - pandas is imported where it is used
         """Images per class and split, a DataFrame with one row a class."""
         import pandas
 

@@ -83,7 +83,7 @@ def plot_counts(data: Splits) -> Picture:
     """Images per class in training, validation and test, as dots on a logarithmic scale."""
     from matplotlib.ticker import LogLocator, NullLocator
 
-    table = data.counts()
+    table = data.table()
     names = [_wrap(f"{name} (rare)" if name in data.rare else name) for name in data.classes]
     with figure(7, 0.9 + _row_height(names, 0.42) * len(names)) as fig:
         axis = fig.subplots()

@@ -454,7 +454,7 @@ def test_an_unknown_augmentation_is_refused_with_a_suggestion():
 
 
 def test_counts_show_classes_by_splits_and_mark_the_rare():
-    table = splits((20, 2, 5)).counts()
+    table = splits((20, 2, 5)).table()
     assert list(table.index) == list(CLASSES)
     assert table.loc["melanoma"].to_dict() == {"train": 2, "val": 3, "test": 3, "rare": "yes"}
     assert table["rare"].tolist() == ["", "yes", ""]
