@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test test-quick test-notebooks lint format bench clean
+.PHONY: lab test test-quick test-notebooks notebooks lint format bench clean
 
 lab: .venv/.installed
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(ROOT)
@@ -17,6 +17,10 @@ test-quick: .venv/.installed-test
 
 test-notebooks: .venv/.installed-test
 	$(BIN)/pytest --nbval --nbval-kernel-name python3 --durations=0 notebooks
+
+# The exercise notebooks come from the solved ones: change those, then run this.
+notebooks: .venv/.installed
+	$(BIN)/python -m careedu.course.derive
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check

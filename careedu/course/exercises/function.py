@@ -120,15 +120,11 @@ class FunctionExercise(Exercise):
                 # that of the first, in which the notebook itself would call the function.
                 first_error = first_error or f"Your function raises `{type(error).__name__}: {error}`"
                 continue
-            if any(result is ... for result in results):
+            if any(map(_unanswered, results)):
                 return ...
             untouched = [form(case) for case in self.cases]
-            if not all(
-                _same(a, b)
-                for got, fresh in zip(given, untouched, strict=True)
-                for a, b in zip(got, fresh, strict=True)
-            ):
-                return "Your function changes its arguments in place, and the next one to use them gets others. Work on a copy."
+            if not all(map(_same, _flat(given), _flat(untouched))):
+                return "Your function changes its arguments in place: whoever uses them next gets others. Use a copy."
             return results
         return first_error
 
@@ -147,6 +143,11 @@ class FunctionExercise(Exercise):
 
 def _flat(cases: Sequence[Arguments]) -> list[Any]:
     return [argument for case in cases for argument in case]
+
+
+def _unanswered(result: Any) -> bool:
+    """Whether a function still gives the `...` of the stub."""
+    return result is ... or (isinstance(result, tuple | list) and any(part is ... for part in result))
 
 
 def _same(a: Any, b: Any) -> bool:
