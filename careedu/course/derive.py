@@ -20,11 +20,10 @@ one editor) and derives; run twice it changes nothing.
 from __future__ import annotations
 
 import copy
+import json
 import re
 from pathlib import Path
 from typing import Any
-
-import nbformat
 
 from careedu.data.shipped import shipped
 from careedu.errors import InvalidInputError
@@ -61,21 +60,25 @@ def stated_seconds(notebook: Notebook) -> int | None:
 
 def read(path: Path) -> Notebook:
     """Read a notebook; each cell's source is one string."""
-    return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])  # a string in the file, or a list of lines
+    return notebook
 
 
 def text_of(notebook: Notebook) -> str:
-    """The text of a notebook's file: the same for the same notebook, always."""
-    return nbformat.writes(nbformat.from_dict(notebook), version=4).rstrip("\n") + "\n"
+    """The text of a notebook's file, as JupyterLab would write it: the same for the same notebook, always."""
+    cells = [cell | {"source": cell["source"].splitlines(keepends=True)} for cell in notebook["cells"]]
+    return json.dumps(notebook | {"cells": cells}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def cleaned(notebook: Notebook) -> Notebook:
     """A copy without outputs and without what a machine or an editor has left in the metadata."""
     clean = copy.deepcopy(notebook)
-    clean["metadata"] = nbformat.from_dict(_METADATA)
+    clean["metadata"] = copy.deepcopy(_METADATA)
     clean["nbformat"], clean["nbformat_minor"] = 4, 5
     for cell in clean["cells"]:
-        cell["metadata"] = nbformat.from_dict({"tags": tags(cell)} if tags(cell) else {})
+        cell["metadata"] = {"tags": tags(cell)} if tags(cell) else {}
         cell["source"] = cell["source"].rstrip()
         if cell["cell_type"] == "code":
             cell["execution_count"] = None

@@ -12,7 +12,7 @@ _LOOKS = {
     "wrong": ("✗", "Not right.", "#D55E00"),
     "right": ("✓", "Right.", "#009E73"),
     "hint": ("→", "Hint", "#0072B2"),
-    "solution": ("=", "Solution", "#0072B2"),
+    "solution": ("=", "Solution.", "#0072B2"),
 }
 
 
