@@ -181,7 +181,8 @@ def fit(
     )
     # Through JSON and back, so that what a checkpoint says compares equal.
     identity = json.loads(json.dumps(configuration))
-    training.run(Path(checkpoint) if checkpoint else None, identity, progress, method.label(), on_epoch)
+    description = f"{method.label()}, seed {seed}"
+    training.run(Path(checkpoint) if checkpoint else None, identity, progress, description, on_epoch)
     return Run(
         configuration=configuration,
         probabilities=evaluation.probabilities(network, data.test),

@@ -116,7 +116,7 @@ class Training:
             desc=description,
             disable=not progress,
             unit="batch",
-            leave=True,
+            leave=False,  # a notebook of nine trainings would keep nine finished bars
         )
         done_before = 0
         with bar:
@@ -153,8 +153,8 @@ class Training:
         features = self._features(index, stage)
         for epoch in range(first, stage.epochs):
             started = perf_counter()
-            done = f"{len(self.history) + 1}/{self.epochs}"
-            bar.set_description(f"{description}: {stage.name}, epoch {done}", refresh=False)
+            part = f", {stage.name}" if len(self.stages) > 1 else ""
+            bar.set_description(f"{description}{part}: epoch {len(self.history) + 1}/{self.epochs}", refresh=False)
             row = self._run_epoch(index, stage, epoch, optimizer, schedule, scaler, features, bar)
             values, arrays = self.evaluate(self.model)
             row |= values
@@ -162,7 +162,6 @@ class Training:
             for name, array in arrays.items():
                 self.traces.setdefault(name, []).append(array)
             self.seconds += perf_counter() - started
-            bar.set_postfix({key: f"{value:.2f}" for key, value in values.items()}, refresh=False)
             if checkpoint is not None:
                 self._save(checkpoint, identity, optimizer, schedule, scaler)
             report = EpochReport(len(self.history), self.epochs, row)

@@ -16,6 +16,7 @@ SHAPES = {"A": "circle", "B": "square"}
 HUES = dict(zip(SIDES, COLOURS, strict=False))
 WIDE = {"description_width": "110px"}
 LEFT = 110
+SHORT = ("none", "inverse", "effective", "logit adj.")
 
 
 class ImbalanceView(View):
@@ -71,8 +72,13 @@ class ImbalanceView(View):
             self.controls[f"{side}_{name}"] = self.bind(control, f"{side}_{name}", float)
             return control
 
-        weighting = ipywidgets.Dropdown(
-            options=WEIGHTINGS, value=settings[f"{side}_weighting"], description=f"{side}: weighting", style=WIDE
+        # Buttons, not a dropdown: JupyterLab takes a dropdown's arrow keys for itself.
+        weighting = ipywidgets.ToggleButtons(
+            options=list(zip(SHORT, WEIGHTINGS, strict=True)),
+            value=settings[f"{side}_weighting"],
+            description=f"{side}: weighting",
+            tooltips=WEIGHTINGS,
+            style={**WIDE, "button_width": "76px"},
         )
         self.controls[f"{side}_weighting"] = self.bind(weighting, f"{side}_weighting")
         # β is set by the images after which a class is taken to be known, 1/(1−β): a slider of β itself would have

@@ -87,14 +87,14 @@ def plot_counts(data: Splits) -> Picture:
     names = [_wrap(f"{name} (rare)" if name in data.rare else name) for name in data.classes]
     with figure(7, 0.9 + _row_height(names, 0.42) * len(names)) as fig:
         axis = fig.subplots()
-        for k, split in enumerate(("train", "val", "test")):
-            axis.scatter(table[split], _rows(len(table), k, 3), color=COLOURS[k], marker=MARKERS[k], label=split, s=36)
+        for k, (split, label) in enumerate({"train": "training", "val": "validation", "test": "test"}.items()):
+            axis.scatter(table[split], _rows(len(table), k, 3), color=COLOURS[k], marker=MARKERS[k], label=label, s=36)
         axis.set_xscale("log")
         axis.set_xlim(left=max(axis.get_xlim()[0], 0.7))
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_formatter("{x:.0f}")
-        axis.set_xlabel("images")
+        axis.set_xlabel("images (logarithmic scale)")
         _name_rows(axis, names)
         axis.grid(axis="x")
         fig.legend(loc="outside upper right", ncols=3)

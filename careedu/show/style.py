@@ -36,6 +36,8 @@ SETTINGS = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.1,
+    "figure.constrained_layout.w_pad": 0.1,
     "legend.frameon": False,
     "text.parse_math": False,  # a dollar in the name of a class is a dollar
 }

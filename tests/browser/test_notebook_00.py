@@ -13,3 +13,4 @@ def test_it_runs_and_looks_right_in_both_themes(open_notebook):
         page.screenshot_outputs("00")
         page.assert_nothing_clipped()
     page.assert_all_pictures_have_alt_text()
+    page.assert_code_fits()
