@@ -185,6 +185,8 @@ class NotebookPage:
             for place in self.page.evaluate("harness.outputs()"):
                 output = self.page.evaluate_handle("({cell, order}) => harness.output(cell, order)", place).as_element()
                 assert output is not None
+                if not output.is_visible():
+                    continue  # a progress bar that has gone when its work was done
                 made.append(folder / f"output-{place['cell']:02d}-{place['id']}-{place['order']}-{self.theme}.png")
                 output.screenshot(path=made[-1])
         finally:
