@@ -14,9 +14,10 @@ from careedu.show.widget import View
 
 SHAPES = {"A": "circle", "B": "square"}
 HUES = dict(zip(SIDES, COLOURS, strict=False))
-WIDE = {"description_width": "110px"}
-LEFT = 110
-SHORT = ("none", "inverse", "effective", "logit adj.")
+WIDE = {"description_width": "95px"}
+# Two columns side by side fit into a notebook on a screen of 1280 pixels with JupyterLab's side bar open.
+COLUMN, DRAWING, LEFT = "412px", 400, 95
+SHORT = ("none", "inverse", "effective", "logit")
 
 
 class ImbalanceView(View):
@@ -78,7 +79,7 @@ class ImbalanceView(View):
             value=settings[f"{side}_weighting"],
             description=f"{side}: weighting",
             tooltips=WEIGHTINGS,
-            style={**WIDE, "button_width": "76px"},
+            style={**WIDE, "button_width": "auto"},
         )
         self.controls[f"{side}_weighting"] = self.bind(weighting, f"{side}_weighting")
         # β is set by the images after which a class is taken to be known, 1/(1−β): a slider of β itself would have
@@ -96,9 +97,7 @@ class ImbalanceView(View):
         self.controls[f"{side}_beta"] = self.bind(known, f"{side}_beta", lambda value: 1 - 1 / value)
         tau = slider("tau", 0, 3, 0.1, "τ in training")
         shift = slider("prior_shift", -1, 3, 0.1, "prior shift")
-        return VBox(
-            [weighting, known, tau, shift, self.pictures[side]], layout=Layout(width="470px", overflow="hidden")
-        )
+        return VBox([weighting, known, tau, shift, self.pictures[side]], layout=Layout(width=COLUMN, overflow="hidden"))
 
     def _train(self) -> None:
         self.state.train_networks()
@@ -114,10 +113,10 @@ class ImbalanceView(View):
             self.pictures[side].value = self.draw(side, self.state.sides[side])
         running = task is not None and task.running and task.share < 1
         self.button.disabled, self.stop.disabled = running, not running
-        self.bar.value = task.share if task else 0
-        words = (
-            task.text if running else ("stopped" if task.stopped else "hollow marks: the whole network") if task else ""
-        )
+        self.bar.value = task.share if running else 0
+        self.bar.layout.visibility = "visible" if running else "hidden"
+        done = "stopped" if task and task.stopped else "hollow marks: whole networks, trained briefly"
+        words = (task.text if running else done) if task else ""
         self.doing.value = f'<span aria-live="polite">{words}</span>'
         if task is not None and task.failure:
             self.show_error(task.failure)
@@ -142,4 +141,4 @@ class ImbalanceView(View):
         ]
         recalls = ", ".join(f"{name} {r}" for name, r in zip(names, shown.recalls, strict=True))
         alt = f"Method {side}. Training images {dict(zip(names, counts, strict=True))}. Recall: {recalls}."
-        return drawing.svg(450, below_recalls + 54 + 18 + 44 * n + 6, body, alt)
+        return drawing.svg(DRAWING, below_recalls + 54 + 18 + 44 * n + 6, body, alt)

@@ -86,6 +86,7 @@ def plot_counts(data: Splits) -> Picture:
     table = data.table()
     names = [_wrap(f"{name} (rare)" if name in data.rare else name) for name in data.classes]
     with figure(7, 0.9 + _row_height(names, 0.42) * len(names)) as fig:
+        fig.get_layout_engine().set(w_pad=0.03, h_pad=0.03)
         axis = fig.subplots()
         for k, (split, label) in enumerate({"train": "training", "val": "validation", "test": "test"}.items()):
             axis.scatter(table[split], _rows(len(table), k, 3), color=COLOURS[k], marker=MARKERS[k], label=label, s=36)

@@ -150,7 +150,7 @@ def test_whole_networks_are_trained_beside_the_notebook(explorer):
     for side in SIDES:
         assert explorer.sides[side].trained.shape == (3,)
         assert 'fill="none"' in view.pictures[side].value, "hollow marks"
-    assert (view.button.disabled, view.stop.disabled, view.bar.value) == (False, True, 1)
+    assert (view.button.disabled, view.stop.disabled, view.bar.layout.visibility) == (False, True, "hidden")
     explorer.set(imbalance=3.0)
     assert explorer.sides["A"].trained is None, "they belong to other settings"
 
