@@ -14,7 +14,7 @@ from careedu.show.widget import View
 
 SHAPES = {"A": "circle", "B": "square"}
 HUES = dict(zip(SIDES, COLOURS, strict=False))
-WIDE = {"description_width": "95px"}
+WIDE, WIDER = {"description_width": "95px"}, {"description_width": "115px"}
 # Two columns side by side fit into a notebook on a screen of 1280 pixels with JupyterLab's side bar open.
 COLUMN, DRAWING, LEFT = "412px", 400, 95
 SHORT = ("none", "inverse", "effective", "logit")
@@ -28,9 +28,9 @@ class ImbalanceView(View):
         settings = state.settings
         most = min(100, min(len(members) for members in state.members))
         ratio = ipywidgets.FloatLogSlider(
-            value=settings["imbalance"], base=10, min=0, max=2, step=0.1, description="Imbalance ratio", style=WIDE
+            value=settings["imbalance"], base=10, min=0, max=2, step=0.1, description="Imbalance ratio", style=WIDER
         )
-        rare = IntSlider(value=settings["rare_images"], min=1, max=most, description="Rare images", style=WIDE)
+        rare = IntSlider(value=settings["rare_images"], min=1, max=most, description="Rare images", style=WIDER)
         self.bind(ratio, "imbalance", float)
         self.bind(rare, "rare_images", int)
         self.controls: dict[str, Any] = {"imbalance": ratio, "rare_images": rare}
@@ -95,7 +95,7 @@ class ImbalanceView(View):
             style=WIDE,
         )
         self.controls[f"{side}_beta"] = self.bind(known, f"{side}_beta", lambda value: 1 - 1 / value)
-        tau = slider("tau", 0, 3, 0.1, "τ in training")
+        tau = slider("tau", 0, 3, 0.1, "τ")
         shift = slider("prior_shift", -1, 3, 0.1, "prior shift")
         return VBox([weighting, known, tau, shift, self.pictures[side]], layout=Layout(width=COLUMN, overflow="hidden"))
 

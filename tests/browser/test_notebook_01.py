@@ -11,7 +11,7 @@ MOVES = [
     ("A: weighting", ("Tab", "Tab", "Space"), "A", "A_weighting"),
     ("A: 1/(1−β)", ("ArrowLeft",), "A", "A_beta"),
     ("B: weighting", ("Tab", "Tab", "Tab", "Space"), "B", "B_weighting"),
-    ("B: τ in training", ("ArrowRight",), "B", "B_tau"),
+    ("B: τ", ("ArrowRight",), "B", "B_tau"),
     ("Imbalance ratio", ("ArrowRight",), "A", "imbalance"),
     ("Rare images", ("ArrowLeft",), "B", "rare_images"),
     ("A: prior shift", ("ArrowRight",), "A", "A_prior_shift"),
