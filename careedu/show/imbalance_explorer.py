@@ -182,7 +182,7 @@ class ImbalanceExplorer(WidgetState):
             return LogitAdjusted(tau=self.settings[f"{side}_tau"])
         return CrossEntropy()
 
-    def train_networks(self, updates: int = 80) -> BackgroundTask:
+    def train_networks(self, updates: int = 64) -> BackgroundTask:
         """Train a whole network with each side's settings on the images shown, beside the notebook.
 
         Parameters
