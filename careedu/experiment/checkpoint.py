@@ -1,10 +1,17 @@
-"""Files that are whole or not there: tensors and JSON in one safetensors file, written aside and moved into place."""
+"""Files and folders that are whole or not there: written aside and moved into place.
+
+Tensors and a JSON state go into one safetensors file; nothing is pickled.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +48,48 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file under a temporary name beside its own, flush it to the disk, and move it into place."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    # A name of its own for each process and thread: two may write the same file at once, and the last one stays.
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A new folder to write into, which takes the place of `target` if all goes well and vanishes if not."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield partial
+        partial.chmod(0o755)
+        _replace_folder(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _replace_folder(new: Path, target: Path) -> None:
+    """Move `new` to `target`; an older folder there is set aside first, as folders cannot be replaced in one step.
+
+    Another process may put its own there in between: then that one is set aside, and it is tried again.
+    """
+    for _ in range(20):
+        try:
+            new.rename(target)
+            return
+        except OSError:
+            if not target.exists():
+                raise
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+        with contextlib.suppress(FileNotFoundError):  # the other process has set it aside itself
+            target.rename(aside / target.name)
+        shutil.rmtree(aside)
+    raise CheckpointError(f"{target} is written by other processes all the time; save elsewhere")
 
 
 def read_tensors(path: Path, framework: str = "pt") -> tuple[dict[str, Any], dict[str, Any]]:

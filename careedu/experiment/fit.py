@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
+import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,42 +18,32 @@ from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError
 from careedu.experiment import metrics
+from careedu.experiment.configuration import Settings, configure, resolve_method, run_key
 from careedu.experiment.prediction import class_maps, predict_logits
-from careedu.experiment.reproducibility import (
-    choose_device,
-    choose_precision,
-    derive_seed,
-    reproducible,
-    versions,
-)
+from careedu.experiment.reproducibility import choose_device, derive_seed, reproducible
 from careedu.experiment.run import Run
-from careedu.experiment.training import INITIALISATION, EpochReport, Training
-from careedu.methods import build_method
+from careedu.experiment.training import INITIALISATION, EpochReport, SharedStage, Training
 from careedu.methods.method import Method, Stage, TrainedMethod, TrainingFacts, UntrainedMethod
 from careedu.nn.backbones import build_model
-
-REVISION = 1
-"""Raised by hand when the loop's results change, so that saved runs tell old from new."""
-
-DEFAULT_EPOCHS = 20
 
 
 def fit(
     data: Splits,
     method: Method | str,
     *,
-    model: str = "small",
+    model: str = Settings.model,
     epochs: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
+    seed: int = Settings.seed,
+    device: str = Settings.device,
     checkpoint: str | os.PathLike | None = None,
     progress: bool = True,
-    batch_size: int = 32,
-    learning_rate: float = 3e-3,
-    weight_decay: float = 0.05,
+    batch_size: int = Settings.batch_size,
+    learning_rate: float = Settings.learning_rate,
+    weight_decay: float = Settings.weight_decay,
     augmentation: Augmentation | str | None = None,
-    precision: str = "auto",
-    probes: int = 4,
+    precision: str = Settings.precision,
+    probes: int = Settings.probes,
+    shared_stages: str | os.PathLike | None = None,
     on_epoch: Callable[[EpochReport], object] | None = None,
 ) -> Run:
     """Train a network on imbalanced images and measure it on the test split.
@@ -88,6 +76,8 @@ def fit(
         ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``.
     probes : int
         Test images per class whose maps are recorded after each epoch.
+    shared_stages : path, optional
+        A folder where a first stage that several methods have in common is kept, so that it is trained once.
     on_epoch : callable, optional
         Called with an `EpochReport` after each epoch; if it returns False the training stops with `TrainingStopped`.
 
@@ -104,14 +94,21 @@ def fit(
     CareeduError
         If the loss becomes NaN or infinite.
     """
-    method = build_method(method) if isinstance(method, str) else method
-    epochs = DEFAULT_EPOCHS if epochs is None else epochs
-    _check_arguments(data, method, epochs, seed, batch_size, learning_rate, weight_decay, probes)
-    chosen_device = choose_device(device)
-    chosen_precision = choose_precision(precision, chosen_device)
-    if augmentation is None or isinstance(augmentation, str):
-        augmentation = Augmentation.named(augmentation or data.augmentation)
-
+    method = resolve_method(method)
+    settings = Settings(
+        model=model,
+        epochs=epochs,
+        seed=seed,
+        device=device,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        augmentation=augmentation,
+        precision=precision,
+        probes=probes,
+    )
+    configuration = configure(data, method, settings)
+    chosen_device, chosen_precision = choose_device(device), configuration["precision"]
     train = method.prepare(data, seed)
     empty = [name for name, n in zip(train.classes, train.counts.tolist(), strict=True) if n == 0]
     if empty:
@@ -125,40 +122,11 @@ def fit(
         image_shape=tuple(train.images.shape[1:]),
         dataset=train,
     )
-    configuration = {
-        "data": {
-            "name": data.name,
-            "recipe": dict(data.recipe),
-            "fingerprint": data.fingerprint(),
-            "classes": list(data.classes),
-            "rare": list(data.rare),
-            "train counts": train.counts.tolist(),
-            "image shape": list(facts.image_shape),
-        },
-        "method": {
-            "name": method.name,
-            "label": method.label(),
-            "options": method.options(),
-            "revision": method.revision,
-        },
-        "model": model,
-        "epochs": epochs,
-        "seed": seed,
-        "batch size": batch_size,
-        "learning rate": learning_rate,
-        "weight decay": weight_decay,
-        "augmentation": asdict(augmentation),
-        "device": chosen_device.type,
-        "precision": chosen_precision,
-        "threads": torch.get_num_threads(),
-        "probes": probes,
-        "revision": REVISION,
-        "versions": versions(),
-    }
+    configuration["data"]["train counts"] = train.counts.tolist()
     if isinstance(method, UntrainedMethod):
         return _reference_run(data, train, method, configuration)
-    stages = method.stages(facts, epochs)
-    _check_stages(stages, epochs, method)
+    stages = method.stages(facts, settings.epochs)
+    _check_stages(stages, settings.epochs, method)
 
     with reproducible(chosen_device):
         torch.manual_seed(derive_seed(seed, INITIALISATION))
@@ -171,18 +139,19 @@ def fit(
         model=network,
         stages=stages,
         train=train.to(chosen_device),
-        augmentation=augmentation,
-        seed=seed,
+        augmentation=settings.augmentation_for(data),
+        seed=settings.seed,
         batch_size=batch_size,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         precision=chosen_precision,
         evaluate=evaluation.after_epoch,
     )
-    # Through JSON and back, so that what a checkpoint says compares equal.
-    identity = json.loads(json.dumps(configuration))
-    description = f"{method.label()}, seed {seed}"
-    training.run(Path(checkpoint) if checkpoint else None, identity, progress, description, on_epoch)
+    keeper = None
+    if shared_stages is not None and len(stages) > 1 and stages[0].shared is not None:
+        keeper = _shared_stage(Path(shared_stages), configuration, stages[0], train)
+    description = f"{method.label()}, seed {settings.seed}"
+    training.run(Path(checkpoint) if checkpoint else None, configuration, progress, description, on_epoch, keeper)
     return Run(
         configuration=configuration,
         probabilities=evaluation.probabilities(network, data.test),
@@ -233,6 +202,8 @@ class _Evaluation:
         return values, {
             "probe maps": (maps * 255).round().to(torch.uint8).numpy(),
             "probe probabilities": self._probabilities(network, self.probe_images).astype(np.float32),
+            # What a network of its own kind has to show after each epoch, an attention map for instance.
+            **{name: shown.cpu().numpy() for name, shown in getattr(network, "record", dict)().items()},
         }
 
     def probabilities(self, network: nn.Module, dataset: LesionDataset) -> np.ndarray:
@@ -298,29 +269,8 @@ def _check_stages(stages: list[Stage], epochs: int, method: TrainedMethod) -> No
         )
 
 
-def _check_arguments(
-    data: Splits,
-    method: Method,
-    epochs: int,
-    seed: int,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    probes: int,
-) -> None:
-    if not isinstance(data, Splits):
-        raise InvalidInputError(f"data must be Splits, as careedu.load makes them, not {type(data).__name__}")
-    if not isinstance(method, Method):
-        raise InvalidInputError(
-            f"method must be a method such as careedu.ClassBalanced(), or the name of one, not {method!r}"
-        )
-    whole = {"epochs": (epochs, 1), "seed": (seed, 0), "batch_size": (batch_size, 2), "probes": (probes, 0)}
-    for name, (value, least) in whole.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InvalidInputError(f"{name}={value!r} must be a whole number, at least {least}")
-    for name, value, least in (("learning_rate", learning_rate, 0), ("weight_decay", weight_decay, -1e-12)):
-        if not (math.isfinite(value) and value > least):
-            raise InvalidInputError(f"{name}={value!r} must be finite and {'above 0' if least == 0 else 'at least 0'}")
-    if len(data.val) == 0 or len(data.test) == 0:
-        missing = "validation" if len(data.val) == 0 else "test"
-        raise InvalidInputError(f"the {missing} split is empty; without it nothing can be measured")
+def _shared_stage(folder: Path, configuration: dict[str, Any], stage: Stage, train: LesionDataset) -> SharedStage:
+    """Where the outcome of a first stage is kept: it follows from all but the method, and from what the stage names."""
+    images = hashlib.blake2b(train.images.numpy().tobytes() + train.labels.numpy().tobytes(), digest_size=12)
+    what = {"stage": dict(stage.shared), "epochs of it": stage.epochs, "images": images.hexdigest()}
+    return SharedStage(folder / f"{run_key(configuration, **what)}.safetensors", what)

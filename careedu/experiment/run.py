@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +14,7 @@ import pandas
 
 from careedu.errors import CheckpointError, InvalidInputError, MissingWeightsError
 from careedu.experiment import metrics
-from careedu.experiment.checkpoint import read_tensors, write_bytes, write_tensors
+from careedu.experiment.checkpoint import read_tensors, whole_folder, write_bytes, write_tensors
 from careedu.experiment.intervals import Interval, jackknife_interval, mean_of_recalls_interval, recall_interval
 
 if TYPE_CHECKING:
@@ -229,9 +227,7 @@ class Run:
         folder = Path(folder)
         if folder.exists() and not (folder / "run.json").is_file():
             raise InvalidInputError(f"{folder} exists and is not a saved run; choose another folder")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
+        with whole_folder(folder) as partial:
             arrays = {
                 "probabilities": self.probabilities,
                 "labels": self.labels,
@@ -252,10 +248,6 @@ class Run:
                 "history": {name: _json_column(column) for name, column in self.history.items()},
             }
             write_bytes(partial / "run.json", (json.dumps(text, indent=1, allow_nan=False) + "\n").encode())
-            partial.chmod(0o755)
-            _replace_folder(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
         return folder
 
     @classmethod
@@ -309,14 +301,3 @@ class Run:
 def _json_column(column: pandas.Series) -> list:
     """Values of a column, to the last bit; a loss term that a stage did not have is null."""
     return [None if isinstance(value, float) and np.isnan(value) else value for value in column.tolist()]
-
-
-def _replace_folder(new: Path, target: Path) -> None:
-    """Move `new` to `target`; an older folder there is set aside first, as folders cannot be replaced in one step."""
-    if not target.exists():
-        new.rename(target)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    target.rename(aside / target.name)
-    new.rename(target)
-    shutil.rmtree(aside)

@@ -7,7 +7,6 @@ derived from (seed, stage, epoch), so a training that was killed goes on from it
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +26,7 @@ from careedu.errors import CareeduError, CheckpointError, InvalidInputError
 from careedu.experiment.checkpoint import read_tensors, write_tensors
 from careedu.experiment.prediction import pooled_or_maps
 from careedu.experiment.reproducibility import autocast, derive_seed, reproducible
+from careedu.experiment.schedule import one_cycle
 from careedu.methods.method import Stage
 
 # Purposes that seeds are derived for.
@@ -52,6 +52,22 @@ class EpochReport:
     epoch: int
     epochs: int
     row: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SharedStage:
+    """Where the outcome of a first stage lies that several methods have in common.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file; it may not be there yet.
+    identity : mapping
+        JSON values that the outcome follows from.
+    """
+
+    path: Path
+    identity: Mapping[str, Any]
 
 
 @dataclass
@@ -106,9 +122,12 @@ class Training:
         progress: bool,
         description: str,
         on_epoch: Callable[[EpochReport], object] | None,
+        shared: SharedStage | None = None,
     ) -> None:
-        """Train through all stages, from the checkpoint where there is one."""
+        """Train through all stages, from the checkpoint or the shared first stage where there is one."""
         state = self._resume(checkpoint, identity) if checkpoint and checkpoint.exists() else None
+        if state is None and shared is not None and shared.path.exists():
+            self._resume(shared.path, shared.identity)
         batches = self._batches_per_epoch()
         bar = tqdm(
             total=self.epochs * batches,
@@ -125,6 +144,8 @@ class Training:
                 if first < stage.epochs:
                     self._run_stage(index, stage, first, state, checkpoint, identity, bar, description, on_epoch)
                     state = None
+                    if index == 0 and shared is not None and not shared.path.exists():
+                        self._save(shared.path, shared.identity)
                 done_before += stage.epochs
 
     def _run_stage(
@@ -163,7 +184,7 @@ class Training:
                 self.traces.setdefault(name, []).append(array)
             self.seconds += perf_counter() - started
             if checkpoint is not None:
-                self._save(checkpoint, identity, optimizer, schedule, scaler)
+                self._save(checkpoint, identity, (optimizer, schedule, scaler))
             report = EpochReport(len(self.history), self.epochs, row)
             if on_epoch is not None and on_epoch(report) is False:
                 remedy = f"; it goes on with checkpoint={str(checkpoint)!r}" if checkpoint else ""
@@ -270,28 +291,20 @@ class Training:
             torch.from_numpy(np.ascontiguousarray(labels)).to(self.train.labels),
         )
 
-    def _save(
-        self,
-        path: Path,
-        identity: Mapping[str, Any],
-        optimizer: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
-        scaler: torch.amp.GradScaler,
-    ) -> None:
+    def _save(self, path: Path, identity: Mapping[str, Any], moving: tuple[Any, Any, Any] | None = None) -> None:
+        """Write all that is needed to go on: within a stage with its optimiser, schedule and scaler."""
         tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
-        saved = optimizer.state_dict()
-        for number, entries in saved["state"].items():
-            tensors |= {f"optimizer/{number}/{key}": value for key, value in entries.items()}
         for name, arrays in self.traces.items():
             tensors[f"trace/{name}"] = torch.from_numpy(np.stack(arrays))
-        state = {
-            "identity": dict(identity),
-            "history": self.history,
-            "seconds": self.seconds,
-            "optimizer": saved["param_groups"],
-            "schedule": {key: value for key, value in schedule.state_dict().items() if key != "lr_lambdas"},
-            "scaler": scaler.state_dict(),
-        }
+        state = {"identity": dict(identity), "history": self.history, "seconds": self.seconds}
+        if moving is not None:
+            optimizer, schedule, scaler = moving
+            saved = optimizer.state_dict()
+            for number, entries in saved["state"].items():
+                tensors |= {f"optimizer/{number}/{key}": value for key, value in entries.items()}
+            state["optimizer"] = saved["param_groups"]
+            state["schedule"] = {key: value for key, value in schedule.state_dict().items() if key != "lr_lambdas"}
+            state["scaler"] = scaler.state_dict()
         write_tensors(path, tensors, state)
 
     def _resume(self, path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -310,17 +323,6 @@ class Training:
         self.seconds = state["seconds"]
         self.traces = {name: list(stack.numpy()) for name, stack in part["trace"].items()}
         return {**state, "moments": part["optimizer"]}
-
-
-def one_cycle(update: int, updates: int) -> float:
-    """Factor on the learning rate: up to 1 over the first quarter of a stage, then down to 0, both along a cosine.
-
-    torch's own OneCycleLR fails for stages of one or four updates, which small sets have.
-    """
-    warm = max(1, round(0.25 * updates))
-    if update < warm:
-        return 0.04 + 0.96 * (1 - math.cos(math.pi * (update + 1) / warm)) / 2
-    return (1 + math.cos(math.pi * (update - warm) / (updates - warm))) / 2 if update < updates else 0.0
 
 
 def _restore(

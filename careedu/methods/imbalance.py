@@ -21,6 +21,8 @@ from careedu.nn import losses
 from careedu.nn.backbones import NormalizedLinear
 
 WEIGHTINGS = ("none", "inverse", "effective-number")
+# The first stage of methods that learn features by plain cross-entropy and change the head alone.
+PLAIN_FEATURES = {"loss": "cross-entropy", "network": "plain"}
 
 
 def class_weights(weighting: str, beta: float, facts: TrainingFacts, like: Tensor) -> Tensor | None:
@@ -251,7 +253,7 @@ class ClassifierRetraining(TrainedMethod):
         first, second = _two_stages(epochs, self.share, self.name)
         terms = CrossEntropy().terms(facts)
         return [
-            Stage("features", first, terms),
+            Stage("features", first, terms, shared=PLAIN_FEATURES),
             Stage("head", second, terms, trainable=("head.",), sampler="class-balanced", begin=restart_head),
         ]
 
@@ -287,7 +289,7 @@ class FeatureSMOTE(TrainedMethod):
             return {"classification": nn.functional.cross_entropy(model.head(batch.inputs), batch.labels)}
 
         return [
-            Stage("features", first, CrossEntropy().terms(facts)),
+            Stage("features", first, CrossEntropy().terms(facts), shared=PLAIN_FEATURES),
             Stage(
                 "head",
                 second,

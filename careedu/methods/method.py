@@ -56,6 +56,9 @@ class Stage:
         ``begin(model)`` is called once before the stage's first update, for instance to start the head afresh.
     supervised : bool
         Whether the stage counts towards the total of supervised epochs.
+    shared : mapping, optional
+        Of a first stage that other methods have too: JSON values that its outcome follows from, beside data, network,
+        seed and loop. Methods with the same values train it once (`shared_stages` of `careedu.fit`).
     """
 
     name: str
@@ -69,6 +72,7 @@ class Stage:
     learning_rates: Mapping[str, float] = dataclasses.field(default_factory=dict)
     begin: Callable[[nn.Module], None] | None = None
     supervised: bool = True
+    shared: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS or self.inputs not in INPUTS:
@@ -117,6 +121,11 @@ class Method(ABC):
         """The options as JSON values; a method inside a method becomes ``{"method": name, ...}``."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
         return {key: _json_value(value) for key, value in values.items()}
+
+    def all_revisions(self) -> str:
+        """The method's revision and those of the methods inside it, as "2" or "2.1"."""
+        inner = [getattr(self, f.name) for f in dataclasses.fields(self)]
+        return ".".join([str(self.revision), *(m.all_revisions() for m in inner if isinstance(m, Method))])
 
     def label(self) -> str:
         """The name, with those options that differ from their defaults: unique within a table."""

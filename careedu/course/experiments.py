@@ -1,0 +1,109 @@
+"""The experiments whose saved runs the notebooks open: data, methods, seeds and settings, written down once.
+
+Main tables have ten seeds and at most six trained arms (notebook 01: nine) on one phantom and one real set. Sweeps have
+three seeds and are marked exploratory. Nothing here was tuned on a test split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from careedu.errors import unknown_name
+
+if TYPE_CHECKING:
+    from careedu.data.dataset import Splits
+    from careedu.methods.method import Method
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Methods × seeds on one data set.
+
+    Parameters
+    ----------
+    name : str
+        Of the folder in ``data/runs``; it begins with the notebook's number.
+    data : mapping
+        Arguments of `careedu.load`.
+    arms : mapping of str to mapping
+        Name in tables: a method's name under ``"method"``, and its options.
+    fit : mapping
+        Arguments of `careedu.fit`.
+    seeds : int
+        How many.
+    reference : str
+        The arm that the others are compared with.
+    weights : tuple of str
+        Arms of which the weights of one seed are kept, so that class maps of unseen images work.
+    exploratory : bool
+        Whether it looks around and proves nothing.
+    """
+
+    name: str
+    data: Mapping[str, Any]
+    arms: Mapping[str, Mapping[str, Any]]
+    fit: Mapping[str, Any]
+    seeds: int = 10
+    reference: str = "cross-entropy"
+    weights: tuple[str, ...] = ()
+    exploratory: bool = False
+    about: str = field(default="", compare=False)
+
+    @property
+    def notebook(self) -> str:
+        """Number of the notebook that opens it."""
+        return self.name[:2]
+
+    def load(self) -> Splits:
+        """The images."""
+        from careedu.data.load import load
+
+        options = dict(self.data)
+        return load(options.pop("name"), **options)
+
+    def methods(self) -> dict[str, Method]:
+        """The methods by their names in tables."""
+        from careedu.methods import build_method
+
+        built = {}
+        for name, options in self.arms.items():
+            options = dict(options)
+            built[name] = build_method(options.pop("method"), **options)
+        return built
+
+
+SKIN = {"name": "phantom-skin", "imbalance": 10}
+# Below about 96 pixels many tumours vanish; more cost time that ten seeds do not leave.
+BRAIN = {"name": "brain-tumor", "plane": "axial", "size": 96, "counts": {"meningioma": 30}}
+ON_SKIN, ON_BRAIN = {"epochs": 16}, {"epochs": 18}
+
+_IMBALANCE = {
+    "cross-entropy": {"method": "cross-entropy"},
+    "inverse-frequency weights": {"method": "class-balanced", "weighting": "inverse"},
+    "effective-number weights": {"method": "class-balanced"},
+    "focal": {"method": "focal"},
+    "LDAM-DRW": {"method": "ldam"},
+    "logit adjustment": {"method": "logit-adjusted"},
+    "balanced sampling": {"method": "balanced-sampling"},
+    "classifier retraining": {"method": "classifier-retraining"},
+    "weights misplaced": {"method": "misplaced-weights"},
+    # No network: these cost next to nothing, and keep the others honest.
+    "nearest neighbour": {"method": "nearest-neighbour"},
+    "lesion size alone": {"method": "lesion-size"},
+}
+_SHOWN = ("cross-entropy", "inverse-frequency weights", "logit adjustment", "balanced sampling")
+
+_ALL = (
+    Experiment("01-phantom-skin", SKIN, _IMBALANCE, ON_SKIN, weights=_SHOWN),
+    Experiment("01-brain-tumor", BRAIN, _IMBALANCE, ON_BRAIN),
+)
+EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
+
+
+def experiment(name: str) -> Experiment:
+    """The experiment called `name`; an unknown name is an error that suggests the nearest."""
+    if name not in EXPERIMENTS:
+        raise unknown_name("experiment", name, EXPERIMENTS)
+    return EXPERIMENTS[name]

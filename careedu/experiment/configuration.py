@@ -1,0 +1,167 @@
+"""What a run depends on: every setting written down, and the key under which the same run is found again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from careedu.data.augmentation import Augmentation
+from careedu.data.dataset import Splits
+from careedu.errors import InvalidInputError, unknown_name
+from careedu.experiment.reproducibility import choose_device, choose_precision, versions
+from careedu.methods import build_method
+from careedu.methods.method import Method
+
+REVISION = 1
+"""Raised by hand when the loop's results change, so that saved runs tell old from new."""
+
+# What a run's numbers follow from. Versions of packages are kept in a run's record but make no other run.
+_IDENTITY = (
+    *("model", "epochs", "seed", "batch size", "learning rate", "weight decay", "augmentation"),
+    *("device", "precision", "threads", "probes", "revision"),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the one training loop; `careedu.fit` says what each means.
+
+    Raises
+    ------
+    InvalidInputError
+        If a value cannot be.
+    """
+
+    model: str = "small"
+    epochs: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    batch_size: int = 32
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.05
+    augmentation: Augmentation | str | None = None
+    precision: str = "auto"
+    probes: int = 4
+
+    def __post_init__(self) -> None:
+        if self.epochs is None:
+            object.__setattr__(self, "epochs", 20)
+        for name, least in {"epochs": 1, "seed": 0, "batch_size": 2, "probes": 0}.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise InvalidInputError(f"{name}={value!r} must be a whole number, at least {least}")
+            object.__setattr__(self, name, int(value))
+        for name, least in {"learning_rate": 0, "weight_decay": -1e-12}.items():
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > least):
+                bound = "above 0" if least == 0 else "at least 0"
+                raise InvalidInputError(f"{name}={value!r} must be finite and {bound}")
+
+    def augmentation_for(self, data: Splits) -> Augmentation:
+        """What was asked for, else what suits the organ."""
+        chosen = self.augmentation or data.augmentation
+        return Augmentation.named(chosen) if isinstance(chosen, str) else chosen
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Settings:
+        """Settings from keyword arguments; an unknown one is an error that suggests the nearest."""
+        known = cls.__dataclass_fields__
+        for name in options:
+            if name not in known:
+                raise unknown_name("option of careedu.fit", name, known)
+        return cls(**options)
+
+
+def resolve_method(method: Method | str) -> Method:
+    """A method, from itself or from its name."""
+    if isinstance(method, str):
+        return build_method(method)
+    if not isinstance(method, Method):
+        raise InvalidInputError(
+            f"method must be a method such as careedu.ClassBalanced(), or the name of one, not {method!r}"
+        )
+    return method
+
+
+def configure(data: Splits, method: Method, settings: Settings) -> dict[str, Any]:
+    """Write down everything that a training of `method` on `data` follows from, as JSON values.
+
+    Parameters
+    ----------
+    data : Splits
+    method : Method
+    settings : Settings
+
+    Returns
+    -------
+    dict
+        With the number of torch's threads, which the last bits of a sum depend on.
+
+    Raises
+    ------
+    InvalidInputError
+        If the data cannot be trained or measured on, or the device is not there.
+    """
+    if not isinstance(data, Splits):
+        raise InvalidInputError(f"data must be Splits, as careedu.load makes them, not {type(data).__name__}")
+    for name, part in (("validation", data.val), ("test", data.test)):
+        if len(part) == 0:
+            raise InvalidInputError(f"the {name} split is empty; without it nothing can be measured")
+    device = choose_device(settings.device)
+    configuration = {
+        "data": {
+            "name": data.name,
+            "recipe": dict(data.recipe),
+            "fingerprint": data.fingerprint(),
+            "classes": list(data.classes),
+            "rare": list(data.rare),
+            "image shape": list(data.train.images.shape[1:]),
+        },
+        "method": {
+            "name": method.name,
+            "label": method.label(),
+            "options": method.options(),
+            "revision": method.all_revisions(),
+        },
+        "model": settings.model,
+        "epochs": settings.epochs,
+        "seed": settings.seed,
+        "batch size": settings.batch_size,
+        "learning rate": settings.learning_rate,
+        "weight decay": settings.weight_decay,
+        "augmentation": asdict(settings.augmentation_for(data)),
+        "device": device.type,
+        "precision": choose_precision(settings.precision, device),
+        "threads": torch.get_num_threads(),
+        "probes": settings.probes,
+        "revision": REVISION,
+        "versions": versions(),
+    }
+    # Through JSON and back, so that what is read from a file compares equal to what is in memory.
+    return json.loads(json.dumps(configuration))
+
+
+def identity(configuration: Mapping[str, Any], *, method: bool = True) -> dict[str, Any]:
+    """The part of a configuration that a run's numbers follow from; without the method where it is shared."""
+    part = {"data": configuration["data"]["fingerprint"], **{name: configuration[name] for name in _IDENTITY}}
+    if method:
+        part["method"] = {name: configuration["method"][name] for name in ("name", "options", "revision")}
+    return part
+
+
+def run_key(configuration: Mapping[str, Any], **more: Any) -> str:
+    """Key of the run that follows from a configuration: 24 hexadecimal digits, the same on every machine."""
+    return digest({**identity(configuration, method="stage" not in more), **more})
+
+
+def digest(values: Any) -> str:
+    """Hash of JSON values, 24 hexadecimal digits."""
+    text = json.dumps(values, sort_keys=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

@@ -1,0 +1,195 @@
+"""How results are saved: one folder for all runs of a comparison, small enough to come with the course.
+
+``results.json`` holds what all runs have in common once, and what each has of its own; ``arrays.safetensors`` the
+probabilities, labels and probe maps; ``weights-<k>.safetensors`` the network of one seed of method k, as float16.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas
+
+from careedu.data.shipped import shipped
+from careedu.errors import CheckpointError, InvalidInputError
+from careedu.experiment.checkpoint import read_tensors, whole_folder, write_bytes, write_tensors
+from careedu.experiment.run import Run
+
+if TYPE_CHECKING:
+    from careedu.experiment.results import Results
+
+FORMAT = 1
+DIGITS = 6
+"""Significant digits of a saved history."""
+
+
+def write_results(results: Results, folder: Path, weights: Sequence[str]) -> Path:
+    """Write results into a folder, which appears whole or not at all.
+
+    Parameters
+    ----------
+    results : Results
+    folder : Path
+    weights : sequence of str
+        Methods of which the first seed's network is kept.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder exists and holds no saved results, or a network is asked for that is not there.
+    """
+    if folder.exists() and not (folder / "results.json").is_file():
+        raise InvalidInputError(f"{folder} exists and holds no saved results; choose another folder")
+    seed = results.seeds[0]
+    for name in weights:
+        if results.runs[name][seed].weights is None:
+            raise InvalidInputError(f"{name!r}, seed {seed}, holds no weights to save")
+    runs = [run for by_seed in results.runs.values() for run in by_seed.values()]
+    common, own = split_common([run.configuration for run in runs])
+    first = results.first
+    arrays = {
+        "labels": first.labels,
+        "validation labels": first.validation_labels,
+        "probes": max((run.probes for run in runs), key=len),
+        "probabilities": np.stack([run.probabilities for run in runs]).astype(np.float32),
+        "validation probabilities": np.stack([run.validation_probabilities for run in runs]).astype(np.float32),
+    }
+    for k, name in enumerate(results.methods):
+        for trace, array in results.runs[name][seed].traces.items():
+            arrays[f"trace/{k}/{trace}"] = array.astype(np.float16) if array.dtype == np.float32 else array
+    text = {
+        "format": FORMAT,
+        "reference": results.reference,
+        "provenance": results.provenance,
+        "methods": list(results.methods),
+        "seeds": list(results.seeds),
+        "groups": first.groups.tolist(),
+        "ids": first.ids.tolist(),
+        "common": common,
+        "runs": [
+            {"own": mine, "seconds": round(run.seconds, 2), "history": _rounded(run.history)}
+            for run, mine in zip(runs, own, strict=True)
+        ],
+    }
+    with whole_folder(folder) as partial:
+        write_tensors(partial / "arrays.safetensors", arrays)
+        for name in weights:
+            network = results.runs[name][seed].weights
+            halves = {key: t.half() if t.is_floating_point() else t for key, t in network.items()}
+            write_tensors(partial / f"weights-{results.methods.index(name)}.safetensors", halves)
+        write_bytes(partial / "results.json", (json.dumps(text, separators=(",", ":")) + "\n").encode())
+    return folder
+
+
+def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], str, dict[str, Any]]:
+    """Read what `write_results` wrote: runs by method and seed, the reference, the provenance.
+
+    Parameters
+    ----------
+    folder : path or str
+        A folder, or the name of saved results that come with careedu.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or it is damaged, or of a newer careedu.
+    """
+    folder = _locate(folder)
+    try:
+        text = json.loads((folder / "results.json").read_text())
+        if text["format"] > FORMAT:
+            raise CheckpointError(f"{folder} was saved by a newer careedu (format {text['format']}); update careedu")
+        arrays, _ = read_tensors(folder / "arrays.safetensors", framework="numpy")
+        groups, ids = np.array(text["groups"], dtype=str), np.array(text["ids"], dtype=str)
+        runs: dict[str, dict[int, Run]] = {name: {} for name in text["methods"]}
+        places = [(k, name, seed) for k, name in enumerate(text["methods"]) for seed in text["seeds"]]
+        for number, ((k, name, seed), entry) in enumerate(zip(places, text["runs"], strict=True)):
+            is_first = seed == text["seeds"][0]
+            prefix = f"trace/{k}/"
+            traces = {key.removeprefix(prefix): a for key, a in arrays.items() if is_first and key.startswith(prefix)}
+            weights = folder / f"weights-{k}.safetensors"
+            runs[name][seed] = Run(
+                configuration=join_common(text["common"], entry["own"]),
+                probabilities=arrays["probabilities"][number].astype(np.float64),
+                labels=arrays["labels"],
+                groups=groups,
+                ids=ids,
+                validation_probabilities=arrays["validation probabilities"][number].astype(np.float64),
+                validation_labels=arrays["validation labels"],
+                history=pandas.DataFrame(entry["history"]),
+                traces=traces,
+                probes=arrays["probes"],
+                seconds=entry["seconds"],
+                weights=_single_precision(weights) if is_first and weights.is_file() else None,
+            )
+        return runs, text["reference"], text["provenance"]
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"the saved results in {folder} are damaged ({error!r}); make them again") from error
+
+
+def _locate(folder: str | os.PathLike) -> Path:
+    path = Path(folder)
+    if (path / "results.json").is_file():
+        return path
+    runs = shipped("runs")
+    if isinstance(folder, str) and "/" not in folder and (runs / folder / "results.json").is_file():
+        return runs / folder
+    there = sorted(p.parent.name for p in runs.glob("*/results.json"))
+    known = ", ".join(there) if there else "none"
+    raise CheckpointError(f"no saved results in {str(folder)!r}: no results.json there; with careedu come: {known}")
+
+
+def _single_precision(path: Path) -> dict[str, Any]:
+    return {key: t.float() if t.is_floating_point() else t for key, t in read_tensors(path)[0].items()}
+
+
+def split_common(configurations: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What all configurations share, and what each has of its own, down into nested mappings."""
+    first = configurations[0]
+    common: dict[str, Any] = {}
+    own: list[dict[str, Any]] = [{} for _ in configurations]
+    for key in dict.fromkeys(key for configuration in configurations for key in configuration):
+        values = [configuration.get(key) for configuration in configurations]
+        if all(
+            key in configuration and value == first.get(key)
+            for configuration, value in zip(configurations, values, strict=True)
+        ):
+            common[key] = first[key]
+        elif all(isinstance(value, Mapping) for value in values):
+            common[key], parts = split_common(values)
+            for mine, part in zip(own, parts, strict=True):
+                if part:
+                    mine[key] = part
+        else:
+            for mine, configuration in zip(own, configurations, strict=True):
+                if key in configuration:
+                    mine[key] = configuration[key]
+    return common, own
+
+
+def join_common(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """One configuration again."""
+    joined = dict(common)
+    for key, value in own.items():
+        both = isinstance(value, Mapping) and isinstance(joined.get(key), Mapping)
+        joined[key] = join_common(joined[key], value) if both else value
+    return joined
+
+
+def _rounded(history: pandas.DataFrame) -> dict[str, list[Any]]:
+    return {name: [_round(value) for value in column.tolist()] for name, column in history.items()}
+
+
+def _round(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
