@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test test-quick test-notebooks notebooks lint format bench clean
+.PHONY: lab test test-quick test-notebooks notebooks runs lint format bench clean
 
 lab: .venv/.installed
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(ROOT)
@@ -21,6 +21,10 @@ test-notebooks: .venv/.installed-test
 # The exercise notebooks come from the solved ones: change those, then run this.
 notebooks: .venv/.installed
 	$(BIN)/python -m careedu.course.derive
+
+# The saved results that a notebook opens: make runs NOTEBOOK=01 (at most an hour; it goes on where it was stopped).
+runs: .venv/.installed
+	$(BIN)/python -m careedu.course.runs $(NOTEBOOK)
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check

@@ -1,0 +1,93 @@
+"""Saved runs are what their recipe makes: one of each experiment, drawn by lot, is trained again."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+import careedu
+from careedu.course.experiments import EXPERIMENTS
+from careedu.course.runs import processor
+from careedu.data.shipped import shipped
+from careedu.experiment.grid import train_grid
+from careedu.experiment.reproducibility import versions
+
+SAVED = sorted(folder.parent.name for folder in shipped("runs").glob("*/results.json"))
+PHANTOM = [name for name in SAVED if EXPERIMENTS[name].data["name"].startswith("phantom")]
+REAL = [name for name in SAVED if name not in PHANTOM]
+LIMIT = 20e6  # bytes, for the whole course
+
+
+def draw(name: str, saved: careedu.Comparison) -> tuple[str, int]:
+    """A trained method and a seed: another lot whenever the saved runs are made anew."""
+    lot = random.Random(repr(saved.first.probabilities.sum()) + name)
+    trained = [method for method in saved.methods if len(saved.runs[method][saved.seeds[0]].history)]
+    return lot.choice(trained), lot.choice(saved.seeds)
+
+
+def train_again(name: str, capsys: pytest.CaptureFixture) -> None:
+    saved = careedu.Comparison.load(name)
+    method, seed = draw(name, saved)
+    then = saved.runs[method][seed]
+    experiment = EXPERIMENTS[name]
+    again = train_grid(
+        experiment.load(),
+        {method: experiment.methods()[method]},
+        seeds=[seed],
+        threads=then.configuration["threads"],
+        progress=False,
+        **experiment.fit,
+    )[method][seed]
+    assert again.configuration["data"]["fingerprint"] == then.configuration["data"]["fingerprint"]
+    alike = versions() == then.configuration["versions"] and processor() == saved.provenance["processor"]
+    same = np.array_equal(again.probabilities.astype(np.float32), then.probabilities.astype(np.float32))
+    values = np.array([run.balanced_accuracy() for run in saved.runs[method].values()])
+    with capsys.disabled():
+        print(
+            f"\n{name}: {method}, seed {seed}, {'same' if same else 'other'} bits on "
+            f"{'the same' if alike else 'another'} processor and versions; balanced accuracy "
+            f"{again.balanced_accuracy():.3f}, saved {then.balanced_accuracy():.3f}, "
+            f"saved seeds {values.min():.3f} to {values.max():.3f}"
+        )
+    if alike:
+        assert same
+    # Elsewhere the last bits differ and a training goes another way: as far as another seed would lead it, no further.
+    margin = values.std(ddof=1)
+    assert values.min() - margin <= again.balanced_accuracy() <= values.max() + margin
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PHANTOM)
+def test_a_drawn_run_on_phantoms_comes_out_again(name, capsys):
+    train_again(name, capsys)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REAL)
+def test_a_drawn_run_on_real_images_comes_out_again(name, real_data, capsys):
+    train_again(name, capsys)
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_saved_runs_are_what_the_experiment_declares(name):
+    saved, experiment = careedu.Comparison.load(name), EXPERIMENTS[name]
+    assert saved.methods == tuple(experiment.arms)
+    assert saved.seeds == tuple(range(experiment.seeds))
+    assert saved.reference == experiment.reference
+    assert saved.outdated() == []
+    for arm, method in experiment.methods().items():
+        for run in saved.runs[arm].values():
+            there = run.configuration["method"]
+            assert (there["name"], there["options"]) == (method.name, method.options())
+    with_weights = [arm for arm in saved.methods if saved.runs[arm][saved.seeds[0]].weights is not None]
+    assert with_weights == [arm for arm in saved.methods if arm in experiment.weights]
+
+
+def test_every_main_experiment_is_saved_and_all_are_small():
+    assert sorted(EXPERIMENTS) == SAVED
+    files = [file for file in shipped("runs").rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < LIMIT
+    assert {file.suffix for file in files} <= {".json", ".safetensors", ".md"}, "no images among the saved runs"
