@@ -11,7 +11,7 @@ import numpy as np
 from careedu.errors import InvalidInputError
 from careedu.experiment.run import Run
 from careedu.show.picture import Picture
-from careedu.show.style import COLOURS, LESION, MARKERS, QUIET, figure
+from careedu.show.style import COLOURS, INK, LESION, MARKERS, QUIET, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,13 +70,19 @@ def draw_image(axis: Axes, image: Tensor) -> None:
 
 def _draw_lesion(axis: Axes, dataset: LesionDataset, index: int) -> None:
     from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
 
+    # A light line upon a dark one: in greyscale the light one alone is lost on skin, the dark one alone on the lesion.
+    halo = [withStroke(linewidth=2.2, foreground=INK)]
     if dataset.has_mask[index]:
-        axis.contour(dataset.masks[index].numpy(), levels=[0.5], colors=[LESION], linewidths=1.0)
+        lines = axis.contour(dataset.masks[index].numpy(), levels=[0.5], colors=[LESION], linewidths=1.0)
+        lines.set(path_effects=halo)
     elif dataset.has_box[index]:
         x0, y0, x1, y1 = dataset.boxes[index].tolist()
         # Pixel i covers i − 0.5 to i + 0.5 in the axis' coordinates.
-        axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=LESION, linewidth=1.2))
+        box = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=LESION, linewidth=1.0)
+        box.set_path_effects(halo)
+        axis.add_patch(box)
 
 
 def plot_counts(data: Splits) -> Picture:
