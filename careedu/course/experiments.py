@@ -31,8 +31,8 @@ class Experiment:
         Name in tables: a method's name under ``"method"``, and its options.
     fit : mapping
         Arguments of `careedu.fit`.
-    seeds : int
-        How many.
+    seeds : int or tuple of int
+        How many, or which.
     reference : str
         The arm that the others are compared with.
     weights : tuple of str
@@ -45,7 +45,7 @@ class Experiment:
     data: Mapping[str, Any]
     arms: Mapping[str, Mapping[str, Any]]
     fit: Mapping[str, Any]
-    seeds: int = 10
+    seeds: int | tuple[int, ...] = 10
     reference: str = "cross-entropy"
     weights: tuple[str, ...] = ()
     exploratory: bool = False
@@ -95,9 +95,40 @@ _IMBALANCE = {
 }
 _SHOWN = ("cross-entropy", "inverse-frequency weights", "logit adjustment", "balanced sampling")
 
+# CARE, its control without attention, and its control with boxes anywhere.
+_CARE_AND_CONTROLS = {
+    "logit adjustment": {"method": "logit-adjusted"},
+    "CARE": {"method": "care"},
+    "CARE without attention": {"method": "care", "alpha": 0.0},
+    "CARE, random boxes": {"method": "care", "boxes": "random"},
+}
+# Where might attention help? Six kinds of skin phantoms, looked through on the validation images of three tuning seeds.
+_REGIMES = {
+    "default": {},
+    "few": {"imbalance": 30},
+    "few-of-all": {"largest": 120, "imbalance": 12},
+    "distracted": {"distractors": 3.0},
+    "small": {"lesion_size": 0.6},
+    "few-small-distracted": {"imbalance": 30, "lesion_size": 0.6, "distractors": 3.0},
+}
+TUNING_SEEDS = (100, 101, 102)
+_SEARCH = tuple(
+    Experiment(
+        f"02-search-{name}",
+        {**SKIN, "val": 100, **options},
+        _CARE_AND_CONTROLS,
+        ON_SKIN,
+        seeds=TUNING_SEEDS,
+        reference="logit adjustment",
+        exploratory=True,
+    )
+    for name, options in _REGIMES.items()
+)
+
 _ALL = (
     Experiment("01-phantom-skin", SKIN, _IMBALANCE, ON_SKIN, weights=_SHOWN),
     Experiment("01-brain-tumor", BRAIN, _IMBALANCE, ON_BRAIN),
+    *_SEARCH,
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 

@@ -11,6 +11,8 @@ from careedu.errors import InvalidInputError
 from careedu.experiment.results import Results
 
 if TYPE_CHECKING:
+    import pandas
+
     from careedu.data.dataset import Splits
     from careedu.experiment.store import RunStore
     from careedu.methods.method import Method
@@ -128,6 +130,33 @@ class Comparison(Results):
                 )
             self._data = data
         return self._data
+
+    def summary(
+        self, metrics: Sequence[str] = ("rare recall", "balanced accuracy"), reference: str | None = None
+    ) -> pandas.DataFrame:
+        """The table to be read: of each metric mean and interval, and in words how it stands against the reference.
+
+        Parameters
+        ----------
+        metrics : sequence of str
+        reference : str, optional
+
+        Returns
+        -------
+        DataFrame
+            Of text, one row a method. `table` has the numbers.
+        """
+        import pandas
+
+        against = self.reference if reference is None else reference
+        columns = {}
+        for metric in metrics:
+            found = self.differences(metric, against)
+            columns[metric] = [str(self.estimate(name, metric)) for name in self.methods]
+            columns[f"{metric}, against {against}"] = [
+                f"{found[name].effect:+.2f}, {found[name].verdict}" if name in found else "" for name in self.methods
+            ]
+        return pandas.DataFrame(columns, index=pandas.Index(self.methods, name="method"))
 
     def plot(self, methods: Sequence[str] | None = None) -> Picture:
         """Recall of each class under each method, as dots with 95 % intervals over seeds and test groups."""

@@ -11,7 +11,7 @@ import careedu
 from careedu.course.experiments import EXPERIMENTS
 from careedu.course.runs import processor
 from careedu.data.shipped import shipped
-from careedu.experiment.grid import train_grid
+from careedu.experiment.grid import seeds_of, train_grid
 from careedu.experiment.reproducibility import versions
 
 SAVED = sorted(folder.parent.name for folder in shipped("runs").glob("*/results.json"))
@@ -75,7 +75,7 @@ def test_a_drawn_run_on_real_images_comes_out_again(name, real_data, capsys):
 def test_saved_runs_are_what_the_experiment_declares(name):
     saved, experiment = careedu.Comparison.load(name), EXPERIMENTS[name]
     assert saved.methods == tuple(experiment.arms)
-    assert saved.seeds == tuple(range(experiment.seeds))
+    assert saved.seeds == seeds_of(experiment.seeds)
     assert saved.reference == experiment.reference
     assert saved.outdated() == []
     for arm, method in experiment.methods().items():
