@@ -152,6 +152,8 @@ def fit(
         keeper = _shared_stage(Path(shared_stages), configuration, stages[0], train)
     description = f"{method.label()}, seed {settings.seed}"
     training.run(Path(checkpoint) if checkpoint else None, configuration, progress, description, on_epoch, keeper)
+    if hasattr(network, "freeze"):
+        network.freeze()  # what was made of the training images stays, the images go
     return Run(
         configuration=configuration,
         probabilities=evaluation.probabilities(network, data.test),

@@ -1,0 +1,621 @@
+"""Global spatial attention: the map's equation, what it depends on, where it is saved, and how it is trained."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import made_up_dataset, made_up_splits, thinned
+from sklearn.metrics import roc_auc_score
+
+import careedu
+from careedu.data.augmentation import Augmentation
+from careedu.data.batch import Batch
+from careedu.errors import CareeduError, InvalidInputError
+from careedu.experiment.map_quality import attention_map, interval_over_seeds, map_auroc
+from careedu.experiment.training import TrainingStopped
+from careedu.methods.global_attention import (
+    MAPS,
+    AttentiveClassifier,
+    GlobalAttention,
+    GlobalSpatialAttention,
+    LocalAttention,
+)
+from careedu.methods.method import TrainingFacts
+from careedu.nn.backbones import build_model
+from careedu.nn.local_attention import SpatialAttention, SqueezeExcitation
+from careedu.nn.pixel_features import mean_image, pixel_scores, principal_components
+from careedu.nn.spatial_mask import FixedMask, FreeMask, total_variation
+
+DATA = thinned(made_up_splits(train=90, val=15, test=15), 2, 12)
+OPTIONS = {"epochs": 2, "progress": False, "device": "cpu"}
+
+
+def random_images(n=7, channels=1, height=6, width=5, seed=0, dtype=torch.float64):
+    return torch.rand(
+        n, channels, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    ).to(dtype)
+
+
+def with_random_weights(module, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    return module
+
+
+def facts_of(data=DATA.train):
+    return TrainingFacts(tuple(data.counts.tolist()), (2,), tuple(data.images.shape[1:]), data)
+
+
+# The map as a module
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(1, 9), st.integers(1, 4), st.integers(1, 7), st.integers(1, 7), st.sampled_from(["uint8", "float64"])
+)
+def test_the_map_is_the_equation_and_forward_the_product(n, channels, height, width, kind):
+    images = random_images(n, channels, height, width)
+    if kind == "uint8":
+        images = (images * 255).round().to(torch.uint8)
+    module = with_random_weights(GlobalSpatialAttention(images).double())
+    intensities = images.double().mean(1) / (255 if kind == "uint8" else 1)
+    expected = torch.sigmoid(torch.einsum("n,nhw->hw", module.weight, intensities / n) + module.bias)
+    torch.testing.assert_close(module.map(), expected, rtol=1e-12, atol=1e-12)
+    x = torch.rand(3, channels, height, width, dtype=torch.float64)
+    assert torch.equal(module(x), x * module.map())
+    assert module.map().shape == (height, width) and module.map().min() >= 0 and module.map().max() <= 1
+
+
+def test_it_starts_flat_at_the_sigmoid_of_two():
+    module = GlobalSpatialAttention(random_images(dtype=torch.float32))
+    assert not module.weight.any() and module.bias.item() == 2
+    torch.testing.assert_close(module.map(), torch.full((6, 5), 1 / (1 + math.exp(-2))))
+
+
+@pytest.mark.parametrize("options", [{}, {"neighbourhood": True}, {"grid": 3}, {"permutation": 4}, {"components": 3}])
+def test_the_gradient_is_that_of_finite_differences(options):
+    module = with_random_weights(GlobalSpatialAttention(random_images(), **options))
+    x = random_images(2, 1, seed=5)
+    parameters = [module.weight.detach().requires_grad_(), module.bias.detach().requires_grad_()]
+
+    def output(weight, bias):
+        return torch.func.functional_call(module, {"weight": weight, "bias": bias}, (x,))
+
+    assert torch.autograd.gradcheck(output, parameters)
+
+
+def test_the_gradient_is_the_formula():
+    images = random_images()
+    module = with_random_weights(GlobalSpatialAttention(images))
+    upstream = random_images(1, seed=9)[0, 0]
+    (upstream * module.map()).sum().backward()
+    m = module.map().detach()
+    slope = upstream * m * (1 - m)
+    torch.testing.assert_close(module.weight.grad, torch.einsum("hw,nhw->n", slope, images[:, 0]) / len(images))
+    torch.testing.assert_close(module.bias.grad, slope.sum())
+
+
+def test_whole_numbers_are_multiplied_part_by_part_without_a_trace(monkeypatch):
+    stack = torch.randint(0, 256, (11, 30), dtype=torch.uint8)
+    weight = torch.randn(2, 11, dtype=torch.float64, requires_grad=True)
+    monkeypatch.setattr("careedu.nn.pixel_features._AT_A_TIME", 100)  # three rows at a time
+    torch.testing.assert_close(pixel_scores(weight, stack), weight @ stack.double())
+    assert torch.autograd.gradcheck(lambda w: pixel_scores(w, stack), weight)
+
+
+def test_coloured_whole_numbers_are_summed_exactly():
+    images = torch.full((2, 3, 4, 4), 255, dtype=torch.uint8)
+    module = GlobalSpatialAttention(images)
+    assert module.pixels.dtype == torch.int16 and (module.pixels == 765).all()
+    assert GlobalSpatialAttention(images[:, :1]).pixels.dtype == torch.uint8
+
+
+def moved_logits(n):
+    """How far one step of Adam moves the logits, with N images of one kind."""
+    module = GlobalSpatialAttention(random_images(n, 1, 8, 8, seed=n, dtype=torch.float32))
+    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
+    (0.1 * module.map().mean()).backward()
+    optimizer.step()
+    return (torch.logit(module.map()) - 2).detach()
+
+
+def test_one_step_of_adam_moves_the_logits_alike_whatever_the_number_of_images():
+    steps = {n: moved_logits(n).mean().item() for n in (16, 64, 256, 1024, 4096)}
+    # b moves by .001, and a·v by .001 times the mean intensity, .5.
+    assert all(step == pytest.approx(-1.5e-3, rel=0.03) for step in steps.values()), steps
+
+
+def test_the_map_does_not_depend_on_the_order_of_the_images():
+    images = (random_images(40, 1, 8, 8) * 255).to(torch.uint8)
+    target = random_images(1, 1, 8, 8, seed=3, dtype=torch.float32)[0, 0]
+
+    def trained(stack):
+        module = GlobalSpatialAttention(stack)
+        optimizer = torch.optim.Adam(module.parameters(), lr=0.3)
+        for _ in range(20):
+            optimizer.zero_grad()
+            (module.map() - target).square().mean().backward()
+            optimizer.step()
+        return module.map().detach()
+
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(trained(images), trained(images[order]), rtol=0, atol=1e-4)
+    assert trained(images).std() > 0.01
+
+
+def test_as_many_images_as_pixels_reach_any_map_and_so_does_the_free_mask():
+    """The control that matters: nothing in the equation keeps the map to what the images show."""
+    torch.manual_seed(0)
+    module = with_random_weights(GlobalSpatialAttention(random_images(30, 1, 5, 5)))
+    wanted = torch.rand(5, 5, dtype=torch.float64) * 0.8 + 0.1
+    v = module.pixels * module.scale / 30
+    with torch.no_grad():
+        module.bias.zero_()
+        module.weight.copy_(torch.linalg.lstsq(v.T, torch.logit(wanted).flatten()[:, None]).solution[:, 0])
+    torch.testing.assert_close(module.map(), wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_a_constant_weight_gives_the_mean_image_or_its_negative():
+    images = random_images(20, 1, 8, 8)
+    module = GlobalSpatialAttention(images)
+    zone = torch.zeros(8, 8, dtype=torch.bool)
+    zone[2:5, 1:6] = True
+    for sign in (1, -1):
+        torch.nn.init.constant_(module.weight, 3.0 * sign)
+        expected = map_auroc(sign * mean_image(images), zone)
+        assert map_auroc(module.map().detach(), zone) == pytest.approx(expected)
+    assert map_auroc(module.map().detach(), zone) != pytest.approx(0.5, abs=0.01)
+
+
+def test_the_permuted_control_moves_every_image_by_the_same_permutation():
+    images = random_images()
+    plain, permuted = GlobalSpatialAttention(images), GlobalSpatialAttention(images, permutation=3)
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(permuted.pixels, plain.pixels[:, order])
+    for module in (plain, permuted):
+        with_random_weights(module)
+    torch.testing.assert_close(permuted.map().flatten(), plain.map().flatten()[order])
+
+
+def test_the_neighbourhood_is_a_convolution():
+    images = random_images()
+    module = with_random_weights(GlobalSpatialAttention(images, neighbourhood=True))
+    kernel = module.weight.T.reshape(1, 7, 3, 3).flip(2, 3)  # fold adds from the other side
+    expected = torch.conv2d(images[None, :, 0], kernel, padding=1)[0, 0] / (9 * 7) + module.bias
+    torch.testing.assert_close(module.map(), torch.sigmoid(expected))
+
+
+def test_principal_components_are_those_of_the_pixels():
+    images = random_images(9)[:, 0]
+    stack, _ = principal_components(images, 3)
+    pixels = images.flatten(1)
+    u, _, _ = np.linalg.svd((pixels - pixels.mean(1, keepdim=True)).T.numpy(), full_matrices=False)
+    for found, expected in zip(stack.flatten(1).numpy(), u.T, strict=False):
+        assert abs(np.corrcoef(found, expected)[0, 1]) == pytest.approx(1, abs=1e-4)
+        assert found.std() == pytest.approx(1, abs=1e-6) and found.mean() == pytest.approx(0, abs=1e-9)
+    assert len(principal_components(images, 100)[0]) <= 9
+    before = torch.random.get_rng_state()
+    principal_components(images, 3)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    with pytest.raises(InvalidInputError, match="no principal components"):
+        principal_components(torch.full((3, 4, 4), 7, dtype=torch.uint8), 2)
+
+
+def test_a_coarser_grid_is_averaged_and_the_map_resized():
+    images = (random_images(5, 1, 8, 8) * 255).to(torch.uint8)
+    module = with_random_weights(GlobalSpatialAttention(images, grid=4))
+    assert module.pixels.shape == (5, 16)
+    torch.testing.assert_close(module.pixels[0, 0], images[0, 0, :2, :2].float().mean())
+    assert module.map().shape == (8, 8)
+    assert module.map().min() >= 0 and module.map().max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "words"),
+    [
+        (torch.zeros(3, 4, 4), {}, r"\(N, C, H, W\)"),
+        (torch.zeros(0, 1, 4, 4), {}, "at least one image"),
+        (torch.zeros(3, 1, 4, 4, dtype=torch.int64), {}, "uint8 or float"),
+        (torch.full((3, 1, 4, 4), 200.0), {}, "divide by 255"),
+        (torch.full((3, 1, 4, 4), math.nan), {}, r"\[0, 1\]"),
+        (torch.zeros(3, 1, 4, 4), {"grid": 5}, "grid=5"),
+        (torch.zeros(1, 129, 4, 4), {}, "129 channels"),
+        (torch.zeros(64, 1, 32, 32, dtype=torch.uint8), {"memory_limit": 2**15}, "images=32"),
+        (torch.zeros(64, 3, 32, 32, dtype=torch.uint8), {"memory_limit": 2**15}, "images=16"),
+    ],
+)
+def test_images_that_do_not_fit_are_named_with_the_remedy(images, options, words):
+    with pytest.raises(InvalidInputError, match=words):
+        GlobalSpatialAttention(images, **options)
+
+
+def test_too_many_pixels_fit_once_the_remedy_is_taken():
+    images = torch.zeros(64, 1, 32, 32, dtype=torch.uint8)
+    GlobalSpatialAttention(images[:32], memory_limit=2**15)
+    GlobalSpatialAttention(images, grid=8, memory_limit=2**15)
+
+
+def test_images_of_another_size_are_refused():
+    module = GlobalSpatialAttention(random_images())
+    for wrong in (torch.rand(2, 1, 5, 6), torch.rand(1, 6, 5), torch.zeros(2, 1, 6, 5, dtype=torch.uint8)):
+        with pytest.raises(InvalidInputError, match="B, C, 6, 5"):
+            module(wrong)
+
+
+def test_the_pixels_are_a_copy():
+    images = torch.zeros(3, 1, 4, 4, dtype=torch.uint8)
+    module = with_random_weights(GlobalSpatialAttention(images))
+    before = module.map().detach().clone()
+    images.fill_(255)
+    assert torch.equal(module.map(), before)
+
+
+# Saving and freezing
+
+
+@pytest.mark.parametrize("module", [GlobalSpatialAttention(random_images()), FreeMask((6, 5))])
+def test_frozen_only_the_map_is_left(module):
+    module = with_random_weights(copy.deepcopy(module))
+    before = module.map().detach()
+    module.freeze()
+    assert list(module.parameters()) == [] and torch.equal(module.map(), before)
+    assert {name: tuple(t.shape) for name, t in module.named_buffers()} == {"values": (6, 5)}
+    assert list(module.state_dict()) == ["values"]
+    assert torch.equal(module.freeze().map(), before)  # twice is once
+    x = torch.rand(2, 1, 6, 5, dtype=torch.float64)
+    assert torch.equal(module(x), x * before)
+
+
+def test_no_saved_state_holds_an_image():
+    images = (random_images(7) * 255).to(torch.uint8)
+    state = GlobalSpatialAttention(images).state_dict()
+    assert {name: tuple(t.shape) for name, t in state.items()} == {"values": (6, 5), "weight": (7,), "bias": ()}
+    facts = facts_of()
+    network = GlobalAttention().wrap(build_model("small", 3, 1), facts)
+    assert not any(
+        t.numel() >= facts.dataset.images.numel() and "body" not in k for k, t in network.state_dict().items()
+    )
+
+
+def test_states_go_between_learning_and_fixed_masks():
+    learning = with_random_weights(GlobalSpatialAttention(random_images(dtype=torch.float32)))
+    frozen = copy.deepcopy(learning).freeze()
+    expected = learning.map().detach()
+    for state in (learning.state_dict(), frozen.state_dict()):
+        fixed = FixedMask(torch.ones(6, 5))
+        fixed.load_state_dict(state)
+        assert torch.equal(fixed.map(), expected)
+        again = GlobalSpatialAttention(random_images(dtype=torch.float32))
+        again.load_state_dict(state)
+        torch.testing.assert_close(again.map().detach(), expected)
+    again = GlobalSpatialAttention(random_images(dtype=torch.float32))
+    again.load_state_dict(learning.state_dict())
+    assert again.weight.requires_grad and torch.equal(again.weight, learning.weight)
+    with pytest.raises(RuntimeError, match=r"[Uu]nexpected"):
+        again.load_state_dict({**learning.state_dict(), "pixels": torch.zeros(7, 30)})
+    with pytest.raises(RuntimeError, match=r"[Mm]issing"):
+        FixedMask(torch.ones(6, 5)).load_state_dict({})
+
+
+def test_a_fixed_mask_must_be_a_mask():
+    for wrong in (torch.full((2, 2), 2.0), torch.full((2, 2), math.nan), torch.ones(3), torch.ones(2, 2).long()):
+        with pytest.raises(InvalidInputError, match=r"\[0, 1\]"):
+            FixedMask(wrong)
+
+
+# Regularisers
+
+
+def test_total_variation_by_hand():
+    values = torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
+    assert total_variation(values).item() == pytest.approx(1 / 3 + 2 / 4)
+    assert total_variation(torch.full((4, 4), 0.3)).item() == 0
+    assert total_variation(torch.tensor([[0.0, 1.0]])).item() == 1
+    assert total_variation(torch.tensor([[0.5]])).item() == 0
+
+
+# A network that looks through the map
+
+
+def test_the_network_keeps_its_face_and_looks_through_the_map():
+    torch.manual_seed(0)
+    plain = build_model("small", 3, 1).eval()
+    mask = FixedMask(torch.rand(32, 32))
+    network = AttentiveClassifier(copy.deepcopy(plain), mask).eval()
+    network.standardize([0.4], [0.2])
+    plain.standardize([0.4], [0.2])
+    x = torch.rand(4, 1, 32, 32)
+    torch.testing.assert_close(network(x), plain(x * mask.map()))
+    torch.testing.assert_close(network.head(network.pool(network.features(x))), network(x))
+    assert {k for k in network.state_dict() if not k.startswith("attention.")} == set(plain.state_dict())
+    inner = AttentiveClassifier(copy.deepcopy(plain), mask, "features").eval()
+    cells = mask.map().view(4, 8, 4, 8).mean(dim=(1, 3))
+    torch.testing.assert_close(inner.features(x), plain.features(x) * cells)
+    # What an image gives does not depend on which others are in the batch.
+    torch.testing.assert_close(network(x)[1:2], network(x[1:2]), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("level", ["input", "features"])
+def test_own_maps_that_are_all_the_map_change_nothing(level):
+    network = AttentiveClassifier(build_model("small", 3, 1), FixedMask(torch.rand(32, 32)), level).eval()
+    x = torch.rand(4, 1, 32, 32)
+    maps = network.attention.map().expand(4, 1, 32, 32)
+    torch.testing.assert_close(network.features(x, maps), network.features(x))
+
+
+def test_the_map_moves_as_the_augmentation_moves_the_image():
+    batch = Batch(DATA.train, torch.arange(6), Augmentation(flip_horizontal=True), torch.Generator().manual_seed(0))
+    values = torch.rand(32, 32)
+    seen = batch.inputs * batch.warp(values.expand(6, 1, 32, 32))
+    flipped = batch.draw.forward[:, 0, 0] < 0
+    assert 0 < flipped.sum() < 6
+    for image, original, turned in zip(seen, batch.originals, flipped, strict=True):
+        product = original * values
+        torch.testing.assert_close(image, product.flip(-1) if turned else product, atol=1e-5, rtol=0)
+
+
+def test_beyond_the_border_image_and_map_are_both_continued():
+    """What a rotation brings in is neither black nor unweighted: it repeats the border, under the border's weight."""
+    data = DATA.train[torch.arange(4)]
+    data = replace(data, images=torch.full_like(data.images, 200))
+    batch = Batch(data, torch.arange(4), Augmentation(rotation=40.0), torch.Generator().manual_seed(0))
+    moved = batch.warp(torch.full((4, 1, 32, 32), 0.25))
+    torch.testing.assert_close(batch.inputs * moved, torch.full((4, 1, 32, 32), 0.25 * 200 / 255))
+
+
+def loss_terms(method, model, batch, facts):
+    return method.stages(facts, 2)[0].terms(model, batch)
+
+
+def test_the_loss_is_cross_entropy_and_the_two_regularisers():
+    torch.manual_seed(0)
+    facts = facts_of()
+    method = GlobalAttention(sparsity=0.3, variation=0.7, map="free")
+    network = method.wrap(build_model("small", 3, 1), facts).eval()
+    with_random_weights(network.attention)
+    batch = Batch(DATA.train, torch.arange(6), Augmentation(flip_horizontal=True), torch.Generator().manual_seed(0))
+    terms = loss_terms(method, network, batch, facts)
+    values = network.attention.map()
+    weighted = torch.stack(
+        [x.flip(-1) if f else x for x, f in zip(batch.originals * values, batch.draw.forward[:, 0, 0] < 0, strict=True)]
+    )
+    logits = network.head(network.pool(super(AttentiveClassifier, network).features(weighted)))
+    torch.testing.assert_close(terms["classification"], torch.nn.functional.cross_entropy(logits, batch.labels))
+    torch.testing.assert_close(terms["sparsity"], 0.3 * values.mean())
+    torch.testing.assert_close(terms["variation"], 0.7 * total_variation(values))
+    assert set(terms) == {"classification", "sparsity", "variation"}
+
+
+@pytest.mark.parametrize("which", MAPS)
+@pytest.mark.parametrize("level", ["input", "features"])
+def test_every_map_gets_gradient_exactly_where_it_is_learned(which, level):
+    torch.manual_seed(0)
+    facts = facts_of()
+    method = GlobalAttention(map=which, level=level, components=4)
+    network = method.wrap(build_model("small", 3, 1), facts)
+    batch = Batch(DATA.train, torch.arange(8), Augmentation.named("upright"), torch.Generator().manual_seed(0))
+    sum(loss_terms(method, network, batch, facts).values()).backward()
+    learned = dict(network.attention.named_parameters())
+    assert bool(learned) == (not which.endswith("mean-image"))
+    assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in learned.values())
+    (stage,) = method.stages(facts, 2)
+    assert all(f"attention.{name}".startswith(tuple(stage.learning_rates)) for name in learned)
+    assert list(stage.learning_rates.values()) == [10.0]
+
+
+def test_the_mean_image_and_its_negative():
+    facts = facts_of()
+    mean = facts.dataset.images.double().mean(dim=(0, 1))
+    expected = (mean - mean.min()) / (mean.max() - mean.min())
+    positive = GlobalAttention(map="mean-image").mask(facts).map()
+    torch.testing.assert_close(positive.double(), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(GlobalAttention(map="negative-mean-image").mask(facts).map(), 1 - positive)
+    assert torch.equal(mean_image(torch.full((3, 1, 4, 4), 9, dtype=torch.uint8)), torch.ones(4, 4))
+
+
+def test_each_name_of_a_map_gives_that_map():
+    facts = facts_of()
+    masks = {which: GlobalAttention(map=which, components=4).mask(facts) for which in MAPS}
+    n, pixels = len(facts.dataset), masks["pixels"].pixels
+    assert torch.equal(pixels, facts.dataset.images.flatten(1))
+    order = torch.randperm(32 * 32, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(masks["permuted"].pixels, pixels[:, order]) and not torch.equal(pixels[:, order], pixels)
+    assert masks["pixels"].weight.shape == masks["permuted"].weight.shape == (n,)
+    assert masks["neighbourhood"].weight.shape == (9, n)
+    assert masks["principal-components"].weight.shape == (4,)
+    assert masks["free"].logits.shape == (32, 32)
+    assert GlobalAttention(grid=8).mask(facts).pixels.shape == (n, 64)
+
+
+def test_fewer_images_are_evenly_spaced():
+    facts = facts_of()
+    mask = GlobalAttention(images=3).mask(facts)
+    rows = [0, round((len(DATA.train) - 1) / 2), len(DATA.train) - 1]
+    assert torch.equal(mask.pixels, DATA.train.images[rows].flatten(1))
+    assert len(GlobalAttention(images=10**6).mask(facts).weight) == len(DATA.train)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"map": "pixel"},
+        {"level": "output"},
+        {"sparsity": -1.0},
+        {"variation": math.nan},
+        {"learning_rate": math.inf},
+        {"images": 0},
+        {"grid": 2.5},
+        {"components": True},
+        {"classification": careedu.BalancedSampling()},
+    ],
+)
+def test_wrong_options_are_named(options):
+    (name,) = options
+    with pytest.raises(InvalidInputError, match=name):
+        GlobalAttention(**options)
+    with pytest.raises(InvalidInputError, match="spatial"):
+        LocalAttention(kind="spacial")
+
+
+# In the training loop
+
+
+@pytest.fixture(scope="module")
+def run():
+    return careedu.fit(DATA, GlobalAttention(), **OPTIONS)
+
+
+def test_the_map_is_learned_recorded_and_opened_again_without_images(run, tmp_path):
+    last = run.traces["attention map"]
+    assert last.shape == (2, 32, 32) and last.dtype == np.uint8
+    network = careedu.Run.load(run.save(tmp_path / "run")).network()
+    values = attention_map(network)
+    assert values.shape == (32, 32) and values.dtype == np.float32
+    np.testing.assert_array_equal(np.round(values * 255), last[-1])
+    assert np.abs(values - 1 / (1 + math.exp(-2))).max() > 0.005
+    with torch.no_grad():
+        probabilities = network(DATA.test.images.float() / 255).double().softmax(1)
+    np.testing.assert_allclose(probabilities, run.probabilities, atol=1e-6)
+    assert run.class_maps(DATA.test.images[:2], DATA.test.labels[:2]).shape == (2, 32, 32)
+    assert {"loss: classification", "loss: sparsity", "loss: variation"} <= set(run.history)
+
+
+def test_test_and_validation_images_have_no_part_in_the_map(run):
+    other = made_up_dataset(15, 7)
+    changed = replace(DATA, val=replace(other, ids=[f"v{i}" for i in range(15)], groups=None), test=other[:9])
+    again = careedu.fit(changed, GlobalAttention(), **OPTIONS)
+    for name in run.weights:
+        assert torch.equal(again.weights[name], run.weights[name]), name
+
+
+def test_a_stopped_training_goes_on_to_the_same_bits(run, tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(TrainingStopped):
+        careedu.fit(DATA, GlobalAttention(), checkpoint=checkpoint, on_epoch=lambda report: False, **OPTIONS)
+    resumed = careedu.fit(DATA, GlobalAttention(), checkpoint=checkpoint, **OPTIONS)
+    for name in run.weights:
+        assert torch.equal(resumed.weights[name], run.weights[name]), name
+    np.testing.assert_array_equal(resumed.traces["attention map"], run.traces["attention map"])
+    assert checkpoint.stat().st_size < 20 * sum(t.numel() for t in run.weights.values())
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        GlobalAttention(map="free"),
+        GlobalAttention(map="mean-image", level="features"),
+        GlobalAttention(grid=8, classification=careedu.LDAM()),
+        LocalAttention(),
+        LocalAttention(kind="spatial", classification=careedu.LDAM()),
+    ],
+    ids=lambda m: m.label(),
+)
+def test_each_control_trains_and_opens_again(method, tmp_path):
+    run = careedu.fit(DATA, method, **{**OPTIONS, "epochs": 1})
+    network = careedu.Run.load(run.save(tmp_path / "run")).network()
+    with torch.no_grad():
+        logits = network(DATA.test.images.float() / 255).double()
+    probabilities = method.adjust(logits, facts_of()).softmax(1)
+    np.testing.assert_allclose(probabilities, run.probabilities, atol=1e-6)
+
+
+def test_a_mask_of_ones_is_plain_cross_entropy(monkeypatch):
+    monkeypatch.setattr(GlobalAttention, "mask", lambda self, facts: FixedMask(torch.ones(32, 32)))
+    plain = careedu.fit(DATA, careedu.CrossEntropy(), **OPTIONS)
+    masked = careedu.fit(DATA, GlobalAttention(), **OPTIONS)
+    np.testing.assert_allclose(masked.probabilities, plain.probabilities, atol=1e-5)
+
+
+def test_coloured_images():
+    data = made_up_splits(train=24, val=9, test=9, channels=3)
+    run = careedu.fit(data, GlobalAttention(), **{**OPTIONS, "epochs": 1})
+    assert run.traces["attention map"].shape == (1, 32, 32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["googlenet", "vgg16", "resnet18", "densenet121"])
+def test_the_networks_of_the_paper(model, tmp_path):
+    data = made_up_splits(train=12, val=6, test=6)
+    run = careedu.fit(data, GlobalAttention(), model=model, **{**OPTIONS, "epochs": 1})
+    network = careedu.Run.load(run.save(tmp_path / "run")).network()
+    assert attention_map(network).shape == (32, 32)
+    assert run.class_maps(data.test.images[:1], data.test.labels[:1]).shape == (1, 32, 32)
+
+
+# Local attention
+
+
+def test_squeeze_and_excitation_by_hand():
+    torch.manual_seed(0)
+    block = SqueezeExcitation(8, reduction=4)
+    features = torch.rand(3, 8, 5, 4)
+    first, _, second, _ = block.gate
+    z = features.mean(dim=(2, 3))
+    gate = torch.sigmoid(torch.relu(z @ first.weight.T + first.bias) @ second.weight.T + second.bias)
+    torch.testing.assert_close(block(features), features * gate[:, :, None, None])
+    assert first.out_features == 2 and SqueezeExcitation(3).gate[0].out_features == 1
+
+
+def test_spatial_attention_weights_positions_of_each_image():
+    torch.manual_seed(0)
+    block = SpatialAttention()
+    features = torch.rand(2, 8, 9, 9) + 0.1
+    weight = block(features) / features
+    torch.testing.assert_close(weight, weight[:, :1].expand_as(weight))  # the same for all channels
+    assert not torch.allclose(weight[0], weight[1])  # but not for all images
+    assert weight.min() > 0 and weight.max() < 1
+    for wrong in (2, 0):
+        with pytest.raises(InvalidInputError, match="odd"):
+            SpatialAttention(wrong)
+
+
+# Measures
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_map_auroc_is_the_area_under_the_curve(seed):
+    generator = np.random.default_rng(seed)
+    zone = generator.random((6, 7)) < 0.4
+    zone[0, 0], zone[0, 1] = True, False
+    values = generator.integers(0, 5, (6, 7)) / 4  # with ties
+    assert map_auroc(values, zone) == pytest.approx(roc_auc_score(zone.ravel(), values.ravel()))
+
+
+def test_map_auroc_at_its_ends_and_what_it_refuses():
+    zone = np.zeros((4, 4), dtype=bool)
+    zone[1:3] = True
+    assert map_auroc(zone.astype(float), zone) == 1 and map_auroc(1.0 - zone, zone) == 0
+    assert map_auroc(np.full((4, 4), 0.88), zone) == 0.5
+    for values, where, words in (
+        (np.zeros((4, 4)), np.ones((4, 4), dtype=bool), "everywhere"),
+        (np.zeros((4, 4)), np.zeros((4, 4), dtype=bool), "nowhere"),
+        (np.zeros((4, 5)), zone, r"\(H, W\)"),
+        (np.full((4, 4), np.nan), zone, "NaN"),
+    ):
+        with pytest.raises(InvalidInputError, match=words):
+            map_auroc(values, where)
+
+
+def test_a_network_without_a_map_says_so():
+    with pytest.raises(CareeduError, match="GlobalAttention"):
+        attention_map(build_model("small", 3, 1))
+
+
+def test_intervals_over_seeds():
+    interval = interval_over_seeds([0.6, 0.7, 0.8])
+    assert interval.estimate == pytest.approx(0.7)
+    assert interval.high - interval.estimate == pytest.approx(4.302653 * 0.1 / math.sqrt(3), rel=1e-5)
+    assert interval_over_seeds([0.6])[1:] == (-math.inf, math.inf)
+    for wrong in ([], [math.nan], [[1.0]]):
+        with pytest.raises(InvalidInputError, match="one a seed"):
+            interval_over_seeds(wrong)
