@@ -125,10 +125,48 @@ _SEARCH = tuple(
     for name, options in _REGIMES.items()
 )
 
+_ATTENTION = {
+    "logit adjustment": {"method": "logit-adjusted"},
+    "CARE": {"method": "care"},
+    "CARE, random boxes": {"method": "care", "boxes": "random"},
+    "CARE, saliency boxes": {"method": "care", "boxes": "saliency"},
+    "balanced sampling": {"method": "balanced-sampling"},
+    "lesion transplant": {"method": "lesion-transplant"},
+}
+_MAPPED = ("logit adjustment", "CARE", "CARE, random boxes", "CARE, saliency boxes")
+# Settings of CARE about its defaults (alpha .5, boxes as they are, all rare images boxed, second half of the epochs).
+_SWEEP = {
+    "CARE": {"method": "care"},
+    "without attention": {"method": "care", "alpha": 0.0},
+    "alpha .1": {"method": "care", "alpha": 0.1},
+    "alpha .25": {"method": "care", "alpha": 0.25},
+    "boxes × .7": {"method": "care", "box_scale": 0.7},
+    "boxes × 1.3": {"method": "care", "box_scale": 1.3},
+    "one box in four": {"method": "care", "box_share": 0.25},
+    "boxes shifted": {"method": "care", "boxes": "shifted"},
+    "boxes of all classes": {"method": "care", "classes": "all"},
+    "boxes by segmentation": {"method": "care", "boxes": "segmentation"},
+}
+
 _ALL = (
     Experiment("01-phantom-skin", SKIN, _IMBALANCE, ON_SKIN, weights=_SHOWN),
     Experiment("01-brain-tumor", BRAIN, _IMBALANCE, ON_BRAIN),
     *_SEARCH,
+    Experiment("02-phantom-skin", SKIN, _ATTENTION, ON_SKIN, reference="logit adjustment", weights=_MAPPED),
+    Experiment("02-brain-tumor", BRAIN, _ATTENTION, ON_BRAIN, reference="logit adjustment"),
+    # Of the regimes in which logit adjustment learns at all, the one where CARE did best and the one where it did worst
+    # on the validation images; ten fresh seeds each.
+    *(
+        Experiment(
+            f"02-{verdict}-regime",
+            {**SKIN, **_REGIMES[name]},
+            _CARE_AND_CONTROLS,
+            ON_SKIN,
+            reference="logit adjustment",
+        )
+        for verdict, name in (("best", "few"), ("worst", "few-of-all"))
+    ),
+    Experiment("02-sweep", SKIN, _SWEEP, ON_SKIN, seeds=TUNING_SEEDS, reference="CARE", exploratory=True),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 

@@ -78,6 +78,10 @@ class Difference:
     smallest: float
     adjusted_p: float | None = None
 
+    def __str__(self) -> str:
+        change = f"{self.effect:+.2f} [{self.low:+.2f}, {self.high:+.2f}]".replace("-", "−")
+        return f"{self.metric} {change}, p = {self.adjusted_p:.3f}: {self.verdict}"
+
     def __post_init__(self) -> None:
         if self.adjusted_p is None:
             object.__setattr__(self, "adjusted_p", self.p)

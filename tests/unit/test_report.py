@@ -1,0 +1,433 @@
+"""The report: one page that says what the results allow, needs nothing beside itself, and can be made again."""
+
+from __future__ import annotations
+
+import copy
+import io
+import re
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas
+import pytest
+
+import careedu
+from careedu.errors import InvalidInputError
+from careedu.experiment.results import MAIN_METRICS
+from careedu.experiment.statistics import Difference
+from careedu.methods.method import UntrainedMethod
+from careedu.show.comparison import Comparison
+from careedu.show.picture import Picture
+from careedu.show.report import report_page, write_report
+from careedu.show.report_recipe import recipe
+from careedu.show.report_tables import source_of
+from careedu.show.report_words import few_groups, limits, out_of_reach, summary
+
+PNG = bytes.fromhex("89504e470d0a1a0a")
+VOID = {"meta", "img", "link", "br", "hr"}
+LOADED = ("src", "href", "srcset", "data", "action", "poster", "background", "xlink:href", "formaction", "cite", "ping")
+
+
+class Page(HTMLParser):
+    """What stands in a page: elements, tables as rows of cells, text; unbalanced tags are an error."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.elements, self.open, self.tables, self.text, self.values = [], [], [], "", []
+        self.feed(content.decode())
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append({"caption": "", "rows": [], "values": []})
+        if tag == "tr":
+            self.tables[-1]["rows"].append([])
+            self.tables[-1]["values"].append([])
+        if tag in ("td", "th"):
+            self.tables[-1]["rows"][-1].append("")
+            self.tables[-1]["values"][-1].append(())
+        if tag == "data":
+            self.tables[-1]["values"][-1][-1] = tuple(map(float, dict(attributes)["value"].split()))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" in self.open:
+            return
+        self.text += data
+        if "caption" in self.open:
+            self.tables[-1]["caption"] += data
+        elif "td" in self.open or "th" in self.open:
+            self.tables[-1]["rows"][-1][-1] += data
+
+    def table(self, beginning):
+        return next(t for t in self.tables if t["caption"].startswith(beginning))
+
+    def named(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(autouse=True)
+def quick_pictures(monkeypatch):
+    """Pictures that cost nothing; the browser test has the real ones."""
+    stand_in = {
+        "plot_comparison": lambda results: Picture(PNG, 'recalls "of" <all> methods', 700),
+        "plot_differences": lambda results, metric: Picture(PNG, f"differences in {metric}", 700),
+    }
+    for name, function in stand_in.items():
+        monkeypatch.setattr(f"careedu.show.report.{name}", function)
+
+
+@pytest.fixture(scope="module")
+def base():
+    """Two methods without network and a network of one epoch, two seeds."""
+    data = careedu.load("phantom-skin", size=32, imbalance=3, largest=9, val=2, test=8)
+    methods = ["nearest-neighbour", careedu.NearestNeighbour(size=4), "balanced-sampling"]
+    return careedu.compare(data, methods, seeds=2, epochs=1, batch_size=8, learning_rate=0.001, progress=False)
+
+
+def made_up(base, skills, seeds=8, **options):
+    """Results of methods that are right on so large a share of the images, from a fixed draw; names are the keys."""
+    first = base.first
+    runs = {}
+    for name, skill in skills.items():
+        runs[name] = {}
+        for seed in range(seeds):
+            luck = np.random.default_rng([seed, 1]).random(len(first.labels))
+            wrong = (first.labels + 1) % len(first.classes)
+            probabilities = np.eye(len(first.classes))[np.where(luck < skill, first.labels, wrong)]
+            runs[name][seed] = replace(
+                first, probabilities=probabilities, configuration={**copy.deepcopy(first.configuration), "seed": seed}
+            )
+    return Comparison(runs, **options)
+
+
+def change(results, method, **changes):
+    """The same with other values in the configuration of one method's runs, or of all (None): data__name=…"""
+    runs = {name: dict(by_seed) for name, by_seed in results.runs.items()}
+    for name, seed in [(each, seed) for each in runs for seed in runs[each] if method in (each, None)]:
+        run = runs[name][seed]
+        configuration = copy.deepcopy(run.configuration)
+        for path, value in changes.items():
+            inner = configuration
+            *parts, last = path.split("__")
+            for part in parts:
+                inner = inner[part]
+            inner[last] = value
+        runs[name][seed] = replace(run, configuration=configuration)
+    return Comparison(runs, reference=results.reference, provenance=results.provenance)
+
+
+def test_it_is_one_whole_page_with_every_part(base):
+    page = Page(report_page(base))
+    assert page.named("html") == [{"lang": "en"}]
+    assert any(meta.get("name") == "viewport" for meta in page.named("meta"))
+    assert len(page.named("title")) == len(page.named("h1")) == 1
+    parts = [a["id"] for a in page.named("section")]
+    assert parts == [
+        "summary",
+        "methods",
+        "data",
+        "training",
+        "figures",
+        "results",
+        "differences",
+        "confusion",
+        "limits",
+        "again",
+    ]
+    assert [a["href"].removeprefix("#") for a in page.named("a")] == parts
+    assert len(page.named("caption")) == len(page.tables) > 10
+    assert {a.get("scope") for a in page.named("th")} == {"col", "row"}
+    assert [a["alt"] for a in page.named("img")] == [
+        'recalls "of" <all> methods',
+        "differences in balanced accuracy",
+        "differences in rare recall",
+    ]
+    fingerprint = base.first.configuration["data"]["fingerprint"]
+    for expected in ("phantom-skin", "seed 1", "careedu", "torch", "3 × 32 × 32", fingerprint):
+        assert expected in page.text
+
+
+def test_nothing_in_it_comes_from_elsewhere_and_nothing_runs(base):
+    content = report_page(base)
+    page = Page(content)
+    for tag, attributes in page.elements:
+        assert tag not in ("script", "link", "iframe", "object", "embed", "base", "form"), tag
+        for name, value in attributes.items():
+            assert not name.startswith("on"), name
+            if name in LOADED:
+                assert value.startswith(("data:image/png;base64,", "#")), value
+            if name == "style":
+                assert re.fullmatch(r"--(share|wide):[\d.]+(rem)?", value)
+    style = re.search(r"<style>(.*?)</style>", content.decode(), re.DOTALL)[1]
+    assert not re.search(r"url\(|@import|https?:|//", style)
+    assert "default-src 'none'" in content.decode()
+
+
+def test_the_same_results_give_the_same_bytes(base):
+    assert report_page(base) == report_page(base)
+
+
+def test_every_number_of_the_table_stands_in_it_in_full(base):
+    frame, page = base.table(), Page(report_page(base))
+    main, recalls = page.table("Main metrics"), page.table("Recall of each class")
+    for table, metrics in ((main, MAIN_METRICS), (recalls, [f"recall of {c}" for c in base.classes])):
+        for k, method in enumerate(base.methods, start=1):
+            for j, metric in enumerate(metrics, start=1):
+                expected = tuple(frame.loc[method, metric][["mean", "low", "high"]])
+                assert table["values"][k][j] == expected
+                assert table["rows"][k][j] == "{:.2f}[{:.2f}, {:.2f}]".format(*expected)
+
+
+def test_every_difference_stands_in_it_with_p_verdict_and_what_could_be_found(base):
+    results = made_up(base, {"a": 0.5, "b": 0.95, "c": 0.52})
+    frame, page = results.table(), Page(report_page(results))
+    for metric in (*MAIN_METRICS, *(f"recall of {c}" for c in results.classes)):
+        title = metric + (" (less is better)" if metric == "calibration error" else "")
+        table = page.table(f"{title}: difference to a")
+        for k, method in enumerate(("b", "c"), start=1):
+            one = frame.loc[method, metric]
+            assert table["rows"][k][:2] == [method, one["verdict"]]
+            assert table["values"][k][2] == tuple(one[["difference", "difference low", "difference high"]])
+            assert table["values"][k][3:] == [(one["p"],), (one["smallest"],)]
+    assert frame.loc["b", "balanced accuracy"]["verdict"] == "better"
+    assert page.table("balanced accuracy")["rows"][1][2].startswith("+0.")
+
+
+def test_the_summary_says_what_the_verdicts_say(base):
+    results = made_up(base, {"plain": 0.5, "good": 0.97, "same": 0.5, "bad": 0.05})
+    lines = summary(results)
+    verdicts = {name: one.verdict for name, one in results.differences("balanced accuracy").items()}
+    assert verdicts == {"good": "better", "same": "no difference shown", "bad": "worse"}
+    line = next(line for line in lines if line.startswith("In balanced accuracy"))
+    assert re.search(
+        r"of 3 methods compared with plain, 1 is better \(good \+0\.\d+ \[.*\]\); 1 is worse \(bad −0", line
+    )
+    assert "for 1 no difference is shown (same)" in line
+
+
+@pytest.mark.parametrize(
+    ("methods", "seeds", "needed"), [(1, 2, 0), (2, 5, 6), (2, 6, 0), (4, 6, 7), (4, 7, 0), (11, 8, 9), (26, 10, 0)]
+)
+def test_it_tells_when_no_difference_can_be_shown_however_large(base, methods, seeds, needed):
+    """The smallest p that so many seeds can have, times the number of comparisons, decides."""
+    compared = methods - 1
+    assert (compared > 0 and (seeds < 6 or compared * 2 / 2**seeds > 0.05)) == bool(needed)
+    results = made_up(base, dict.fromkeys(map(str, range(methods)), 0.5), seeds)
+    assert out_of_reach(results) == needed
+
+
+def test_no_verdict_is_promised_where_none_is_possible(base):
+    results = made_up(base, {"a": 0.1, "b": 1.0, "c": 1.0, "d": 1.0}, seeds=6)
+    assert results.differences()["b"].verdict == "no difference shown"
+    text = Page(report_page(results)).text
+    assert "With 6 seeds and 3 comparisons no difference can be shown, however large; it takes 7 seeds." in text
+    table = Page(report_page(results)).table("balanced accuracy")
+    assert [row[-1] for row in table["rows"][1:]] == ["none"] * 3
+    few = summary(made_up(base, {"a": 0.1, "b": 1.0}, seeds=3))
+    assert few[-1] == "In balanced accuracy, 3 seeds are too few to tell any method from a: at least 6 are needed."
+
+
+def test_better_is_said_of_no_method_that_is_not(base, monkeypatch):
+    results = made_up(base, {"a": 0.5, "b": 0.97})
+    unsure = Difference("rare recall", 0.2, -0.01, 0.41, 0.06, 8, 0.3)
+    monkeypatch.setattr(results, "differences", lambda metric="", reference=None: {"b": unsure})
+    said = " ".join(summary(results))
+    assert "better" not in said
+    assert "no method is shown to differ from a (b)" in said
+    assert "differences below about 0.30 are found less than four times in five" in said
+
+
+def test_one_method_alone_is_compared_with_nothing(base):
+    results = made_up(base, {"alone": 0.5})
+    page = Page(report_page(results))
+    assert "no other method" in page.text
+    assert "differences" not in [a["id"] for a in page.named("section")]
+    assert len(page.named("img")) == 1
+
+
+def test_names_that_look_like_markup_are_text(base):
+    nasty = '<script>alert("1")</script>&amp;\'"'
+    results = made_up(base, {nasty: 0.5, "<b>": 0.6}, provenance={nasty: nasty, "command": nasty})
+    classes = [nasty, "</table>", "<img src=x onerror=y>"]
+    results = change(results, None, data__name=nasty, data__classes=classes, data__rare=[nasty], method__label=nasty)
+    page = Page(report_page(results))
+    assert not page.named("script")
+    assert not page.named("b")
+    assert len(page.named("img")) == 3
+    assert nasty in page.table("Main metrics")["rows"][1]
+    assert nasty in page.table("Recall of each class")["rows"][0]
+
+
+def test_what_has_changed_since_is_seen_at_once(base):
+    assert "may be out of date" not in Page(report_page(base)).text
+    old = change(base, base.methods[0], method__revision="0")
+    page = Page(report_page(old))
+    assert [a for a in page.named("div") if a.get("class") == "notice"]
+    for line in old.outdated():
+        assert line in page.text
+
+
+def test_what_is_not_alike_is_told(base):
+    text = Page(report_page(change(base, base.methods[2], epochs=7, data__fingerprint="other"))).text
+    assert "Not all methods were trained alike; they differ in: epochs." in text
+    assert "With seed 1 not all methods had the same images" in text
+    assert "not all methods" not in Page(report_page(base)).text.lower()
+
+
+def test_exploratory_runs_are_called_so(base):
+    results = made_up(base, {"a": 0.5}, provenance={"exploratory": True, "processor": {"model": "a chip"}})
+    text = Page(report_page(results)).text
+    assert "exploratory" in text
+    assert "a chip" in text
+
+
+def test_few_groups_are_warned_of(base):
+    listed = ", ".join(f"{name} 8" for name in base.classes)
+    assert f"less than about 20 test groups: {listed}." in Page(report_page(base)).text
+    many = made_up(base, {"a": 0.5})
+    for run in many.runs["a"].values():
+        run.labels, run.groups = np.repeat([0, 1, 2], [30, 30, 25]), np.array([f"g{i}" for i in range(85)])
+    assert few_groups(many) == []
+    assert any("with 25" in line for line in limits(many))
+    for run in many.runs["a"].values():
+        run.labels = np.repeat([0, 1], [40, 45])
+    assert "no test images" in few_groups(many)[0]
+
+
+def test_phantoms_are_no_patients_and_real_sets_have_a_licence(base):
+    assert "phantoms" in limits(base)[0]
+    real = change(made_up(base, {"a": 0.5}), "a", data__name="brain-tumor")
+    text = Page(report_page(real)).text
+    assert "believed CC BY 4.0" in text
+    assert "data/README.md" in text
+    assert not any("phantom" in line for line in limits(real))
+    assert "not known to careedu" in Page(report_page(change(real, "a", data__name="my-folder"))).text
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("logit-adjusted", "Menon et al., ICLR 2021, sections 4.1 and 4.2"),
+        ("global-attention", "Xu et al., arXiv 2007.15897"),
+        ("local-attention", "SE, Hu 2018; CBAM, Woo 2018"),
+        ("nearest-neighbour", "our choice"),
+        ("cross-entropy", "–"),
+        ("somebody's own", "–"),
+    ],
+)
+def test_the_source_is_what_the_documentation_names(name, source):
+    assert source_of(name) == source
+
+
+# How to make it again
+
+
+def execute(code):
+    """Run the lines, and give what they leave behind."""
+    left = {}
+    with redirect_stdout(io.StringIO()):
+        exec(compile(code, "recipe", "exec"), left)
+    return left
+
+
+def test_the_recipe_makes_the_same_bits(base):
+    again = execute(recipe(base))["comparison"]
+    pandas.testing.assert_frame_equal(again.table(), base.table(), check_exact=True)
+    assert again.reference == base.reference
+    for method in base.methods:
+        assert np.array_equal(again.probabilities(method), base.probabilities(method))
+
+
+def test_the_recipe_in_the_page_is_that_one(base):
+    page = Page(report_page(base))
+    assert recipe(base) in page.text
+
+
+def test_the_recipe_notices_other_images(base):
+    with pytest.raises(AssertionError):
+        execute(recipe(base).replace("largest=9", "largest=10"))
+
+
+def test_methods_that_were_trained_otherwise_get_a_call_of_their_own(base):
+    """Epochs, names, order, seeds, reference and an augmentation of one's own all come back."""
+    data, seeds, options = base.data, [5, 3], {"progress": False, "batch_size": 8}
+    mild = careedu.Augmentation(rotation=5.0)
+    first = careedu.compare(data, {"short $'\"": "cross-entropy"}, seeds=seeds, epochs=1, **options)
+    second = careedu.compare(data, ["focal"], seeds=seeds, epochs=2, augmentation=mild, **options)
+    both = Comparison({**second.runs, **first.runs}, reference="short $'\"")
+    code = recipe(both)
+    assert code.count("careedu.compare(") == 2
+    again = execute(code)["comparison"]
+    assert again.methods == both.methods
+    assert again.reference == both.reference
+    pandas.testing.assert_frame_equal(again.table(), both.table(), check_exact=True)
+
+
+@dataclass(frozen=True)
+class OwnMethod(UntrainedMethod):
+    """A method that careedu does not know."""
+
+    name = "own"
+
+    def predict(self, train, images):
+        return np.full((len(images), 3), 1 / 3)
+
+
+def test_a_method_of_ones_own_is_left_open_in_the_recipe(base):
+    results = careedu.compare(base.data, [OwnMethod()], seeds=1, progress=False)
+    assert "'own': ...,  # none of careedu's" in recipe(results)
+    compile(recipe(results), "recipe", "exec")
+    assert "own is not part of this careedu" in Page(report_page(results)).text
+
+
+def test_images_that_load_has_not_made_are_left_open_in_the_recipe(base):
+    other = change(made_up(base, {"a": 0.5}), "a", data__recipe={"made up": True})
+    assert "data = ...  # not made by careedu.load" in recipe(other)
+    compile(recipe(other), "recipe", "exec")
+    folder = change(made_up(base, {"a": 0.5}), "a", data__recipe={"name": "mine", "options": {"odd name": 1}})
+    assert "careedu.load('path/to/mine', **{'odd name': 1})" in recipe(folder)
+
+
+# The file
+
+
+def test_the_file_is_written_whole_and_its_folder_made(base, tmp_path):
+    path = base.report(tmp_path / "new" / "report.html")
+    assert path.read_bytes() == report_page(base)
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+    assert base.report(str(path)) == path  # replaced
+
+
+@pytest.mark.parametrize("name", ["folder", "folder.html", "notes.txt", "file.html/report.html", "none"])
+def test_where_it_cannot_stand_nothing_is_written(base, tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.html").mkdir()
+    (tmp_path / "file.html").write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InvalidInputError, match=re.escape(str(tmp_path)) + "|name it 'no"):
+        write_report(base, tmp_path / name)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "notes.txt").read_text() == (tmp_path / "file.html").read_text() == "mine"
+
+
+def test_an_error_on_the_way_leaves_the_old_report(base, tmp_path, monkeypatch):
+    path = base.report(tmp_path / "report.html")
+    before = path.read_bytes()
+
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    with pytest.raises(InvalidInputError, match="No space left"):
+        base.report(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
