@@ -33,9 +33,14 @@ _MODULES = {
         "ClassifierRetraining",
         "FeatureSMOTE",
     ),
+    "careedu.methods.lesion_transplant": ("LesionTransplant",),
+    "careedu.methods.care": ("CARE",),
+    "careedu.methods.global_attention": ("GlobalAttention", "LocalAttention"),
+    "careedu.methods.controls": ("MisplacedWeights",),
     "careedu.methods.references": ("NearestNeighbour", "LesionSize"),
     "careedu.experiment.fit": ("fit",),
     "careedu.experiment.run": ("Run",),
+    "careedu.show.comparison": ("compare", "Comparison"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -45,6 +50,9 @@ if TYPE_CHECKING:
     from careedu.data.load import load
     from careedu.experiment.fit import fit
     from careedu.experiment.run import Run
+    from careedu.methods.care import CARE
+    from careedu.methods.controls import MisplacedWeights
+    from careedu.methods.global_attention import GlobalAttention, LocalAttention
     from careedu.methods.imbalance import (
         LDAM,
         BalancedSampling,
@@ -55,7 +63,9 @@ if TYPE_CHECKING:
         Focal,
         LogitAdjusted,
     )
+    from careedu.methods.lesion_transplant import LesionTransplant
     from careedu.methods.references import LesionSize, NearestNeighbour
+    from careedu.show.comparison import Comparison, compare
 
 __all__ = ["CareeduError", "__version__", *_HOME]
 

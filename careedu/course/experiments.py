@@ -37,6 +37,8 @@ class Experiment:
         The arm that the others are compared with.
     weights : tuple of str
         Arms of which the weights of one seed are kept, so that class maps of unseen images work.
+    maps : bool
+        Whether it is measured, for every seed, how much of each test image's map lies in the lesion.
     exploratory : bool
         Whether it looks around and proves nothing.
     """
@@ -48,6 +50,7 @@ class Experiment:
     seeds: int | tuple[int, ...] = 10
     reference: str = "cross-entropy"
     weights: tuple[str, ...] = ()
+    maps: bool = False
     exploratory: bool = False
     about: str = field(default="", compare=False)
 
@@ -152,8 +155,10 @@ _ALL = (
     Experiment("01-phantom-skin", SKIN, _IMBALANCE, ON_SKIN, weights=_SHOWN),
     Experiment("01-brain-tumor", BRAIN, _IMBALANCE, ON_BRAIN),
     *_SEARCH,
-    Experiment("02-phantom-skin", SKIN, _ATTENTION, ON_SKIN, reference="logit adjustment", weights=_MAPPED),
-    Experiment("02-brain-tumor", BRAIN, _ATTENTION, ON_BRAIN, reference="logit adjustment"),
+    Experiment("02-phantom-skin", SKIN, _ATTENTION, ON_SKIN, reference="logit adjustment", weights=_MAPPED, maps=True),
+    Experiment(
+        "02-brain-tumor", BRAIN, _ATTENTION, ON_BRAIN, reference="logit adjustment", weights=_MAPPED[:2], maps=True
+    ),
     # Of the regimes in which logit adjustment learns at all, the one where CARE did best and the one where it did worst
     # on the validation images; ten fresh seeds each.
     *(

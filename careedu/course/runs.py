@@ -37,6 +37,7 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
     Path
         The folder that was written.
     """
+    from careedu.experiment.attention_results import measure_attention
     from careedu.show.comparison import compare
 
     comparison = compare(
@@ -55,7 +56,10 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
         "processor": processor(),
         "seconds of training": round(sum(r.seconds for runs in comparison.runs.values() for r in runs.values())),
     }
-    return comparison.save(target / experiment.name, weights=experiment.weights)
+    folder = comparison.save(target / experiment.name, weights=experiment.weights)
+    if experiment.maps:
+        measure_attention(comparison, comparison.data.test).save(folder)
+    return folder
 
 
 def processor() -> dict[str, str]:

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,10 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file under a temporary name beside its own, flush it to the disk, and move it into place."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own for each process and thread: two may write the same file at once, and the last one stays.
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    # A name of its own for each writer, on whatever machine: two may write the same file at once; the last one stays.
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -68,12 +68,12 @@ def whole_folder(target: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.chmod(0o755)
-        _replace_folder(partial, target)
+        replace_folder(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _replace_folder(new: Path, target: Path) -> None:
+def replace_folder(new: Path, target: Path) -> None:
     """Move `new` to `target`; an older folder there is set aside first, as folders cannot be replaced in one step.
 
     Another process may put its own there in between: then that one is set aside, and it is tried again.
@@ -118,8 +118,8 @@ def read_tensors(path: Path, framework: str = "pt") -> tuple[dict[str, Any], dic
         with safe_open(path, framework=framework) as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+        if "careedu" not in metadata:
+            raise CheckpointError(f"{path} was not written by careedu; name another file")
+        return tensors, json.loads(metadata["careedu"])
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); delete it and run again") from error
-    if "careedu" not in metadata:
-        raise CheckpointError(f"{path} was not written by careedu; name another file")
-    return tensors, json.loads(metadata["careedu"])

@@ -17,7 +17,7 @@ from careedu.data.dataset import Splits
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.experiment.reproducibility import choose_device, choose_precision, versions
 from careedu.methods import build_method
-from careedu.methods.method import Method
+from careedu.methods.method import Method, UntrainedMethod
 
 REVISION = 1
 """Raised by hand when the loop's results change, so that saved runs tell old from new."""
@@ -60,9 +60,11 @@ class Settings:
             object.__setattr__(self, name, int(value))
         for name, least in {"learning_rate": 0, "weight_decay": -1e-12}.items():
             value = getattr(self, name)
-            if not (math.isfinite(value) and value > least):
+            number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+            if not (number and math.isfinite(value) and value > least):
                 bound = "above 0" if least == 0 else "at least 0"
-                raise InvalidInputError(f"{name}={value!r} must be finite and {bound}")
+                raise InvalidInputError(f"{name}={value!r} must be a finite number {bound}")
+            object.__setattr__(self, name, value.item() if isinstance(value, np.generic) else value)
 
     def augmentation_for(self, data: Splits) -> Augmentation:
         """What was asked for, else what suits the organ."""
@@ -107,7 +109,8 @@ def configure(data: Splits, method: Method, settings: Settings) -> dict[str, Any
     Raises
     ------
     InvalidInputError
-        If the data cannot be trained or measured on, or the device is not there.
+        If the data cannot be trained or measured on, the device is not there, or an option of the method is no JSON
+        value.
     """
     if not isinstance(data, Splits):
         raise InvalidInputError(f"data must be Splits, as careedu.load makes them, not {type(data).__name__}")
@@ -130,7 +133,7 @@ def configure(data: Splits, method: Method, settings: Settings) -> dict[str, Any
             "options": method.options(),
             "revision": method.all_revisions(),
         },
-        "model": settings.model,
+        "model": "none" if isinstance(method, UntrainedMethod) else settings.model,
         "epochs": settings.epochs,
         "seed": settings.seed,
         "batch size": settings.batch_size,
@@ -145,7 +148,13 @@ def configure(data: Splits, method: Method, settings: Settings) -> dict[str, Any
         "versions": versions(),
     }
     # Through JSON and back, so that what is read from a file compares equal to what is in memory.
-    return json.loads(json.dumps(configuration))
+    try:
+        return json.loads(json.dumps(configuration, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"the settings of a run are kept as JSON, and one of them cannot be ({error}); give the options of method "
+            f"{method.name!r} and the recipe of the data as finite numbers, words, truth values, None or lists of these"
+        ) from error
 
 
 def identity(configuration: Mapping[str, Any], *, method: bool = True) -> dict[str, Any]:

@@ -109,6 +109,35 @@ def spread(metric: str, probabilities: ArrayLike, labels: ArrayLike, groups: Arr
     return Spread(values, shifts, blocks, fewest)
 
 
+def spread_of_images(values: ArrayLike, groups: ArrayLike) -> Spread:
+    """The mean over images of one number an image, such as the share of its map inside the lesion.
+
+    Parameters
+    ----------
+    values : float (S, N)
+        In [0, 1], without NaN.
+    groups : (N,)
+
+    Returns
+    -------
+    Spread
+    """
+    values, groups = np.asarray(values, dtype=np.float64), np.asarray(groups)
+    if values.ndim != 2 or values.shape[1:] != groups.shape or values.size == 0 or np.isnan(values).any():
+        raise InvalidInputError(
+            f"values must be (S, N) without NaN and groups (N,), not {values.shape}, {groups.shape}"
+        )
+    names, code = np.unique(groups, return_inverse=True)
+    block = code % MOST_BLOCKS
+    size = np.bincount(block)
+    sums = np.stack([np.bincount(block, weights=row) for row in values])
+    mean = values.mean(axis=1, keepdims=True)
+    blocks = len(size)
+    without = (sums.sum(axis=1, keepdims=True) - sums) / np.maximum(size.sum() - size, 1)
+    shifts = (without - mean) * np.sqrt((blocks - 1) / blocks)
+    return Spread(mean, shifts[..., None], np.array([blocks]), len(names))
+
+
 def variances(values: np.ndarray, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """V_seeds, V_groups and V, each float64 (K, K), of the means over seeds of `Spread.values` and `Spread.shifts`.
 

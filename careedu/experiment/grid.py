@@ -2,28 +2,37 @@
 
 What runs where is joblib's business: ``n_jobs=2`` uses two processes here, and inside
 ``joblib.parallel_config("dask")`` (or "ray") the same call uses a cluster. A run's bits depend on none of it, because
-the number of threads belongs to its configuration.
+the number of threads belongs to its configuration. On several machines the store lies on a disk that all of them see.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from tqdm.auto import tqdm
 
 from careedu.data.dataset import Splits
-from careedu.errors import InvalidInputError
+from careedu.errors import CheckpointError, InvalidInputError
 from careedu.experiment.configuration import Settings, configure, resolve_method, run_key
 from careedu.experiment.fit import fit
 from careedu.experiment.run import Run
 from careedu.experiment.store import RunStore
 from careedu.methods.method import Method
+
+LOST_WORKERS = 3
+"""So often a process may be lost before the grid gives up, as many times as Dask allows."""
+# Random state and number of threads belong to a process. Trainings in threads of one process, which joblib's threading
+# backend or a Dask worker of several threads would run at the same time, take turns.
+_TURN = threading.RLock()
 
 
 def name_methods(methods: Mapping[str, Method | str] | Sequence[Method | str]) -> dict[str, Method]:
@@ -41,6 +50,8 @@ def name_methods(methods: Mapping[str, Method | str] | Sequence[Method | str]) -
     for name, method in pairs:
         resolved = resolve_method(method)
         name = resolved.label() if name is None else name
+        if not isinstance(name, str) or not name:
+            raise InvalidInputError(f"a method's name must be a word or more, not {name!r}")
         if name in named:
             raise InvalidInputError(f"two methods are called {name!r}; give a mapping of names to methods")
         named[name] = resolved
@@ -51,12 +62,20 @@ def name_methods(methods: Mapping[str, Method | str] | Sequence[Method | str]) -
 
 def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
     """Seeds 0 to n − 1 from a number, or those that are given, all different."""
-    if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
+    wrong = InvalidInputError(f"seeds={seeds!r} must be a number of seeds, or different whole numbers from 0 up")
+    if _is_whole(seeds):
         seeds = range(seeds)
-    chosen = tuple(int(seed) for seed in seeds)
-    if not chosen or len(set(chosen)) != len(chosen) or min(chosen) < 0:
-        raise InvalidInputError(f"seeds={seeds!r} must be a number of seeds, or different whole numbers from 0 up")
-    return chosen
+    try:
+        chosen = tuple(seeds)
+    except TypeError:
+        raise wrong from None
+    if not chosen or not all(map(_is_whole, chosen)) or len(set(chosen)) != len(chosen) or min(chosen) < 0:
+        raise wrong
+    return tuple(map(int, chosen))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def train_grid(
@@ -82,10 +101,12 @@ def train_grid(
     seeds : int or sequence of int
         A number n stands for 0 to n − 1.
     n_jobs : int
-        Trainings at a time, each in a process of its own. With 1, joblib's own configuration decides, if there is one.
+        Trainings at a time, each in a process of its own; −1 for as many as there are cores. With 1, joblib's own
+        configuration decides, if there is one.
     store : path or RunStore, optional
         Where finished runs are saved at once, and found again. A stopped grid goes on from there, epoch for epoch.
-        Without a store nothing is saved.
+        Without a store nothing is saved. A method of your own is told from what it was before by its options and its
+        `revision`: raise that when you change what it computes.
     threads : int, optional
         torch's threads for each training, part of its configuration. By default 1, with which two trainings at a
         time use two cores best, and all bits are the same however many run at a time.
@@ -101,12 +122,18 @@ def train_grid(
     ------
     InvalidInputError
         If an argument does not fit, or the store cannot be written to.
+    Exception
+        What went wrong in a training, with a note that names method and seed. Runs that were finished are in the store.
     """
+    if not isinstance(data, Splits):
+        raise InvalidInputError(f"data must be Splits, as careedu.load makes them, not {type(data).__name__}")
     named = name_methods(methods)
     seeds = seeds_of(seeds)
     threads = 1 if threads is None else threads
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+    if not _is_whole(threads) or threads < 1:
         raise InvalidInputError(f"threads={threads!r} must be a whole number, at least 1")
+    if not _is_whole(n_jobs) or n_jobs == 0:
+        raise InvalidInputError(f"n_jobs={n_jobs!r} must be a number of trainings at a time, or −1 for all cores")
     for name in ("seed", "checkpoint", "shared_stages", "on_epoch"):
         if name in fit_options:
             raise InvalidInputError(f"{name}= is set by compare itself, run by run; leave it out")
@@ -119,40 +146,55 @@ def train_grid(
     for seed in seeds:
         # Each seed's images are drawn here once to look for its runs, and again where they are trained: drawing is
         # cheap, and sending images to another process is not.
-        drawn = data.redraw(seed)
-        for name, method in named.items():
-            found = None
-            if store is not None:
-                with torch_threads(threads):
-                    configuration = configure(drawn, method, Settings.of({**fit_options, "seed": seed}))
-                found = store.find(configuration)
-            if found is None:
-                missing.append((name, seed))
-            else:
-                runs[name][seed] = found
+        settings = Settings.of({**fit_options, "seed": seed})
+        with torch_threads(threads):
+            drawn = None if store is None else data.redraw(seed)
+            for name, method in named.items():
+                found = None if store is None else store.find(configure(drawn, method, settings))
+                if found is None:
+                    missing.append((name, seed))
+                else:
+                    runs[name][seed] = found
     if missing and store is not None:
         store.check_writable()
     # One method after the other, so that a first stage which methods share is there when the second one comes.
     order = {name: place for place, name in enumerate(named)}
     missing.sort(key=lambda job: order[job[0]])
-    serial = n_jobs == 1
-    jobs = (
-        delayed(_train)(data, name, named[name], seed, threads, store, progress and serial, fit_options)
-        for name, seed in missing
-    )
+    # With None joblib takes the number from its own configuration, which is 1 where nobody has set one.
+    processes = None if n_jobs == 1 else int(n_jobs)
+    bars = progress and bool(missing) and effective_n_jobs(processes) == 1
     total = len(named) * len(seeds)
     bar = tqdm(total=total, initial=total - len(missing), desc="runs", unit="run", disable=not progress)
-    with bar, contextlib.closing(_results(jobs, n_jobs)) as finished:
-        for name, seed, run in finished:
-            runs[name][seed] = run
-            bar.set_postfix_str(f"{name}, seed {seed}")
-            bar.update()
+    lost = 0
+    with bar:
+        while missing:
+            jobs = [
+                delayed(_train)(data, name, named[name], seed, int(threads), store, bars, fit_options)
+                for name, seed in missing
+            ]
+            try:
+                with contextlib.closing(_results(jobs, processes)) as finished:
+                    for name, seed, run in finished:
+                        runs[name][seed] = run
+                        missing.remove((name, seed))
+                        bar.set_postfix_str(f"{name}, seed {seed}")
+                        bar.update()
+            except BrokenProcessPool as error:
+                lost += 1
+                if lost > LOST_WORKERS:
+                    error.add_note(
+                        f"{lost} times a process was lost, perhaps for want of memory: try fewer at a time (n_jobs)"
+                    )
+                    raise
+                warnings.warn(
+                    f"a process was lost (killed, or out of memory); {len(missing)} runs are left, and go on",
+                    stacklevel=2,
+                )
     return {name: {seed: runs[name][seed] for seed in seeds} for name in named}
 
 
-def _results(jobs: Iterator[Any], n_jobs: int) -> Iterator[tuple[str, int, Run]]:
-    # With None joblib takes the number from its own configuration, which is 1 where nobody has set one.
-    yield from Parallel(n_jobs=None if n_jobs == 1 else n_jobs, return_as="generator_unordered", batch_size=1)(jobs)
+def _results(jobs: Sequence[Any], n_jobs: int | None) -> Iterator[tuple[str, int, Run]]:
+    yield from Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)(jobs)
 
 
 def _train(
@@ -166,26 +208,35 @@ def _train(
     fit_options: Mapping[str, Any],
 ) -> tuple[str, int, Run]:
     """One training, in whatever process; a finished run is saved before it is given back."""
-    drawn = data.redraw(seed)
-    with torch_threads(threads):
-        if store is None:
-            return name, seed, fit(drawn, method, seed=seed, progress=progress, **fit_options)
-        configuration = configure(drawn, method, Settings.of({**fit_options, "seed": seed}))
-        # Another process may have finished it since, or this very job ran before and its worker was lost.
-        run = store.find(configuration)
-        if run is None:
-            checkpoint = store.usable_checkpoint(run_key(configuration))
-            run = fit(
-                drawn,
-                method,
-                seed=seed,
-                progress=progress,
-                checkpoint=checkpoint,
-                shared_stages=store.stages,
-                **fit_options,
-            )
-            store.keep(run)
+    try:
+        with _TURN, torch_threads(threads):
+            drawn = data.redraw(seed)
+            options = {"seed": seed, "progress": progress, **fit_options}
+            run = fit(drawn, method, **options) if store is None else _found_or_trained(drawn, method, store, options)
+    except Exception as error:
+        error.add_note(f"This happened in the training of {name!r}, seed {seed}.")
+        raise
     return name, seed, run
+
+
+def _found_or_trained(data: Splits, method: Method, store: RunStore, options: Mapping[str, Any]) -> Run:
+    settings = {name: value for name, value in options.items() if name != "progress"}
+    configuration = configure(data, method, Settings.of(settings))
+    # Another process may have finished it since, or this very job ran before and its worker was lost.
+    run = store.find(configuration, warn=False)
+    if run is not None:
+        return run
+    checkpoint = store.checkpoint(run_key(configuration))
+    options = {**options, "checkpoint": checkpoint, "shared_stages": store.stages}
+    try:
+        run = fit(data, method, **options)
+    except CheckpointError as error:
+        # Damaged, or begun with other versions of packages: nobody can go on from it.
+        warnings.warn(f"{error}; this training begins again", stacklevel=2)
+        checkpoint.unlink(missing_ok=True)
+        run = fit(data, method, **options)
+    store.keep(run)
+    return run
 
 
 @contextlib.contextmanager

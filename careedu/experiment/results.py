@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import CareeduError, InvalidInputError, unknown_name
 from careedu.experiment import statistics
 from careedu.experiment.metrics import METRICS
 from careedu.experiment.run import Run
@@ -26,7 +26,7 @@ class Results:
     Parameters
     ----------
     runs : mapping of str to mapping of int to Run
-        Name of a method → seed → run. All on the same test images.
+        Name of a method → seed → run. All on the same validation and test images.
     reference : str, optional
         The method that the others are compared with; the first where not given.
     provenance : mapping, optional
@@ -45,7 +45,7 @@ class Results:
         reference: str | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        self.runs = {name: dict(by_seed) for name, by_seed in runs.items()}
+        self.runs = {name: {int(seed): run for seed, run in by_seed.items()} for name, by_seed in runs.items()}
         self.provenance = dict(provenance or {})
         self.reference = next(iter(self.runs), None) if reference is None else reference
         self._check()
@@ -63,8 +63,11 @@ class Results:
                     "a paired comparison needs the same seeds of every method, in one order"
                 )
             for seed, run in by_seed.items():
-                if run.classes != first.classes or not np.array_equal(run.ids, first.ids):
-                    raise InvalidInputError(f"{name!r}, seed {seed}, was measured on other test images or classes")
+                same = run.classes == first.classes and run.rare == first.rare
+                if not same or not all(np.array_equal(getattr(run, of), getattr(first, of)) for of in _SHARED):
+                    raise InvalidInputError(
+                        f"{name!r}, seed {seed}, was measured on other validation or test images or classes"
+                    )
         self._known(self.reference)
 
     def _known(self, method: str) -> str:
@@ -113,8 +116,12 @@ class Results:
         return self.first.groups
 
     def probabilities(self, method: str) -> np.ndarray:
-        """Class probabilities of one method, float64 (S, N, C), in the order of `seeds`."""
-        return np.stack([run.probabilities for run in self.runs[self._known(method)].values()]).astype(np.float64)
+        """Class probabilities of one method, float64 (S, N, C), in the order of `seeds`.
+
+        Rounded to float32, as `save` keeps them, so that a table has the same bits before saving and after loading.
+        """
+        runs = self.runs[self._known(method)].values()
+        return np.stack([run.probabilities for run in runs]).astype(np.float32).astype(np.float64)
 
     def metric(self, name: str) -> str:
         """The metric as `careedu.experiment.statistics` calls it: "recall of" a class may name the class."""
@@ -177,7 +184,7 @@ class Results:
 
         Parameters
         ----------
-        metrics : sequence of str, optional
+        metrics : str or sequence of str, optional
             By default the recall of each class and `MAIN_METRICS`.
         reference : str, optional
 
@@ -187,7 +194,10 @@ class Results:
             Columns (metric, "mean" | "low" | "high" | "difference" | "difference low" | "difference high" | "p" |
             "verdict" | "smallest"); p is Holm-adjusted over the column. The same bits at each call.
         """
-        metrics = [*(f"recall of {c}" for c in self.classes), *MAIN_METRICS] if metrics is None else list(metrics)
+        if metrics is None:
+            metrics = [*(f"recall of {c}" for c in self.classes), *MAIN_METRICS]
+        elif isinstance(metrics, str):
+            metrics = [metrics]
         columns: dict[tuple[str, str], list[Any]] = {}
         for metric in metrics:
             estimates = [self.estimate(name, metric) for name in self.methods]
@@ -203,27 +213,41 @@ class Results:
     def outdated(self) -> list[str]:
         """What has changed since these runs were made: one line for the loop and one a method; empty if nothing has."""
         from careedu.experiment.configuration import REVISION
-        from careedu.methods import build_method
+        from careedu.methods import METHODS, build_method
 
         lines = []
-        then = self.first.configuration["revision"]
-        if then != REVISION:
-            lines.append(f"the training loop is at revision {REVISION}, these runs were made with revision {then}")
+        made = {str(run.configuration["revision"]) for by_seed in self.runs.values() for run in by_seed.values()}
+        if made != {str(REVISION)}:
+            lines.append(f"the training loop is at revision {REVISION}, these runs were made with {_revisions(made)}")
         for name, by_seed in self.runs.items():
             method = next(iter(by_seed.values())).configuration["method"]
-            now = build_method(method["name"], **method["options"]).all_revisions()
-            if method["revision"] != now:
-                lines.append(f"{name} is at revision {now}, its runs were made with revision {method['revision']}")
+            if method["name"] not in METHODS:
+                lines.append(f"{name} is not part of this careedu, so nobody can tell whether it has changed")
+                continue
+            try:
+                now = build_method(method["name"], **method["options"]).all_revisions()
+            except CareeduError as error:
+                lines.append(f"{name} cannot be made any more as it was for its runs: {error}")
+                continue
+            made = {run.configuration["method"]["revision"] for run in by_seed.values()}
+            if made != {now}:
+                lines.append(f"{name} is at revision {now}, its runs were made with {_revisions(made)}")
         return lines
 
-    def save(self, folder: str | os.PathLike, *, weights: Sequence[str] = ()) -> Path:
+    def save(self, folder: str | os.PathLike, *, weights: str | Sequence[str] = ()) -> Path:
         """Write everything that tables, pictures and widgets need into one small folder.
 
         Probabilities are kept as float32, histories to six digits, probe maps of the first seed only; of the methods in
-        `weights` the first seed's network as float16. No image is written.
+        `weights` the first seed's network as float16. No image is written. Older results of that name are replaced.
+
+        Raises
+        ------
+        InvalidInputError
+            If the folder exists and holds no saved results, or something cannot be saved: nothing is written.
         """
         from careedu.experiment.saved_results import write_results
 
+        weights = [weights] if isinstance(weights, str) else weights
         for name in weights:
             self._known(name)
         return write_results(self, Path(folder), weights)
@@ -247,6 +271,11 @@ class Results:
         return f"{type(self).__name__}({len(self.methods)} methods × {len(self.seeds)} seeds on {data})"
 
 
+def _revisions(made: set[str]) -> str:
+    return f"revision {' and '.join(sorted(made))}"
+
+
+_SHARED = ("ids", "labels", "groups", "validation_labels")
 _COMPARED = {
     "difference": "effect",
     "difference low": "low",

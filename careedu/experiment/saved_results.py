@@ -1,7 +1,8 @@
 """How results are saved: one folder for all runs of a comparison, small enough to come with the course.
 
 ``results.json`` holds what all runs have in common once, and what each has of its own; ``arrays.safetensors`` the
-probabilities, labels and probe maps; ``weights-<k>.safetensors`` the network of one seed of method k, as float16.
+probabilities, labels and probe maps, ``probes/<number>`` being the different sets of probed images;
+``weights-<k>.safetensors`` the network of one seed of method k, as float16.
 """
 
 from __future__ import annotations
@@ -56,10 +57,13 @@ def write_results(results: Results, folder: Path, weights: Sequence[str]) -> Pat
     runs = [run for by_seed in results.runs.values() for run in by_seed.values()]
     common, own = split_common([run.configuration for run in runs])
     first = results.first
+    # Most runs have the same probes, those without a network none.
+    probed = {run.probes.tobytes(): run.probes for run in runs}
+    which = {content: number for number, content in enumerate(probed)}
     arrays = {
         "labels": first.labels,
         "validation labels": first.validation_labels,
-        "probes": max((run.probes for run in runs), key=len),
+        **{f"probes/{which[content]}": probes for content, probes in probed.items()},
         "probabilities": np.stack([run.probabilities for run in runs]).astype(np.float32),
         "validation probabilities": np.stack([run.validation_probabilities for run in runs]).astype(np.float32),
     }
@@ -76,17 +80,26 @@ def write_results(results: Results, folder: Path, weights: Sequence[str]) -> Pat
         "ids": first.ids.tolist(),
         "common": common,
         "runs": [
-            {"own": mine, "seconds": round(run.seconds, 2), "history": _rounded(run.history)}
+            {
+                "own": mine,
+                "seconds": round(run.seconds, 2),
+                "probes": which[run.probes.tobytes()],
+                "history": _rounded(run.history),
+            }
             for run, mine in zip(runs, own, strict=True)
         ],
     }
+    try:
+        content = (json.dumps(text, separators=(",", ":"), allow_nan=False) + "\n").encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"provenance must hold finite JSON values ({error})") from error
     with whole_folder(folder) as partial:
         write_tensors(partial / "arrays.safetensors", arrays)
         for name in weights:
             network = results.runs[name][seed].weights
             halves = {key: t.half() if t.is_floating_point() else t for key, t in network.items()}
             write_tensors(partial / f"weights-{results.methods.index(name)}.safetensors", halves)
-        write_bytes(partial / "results.json", (json.dumps(text, separators=(",", ":")) + "\n").encode())
+        write_bytes(partial / "results.json", content)
     return folder
 
 
@@ -103,9 +116,9 @@ def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], 
     CheckpointError
         If there is none, or it is damaged, or of a newer careedu.
     """
-    folder = _locate(folder)
+    folder = locate_results(folder)
     try:
-        text = json.loads((folder / "results.json").read_text())
+        text = json.loads((folder / "results.json").read_text(encoding="utf-8"))
         if text["format"] > FORMAT:
             raise CheckpointError(f"{folder} was saved by a newer careedu (format {text['format']}); update careedu")
         arrays, _ = read_tensors(folder / "arrays.safetensors", framework="numpy")
@@ -115,7 +128,11 @@ def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], 
         for number, ((k, name, seed), entry) in enumerate(zip(places, text["runs"], strict=True)):
             is_first = seed == text["seeds"][0]
             prefix = f"trace/{k}/"
-            traces = {key.removeprefix(prefix): a for key, a in arrays.items() if is_first and key.startswith(prefix)}
+            traces = {
+                key.removeprefix(prefix): array.astype(np.float32) if array.dtype == np.float16 else array
+                for key, array in arrays.items()
+                if is_first and key.startswith(prefix)
+            }
             weights = folder / f"weights-{k}.safetensors"
             runs[name][seed] = Run(
                 configuration=join_common(text["common"], entry["own"]),
@@ -125,18 +142,19 @@ def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], 
                 ids=ids,
                 validation_probabilities=arrays["validation probabilities"][number].astype(np.float64),
                 validation_labels=arrays["validation labels"],
-                history=pandas.DataFrame(entry["history"]),
+                history=_history(entry["history"]),
                 traces=traces,
-                probes=arrays["probes"],
+                probes=arrays[f"probes/{entry['probes']}"],
                 seconds=entry["seconds"],
                 weights=_single_precision(weights) if is_first and weights.is_file() else None,
             )
         return runs, text["reference"], text["provenance"]
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
         raise CheckpointError(f"the saved results in {folder} are damaged ({error!r}); make them again") from error
 
 
-def _locate(folder: str | os.PathLike) -> Path:
+def locate_results(folder: str | os.PathLike) -> Path:
+    """The folder of saved results: itself, or one that comes with careedu, by its name."""
     path = Path(folder)
     if (path / "results.json").is_file():
         return path
@@ -159,10 +177,9 @@ def split_common(configurations: Sequence[Mapping[str, Any]]) -> tuple[dict[str,
     own: list[dict[str, Any]] = [{} for _ in configurations]
     for key in dict.fromkeys(key for configuration in configurations for key in configuration):
         values = [configuration.get(key) for configuration in configurations]
-        if all(
-            key in configuration and value == first.get(key)
-            for configuration, value in zip(configurations, values, strict=True)
-        ):
+        # As text: Python takes 1, 1.0 and True for the same, but they make different runs.
+        texts = {json.dumps(value, sort_keys=True) for value in values}
+        if len(texts) == 1 and all(key in configuration for configuration in configurations):
             common[key] = first[key]
         elif all(isinstance(value, Mapping) for value in values):
             common[key], parts = split_common(values)
@@ -187,6 +204,12 @@ def join_common(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, 
 
 def _rounded(history: pandas.DataFrame) -> dict[str, list[Any]]:
     return {name: [_round(value) for value in column.tolist()] for name, column in history.items()}
+
+
+def _history(columns: Mapping[str, list[Any]]) -> pandas.DataFrame:
+    # A column of nothing but null would not be taken for numbers.
+    known = {name: [np.nan if v is None else v for v in values] for name, values in columns.items()}
+    return pandas.DataFrame(known)
 
 
 def _round(value: Any) -> Any:

@@ -148,7 +148,11 @@ def estimate(
     sums from intervals); the effective size at V = 0 is our choice. The calibration error of few images is
     too large by chance; the interval is for its mean over test sets of this size.
     """
-    single = spread(metric, probabilities, labels, groups, rare)
+    return estimate_of(spread(metric, probabilities, labels, groups, rare))
+
+
+def estimate_of(single: Spread) -> Estimate:
+    """Mean and interval of whatever varies over seeds and test groups, in [0, 1]."""
     n_seeds, parts = single.values.shape
     if parts == 0:
         return Estimate(float("nan"), 0.0, 1.0, 0.0, float("nan"), 0.0, n_seeds, 0)
@@ -200,7 +204,11 @@ def difference(
         raise InvalidInputError(
             f"a and b must hold the same seeds, images and classes, not {np.shape(a)}, {np.shape(b)}"
         )
-    first, second = (spread(metric, side, labels, groups, rare) for side in (a, b))
+    return difference_of(metric, *(spread(metric, side, labels, groups, rare) for side in (a, b)))
+
+
+def difference_of(metric: str, first: Spread, second: Spread) -> Difference:
+    """Paired difference of whatever varies over the same seeds and test groups; `metric` is its name."""
     seeds, parts = first.values.shape
     if parts == 0:
         return Difference(metric, float("nan"), -1.0, 1.0, 1.0, seeds, float("inf"))

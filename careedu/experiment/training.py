@@ -7,6 +7,7 @@ derived from (seed, stage, epoch), so a training that was killed goes on from it
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -127,7 +128,11 @@ class Training:
         """Train through all stages, from the checkpoint or the shared first stage where there is one."""
         state = self._resume(checkpoint, identity) if checkpoint and checkpoint.exists() else None
         if state is None and shared is not None and shared.path.exists():
-            self._resume(shared.path, shared.identity)
+            try:
+                self._resume(shared.path, shared.identity)
+            except CheckpointError as error:
+                warnings.warn(f"{error}; the stage is trained again", stacklevel=2)
+                shared.path.unlink(missing_ok=True)
         batches = self._batches_per_epoch()
         bar = tqdm(
             total=self.epochs * batches,

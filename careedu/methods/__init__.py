@@ -41,6 +41,27 @@ METHODS = {
         "FeatureSMOTE",
         "new rare features between neighbouring ones (SMOTE), then a new head",
     ),
+    "global-attention": (
+        "global_attention",
+        "GlobalAttention",
+        "one weight map for all images, learned from their pixels (Xu 2020)",
+    ),
+    "local-attention": (
+        "global_attention",
+        "LocalAttention",
+        "rival: attention that differs from image to image (SE, Hu 2018; CBAM, Woo 2018)",
+    ),
+    "lesion-transplant": (
+        "lesion_transplant",
+        "LesionTransplant",
+        "rival: rare lesions cut out and pasted over the lesions of common images",
+    ),
+    "care": ("care", "CARE", "attention to lesions: boxes of rare images steer the map (Zhuang 2019)"),
+    "misplaced-weights": (
+        "controls",
+        "MisplacedWeights",
+        "control: inverse-frequency weights, each at the wrong class",
+    ),
     "nearest-neighbour": (
         "references",
         "NearestNeighbour",

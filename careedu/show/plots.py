@@ -53,7 +53,7 @@ def plot_images(dataset: LesionDataset, columns: int = 8, outline: bool = True) 
             for axis, index in zip(axes, members, strict=False):
                 draw_image(axis, dataset.images[index])
                 if outline:
-                    _draw_lesion(axis, dataset, index)
+                    draw_lesion(axis, dataset, index)
         listing = ", ".join(f"{name} ({n} images)" for name, n in zip(classes, counts, strict=True))
         outlined = ", each lesion outlined" if outline and dataset.has_box.any() else ""
         return Picture.of_figure(fig, f"Example images, one row a class: {listing}{outlined}.")
@@ -68,7 +68,8 @@ def draw_image(axis: Axes, image: Tensor) -> None:
         axis.imshow(pixels[:, :, :3], interpolation="nearest")
 
 
-def _draw_lesion(axis: Axes, dataset: LesionDataset, index: int) -> None:
+def draw_lesion(axis: Axes, dataset: LesionDataset, index: int) -> None:
+    """Outline the lesion of one image where its mask is known, or draw its box where only that is."""
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
 
