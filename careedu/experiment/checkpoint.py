@@ -6,6 +6,7 @@ Tensors and a JSON state go into one safetensors file; nothing is pickled.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -82,8 +83,9 @@ def replace_folder(new: Path, target: Path) -> None:
         try:
             new.rename(target)
             return
-        except OSError:
-            if not target.exists():
+        except OSError as error:
+            # Not by `exists` alone: the one that was in the way may have been set aside since.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) and not target.exists():
                 raise
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
         with contextlib.suppress(FileNotFoundError):  # the other process has set it aside itself

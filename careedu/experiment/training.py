@@ -180,7 +180,7 @@ class Training:
         for epoch in range(first, stage.epochs):
             started = perf_counter()
             part = f", {stage.name}" if len(self.stages) > 1 else ""
-            bar.set_description(f"{description}{part}: epoch {len(self.history) + 1}/{self.epochs}", refresh=False)
+            bar.set_description(f"{description}{part}: epoch {len(self.history) + 1}/{self.epochs}")
             row = self._run_epoch(index, stage, epoch, optimizer, schedule, scaler, features, bar)
             values, arrays = self.evaluate(self.model)
             row |= values

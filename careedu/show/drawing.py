@@ -93,7 +93,10 @@ def recall_rows(
 
 
 def confusion_cells(names: Sequence[str], matrix: np.ndarray, left: float) -> list[str]:
-    """A confusion matrix, rows true and columns predicted; each row shaded by its shares, numbers being images."""
+    """A confusion matrix, rows true and columns predicted; each row shaded by its shares, numbers being images.
+
+    Images may be averages over seeds: they are told to one decimal.
+    """
     side = 44
     body = []
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -110,7 +113,8 @@ def confusion_cells(names: Sequence[str], matrix: np.ndarray, left: float) -> li
                 f'<rect x="{x + 1}" y="{y + 1}" width="{side - 2}" height="{side - 2}" rx="3" fill="{colour}" '
                 f'fill-opacity="{opacity:.2f}"/>'
             )
-            body.append(text(x + side / 2, y + side / 2 + 4, str(int(matrix[row, column])), "middle", weight="bold"))
+            count = f"{round(float(matrix[row, column]), 1):g}"
+            body.append(text(x + side / 2, y + side / 2 + 4, count, "middle", weight="bold"))
     return body
 
 

@@ -1,0 +1,107 @@
+"""The comparison widget: how long 11 methods × 10 seeds take to open, and each key press to changed pixels.
+
+python tests/benchmarks/bench_comparison_widget.py
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import numpy as np
+from nbformat.v4 import new_code_cell, new_notebook
+from playwright.sync_api import sync_playwright
+
+import careedu
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
+
+from lab import CHROMIUM_ARGUMENTS, Lab, find_chromium
+from notebook_page import NotebookPage
+
+METHODS, SEEDS, EPOCHS = 11, 10, 16
+# Without it JupyterLab would ask which kernel to take.
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+OPEN = """
+import time
+start = time.perf_counter(), time.thread_time()
+import careedu
+
+comparison = careedu.Comparison.load({folder!r})
+view = comparison.widget()
+seconds = time.perf_counter() - start[0], time.thread_time() - start[1]
+view
+"""
+MOVES = {
+    "epoch": ("Epoch", "ArrowLeft", "ArrowRight", 'svg[aria-label^="Probability of"]'),
+    "class map after an epoch": ("Epoch", "ArrowLeft", "ArrowRight", '[data-side="A"]'),
+    "map opacity": ("Map opacity", "ArrowLeft", "ArrowRight", '[data-side="A"]'),
+    "image": ("Image", "ArrowRight", "ArrowLeft", '[data-side="A"]'),
+}
+
+
+def make(folder: Path) -> Path:
+    """Save results of the full size: one short training, its probabilities varied for each method and seed."""
+    data = careedu.load("phantom-skin", imbalance=10)
+    base = careedu.fit(data, "cross-entropy", epochs=1, progress=False)
+    labels, images = base.labels, np.arange(len(base.labels))
+    runs = {}
+    for number in range(METHODS):
+        runs[f"method {number}"] = {}
+        for seed in range(SEEDS):
+            generator = np.random.default_rng([number, seed])
+            p = generator.dirichlet([0.6] * len(base.classes), len(labels))
+            p[images, labels] += (0.5 + 0.05 * number) * generator.random(len(labels))
+            traces = {
+                "probe maps": generator.integers(0, 256, (EPOCHS, len(base.probes), 8, 8), dtype=np.uint8),
+                "probe probabilities": generator.dirichlet([1] * 3, (EPOCHS, len(base.probes))).astype(np.float32),
+            }
+            p /= p.sum(axis=1, keepdims=True)
+            runs[f"method {number}"][seed] = replace(base, probabilities=p, traces=traces)
+    return careedu.Comparison(runs).save(folder / "comparison", weights=["method 0", "method 1"])
+
+
+def main() -> None:
+    """Print the seconds until it is open, and median and 95th percentile of the milliseconds."""
+    chromium = find_chromium()
+    if chromium is None:
+        raise SystemExit("Chromium is needed: install it, for example with apt-get install chromium")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        cell = OPEN.format(folder=str(make(Path(folder))))
+        notebook = Path(folder) / "comparison.ipynb"
+        nbformat.write(new_notebook(cells=[new_code_cell(cell)], metadata=KERNEL), notebook)
+        lab = Lab(Path(folder) / "lab")
+        try:
+            browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_ARGUMENTS))
+            page = NotebookPage(lab, browser, notebook, Path(folder)).run_all()
+            wall, processor = page.evaluate_in_kernel("seconds")
+            print(f"{METHODS} methods × {SEEDS} seeds open from saved results in {wall:.2f} s ", end="")
+            print(f"({processor:.2f} s of the processor, imports included; bound: 2 s)")
+            page.run_in_kernel("view.state.task.join(); view.state.set(group='recorded each epoch')")
+            page.settle()
+            for name, (label, there, back, picture) in MOVES.items():
+                keys = ([there] * 3 + [back] * 3) * 8
+                tell(name, page.latency(page.control(label), keys, picture))
+            page.run_in_kernel("view.state.set(group='both wrong')")
+            page.settle()
+            times = page.latency(page.control("Image"), ["ArrowRight"] * 40, '[data-side="A"]')
+            tell("image, map computed by the saved network", times)
+            page.assert_no_errors()
+            page.close()
+            browser.close()
+        finally:
+            lab.stop()
+
+
+def tell(name: str, times: list[float]) -> None:
+    """Print one line."""
+    median, high = np.percentile(times, [50, 95])
+    print(f"{name}, key press to changed pixels, {len(times)} moves: ", end="")
+    print(f"median {median:.0f} ms, 95th percentile {high:.0f} ms (bound: 100 ms)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The comparison widget in a real JupyterLab, opened on saved results: every control moved by keyboard."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+import careedu
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+# Without it JupyterLab would ask which kernel to take.
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+CELL = """
+import careedu
+
+view = careedu.Comparison.load({folder!r}).widget()
+explorer = view.state
+explorer.task.join()
+explorer.set(metric="balanced accuracy", group="both wrong")
+view
+"""
+A, B = '[data-side="A"]', '[data-side="B"]'
+METRICS, SEEDS, COURSE = (f'svg[aria-label^="{words}"]' for words in ("Metrics of A", "Seed by seed", "Probability of"))
+# Label, keys (from the first button or the handle on), picture that must change, setting that must follow, its value.
+MOVES = [
+    ("B: method", ("Tab", "Tab", "Space"), METRICS, "b", "balanced-sampling"),
+    ("A: method", ("Tab", "Space"), METRICS, "a", "logit-adjusted"),
+    ("Metric", ("Tab", "Tab", "Space"), SEEDS, "metric", "recall of streaked"),
+    ("Images", ("Tab", "Tab", "Tab", "Tab", "Space"), A, "group", "recorded each epoch"),
+    ("Image", ("ArrowRight",), B, "image", 1),
+    ("Epoch", ("ArrowLeft",), COURSE, "epoch", 2),
+    ("Epoch", ("ArrowLeft",), A, "epoch", 1),
+    ("Map opacity", ("ArrowRight",), B, "opacity", 0.6),
+    ("Outline the lesion", ("Space",), A, "outline", False),
+    ("Seed", ("Tab", "Space"), B, "seed", 1),
+]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A small comparison on disk: the images are drawn again where it is opened."""
+    data = careedu.load("phantom-skin", size=32, imbalance=4, largest=40, val=6, test=12)
+    methods = ["cross-entropy", "logit-adjusted", "balanced-sampling"]
+    comparison = careedu.compare(data, methods, seeds=6, epochs=3, progress=False)
+    return comparison.save(tmp_path_factory.mktemp("saved") / "comparison", weights=["logit-adjusted"])
+
+
+@pytest.fixture
+def open_widget(open_notebook, saved, tmp_path):
+    def opened(*more_cells):
+        cells = [new_code_cell(text.strip()) for text in (CELL.format(folder=str(saved)), *more_cells)]
+        nbformat.write(new_notebook(cells=cells, metadata=KERNEL), tmp_path / "comparison.ipynb")
+        return open_notebook(tmp_path / "comparison.ipynb")
+
+    return opened
+
+
+def test_every_control_changes_picture_and_state(open_widget):
+    page = open_widget("view.state.comparison.plot()")
+    for theme in ("light", "dark"):
+        page.set_theme(theme)
+        page.screenshot_outputs("comparison")
+        page.assert_nothing_clipped()
+    page.set_theme("light")
+    page.assert_all_pictures_have_alt_text()
+
+    for label, keys, picture, setting, value in MOVES:
+        before = page.evaluate_in_kernel(f"explorer.settings[{setting!r}]")
+        assert before != value, f"{label}: nothing to change"
+        control = page.control(label).focus()
+        drawn = page.picture_before(picture)
+        control.press(*keys)
+        milliseconds = page.wait_until_picture_changes(picture, drawn)
+        after = page.evaluate_in_kernel(f"explorer.settings[{setting!r}]")
+        assert after == value, f"{label}: {before} became {after}, not {value}"
+        print(f"{label}: {before} → {after}, {milliseconds:.0f} ms")
+        if setting == "outline":
+            page.screenshot("comparison-moved")
+    page.assert_nothing_clipped()
+    assert page.evaluate_in_kernel("explorer.errors") == []
+
+
+def test_an_error_in_a_callback_is_shown_and_heard(open_widget):
+    page = open_widget()
+    page.run_in_kernel("explorer._see = lambda *arguments: 1 / 0")
+    page.control("Images").focus().press("Tab", "Tab", "Tab", "Tab", "Space")
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        page.assert_no_errors()
+    assert "division by zero" in page.page.locator('[role="alert"]').first.inner_text()

@@ -1,0 +1,461 @@
+"""The exercises of notebook 02: right forms are accepted, wrong ones told why, and nothing is given away."""
+
+import itertools
+from math import comb
+
+import numpy as np
+import pytest
+import torch
+
+from careedu.course.exercises import care
+from careedu.course.exercises.care import exercise_1, exercise_2, exercise_3, exercise_4, exercise_5
+from careedu.course.exercises.care_evidence import ARMS, CLAIMS
+from careedu.course.exercises.exercise import as_numbers
+from careedu.course.exercises.function import FunctionExercise
+from careedu.experiment.attention import inside_share, pointing_game
+from careedu.methods.care import attention_loss
+from careedu.nn.maps import class_activation_map, normalize_map
+
+ALL = {name: getattr(care, name) for name in care.__all__}
+FUNCTIONS = {name: e for name, e in ALL.items() if isinstance(e, FunctionExercise)}
+every = pytest.mark.parametrize("exercise", ALL.values(), ids=ALL.keys())
+every_function = pytest.mark.parametrize("exercise", FUNCTIONS.values(), ids=FUNCTIONS.keys())
+RIGHT = {
+    "place": "random boxes",
+    "loss": "without attention",
+    "use": "lesion transplant",
+    "classes": "boxes of all classes",
+}
+
+
+def solution_of(exercise):
+    names = {}
+    exec(exercise.code, names)
+    return names[exercise.name]
+
+
+def pointing(maps, masks):
+    return pointing_game(maps, np.asarray(masks)).mean()
+
+
+def class_map(features, weight):
+    return normalize_map(class_activation_map(features, weight))
+
+
+# What holds for all of them
+
+
+def test_the_notebook_has_five_exercises_in_its_order():
+    assert [e.name for e in ALL.values()] == ["attention_loss", "class_map", "needed", "controls", "pointing"]
+
+
+@every
+def test_the_stub_is_not_yet_answered(exercise):
+    for reply in (exercise.check(...), exercise.check()):
+        assert reply.kind == "not yet"
+        assert exercise.name in reply.text
+    assert not exercise.solved
+
+
+@every_function
+def test_a_function_that_gives_the_stub_back_is_not_yet_answered(exercise):
+    assert exercise.check(lambda *given: ...).kind == "not yet"
+
+
+@every
+def test_the_solution_passes_its_own_check_and_is_short(exercise):
+    reply = exercise.check(solution_of(exercise))
+    assert reply, repr(reply)
+    assert exercise.solved
+    assert exercise.praise in reply.text
+    assert exercise.thought in repr(reply)
+    assert len(exercise.code.splitlines()) <= 15
+    assert exercise.code in repr(exercise.solution())
+    exercise.check(...)
+    assert not exercise.solved
+
+
+@every
+def test_nobody_sees_the_next_thought_or_the_solution_before(exercise):
+    before = [exercise.check(...), exercise.check("nonsense"), *(exercise.hint() for _ in range(4))]
+    assert all(exercise.thought not in repr(reply) + reply._repr_html_() for reply in before)
+    assert all(exercise.code not in repr(reply) for reply in before)
+    assert exercise.check("nonsense").kind == "wrong"
+
+
+@every
+def test_hints_go_from_faint_to_plain_and_the_last_stays(exercise):
+    exercise._hints_given = 0
+    texts = [exercise.hint().text for _ in range(len(exercise.hints) + 1)]
+    assert len(set(texts)) == len(exercise.hints) >= 3
+    assert texts[-1] == texts[-2]
+    assert all(len(text) > 40 for text in texts)
+
+
+@every_function
+def test_every_mistake_is_told_by_its_own_reason(exercise):
+    def in_numpy(function):
+        return lambda *given: function(*(g.numpy() if isinstance(g, torch.Tensor) else g for g in given))
+
+    said = [exercise.check(in_numpy(mistake)).text for mistake, _ in exercise.mistakes]
+    assert said == [why for _, why in exercise.mistakes]
+    assert len(set(said)) == len(said) >= 10
+
+
+@every_function
+def test_what_is_no_answer_in_kind_is_told_why(exercise):
+    def broken(*given):
+        raise KeyError("where is it")
+
+    answers = {
+        "not called": 3.0,
+        "None": lambda *given: None,
+        "text": lambda *given: "high",
+        "NaN": lambda *given: as_numbers(exercise.right(*(g.numpy() for g in given[:2]), *given[2:])) * np.nan,
+        "shape": lambda *given: np.zeros((7, 2)),
+        "bool": lambda *given: True,
+        "arguments": lambda: 1,
+        "raises": broken,
+    }
+    replies = {name: exercise.check(answer) for name, answer in answers.items()}
+    assert all(reply.kind == "wrong" for reply in replies.values())
+    assert len({reply.text for reply in replies.values()}) == len(answers)
+    assert "KeyError: 'where is it'" in replies["raises"].text
+    assert "shape (7, 2)" in replies["shape"].text
+
+
+def test_the_references_agree_with_the_package():
+    for maps, inside, cap, weight in exercise_1.cases:
+        ours = attention_loss(torch.tensor(maps), torch.tensor(inside), cap, weight)
+        assert np.allclose(exercise_1.right(maps, inside, cap, weight), ours)
+    for features, weight in exercise_2.cases:
+        assert np.allclose(exercise_2.right(features, weight), class_map(*map(torch.tensor, (features, weight))))
+    for maps, masks in exercise_5.cases:
+        assert exercise_5.right(maps, masks) == pointing(maps, masks)
+        # The other measure is another number, or the exercise could not tell the two apart.
+        assert abs(inside_share(maps, masks).mean() - pointing(maps, masks)) > 0.05
+
+
+# 1: the attention loss
+
+
+def in_numpy(maps, inside, cap, outside_weight):
+    maps, inside = np.asarray(maps), np.asarray(inside)
+    return np.array([
+        -min(f[m].mean(), cap) + outside_weight * f[~m].mean() if m.any() else 0.0
+        for f, m in zip(maps, inside, strict=True)
+    ])  # fmt: skip
+
+
+def in_lists(maps, inside, cap, outside_weight):
+    if isinstance(maps, torch.Tensor | np.ndarray):
+        raise TypeError("lists only")
+    losses = []
+    for image, box in zip(maps, inside, strict=True):
+        pixels = [pair for rows in zip(image, box, strict=True) for pair in zip(*rows, strict=True)]
+        within, outside = [v for v, m in pixels if m], [v for v, m in pixels if not m]
+        mean = sum(within) / max(len(within), 1)
+        losses.append(-min(mean, cap) + outside_weight * sum(outside) / len(outside) if within else 0)
+    return losses
+
+
+def in_a_loop(maps, inside, cap, outside_weight):
+    losses = []
+    for image, box in zip(maps, inside, strict=True):
+        loss = outside_weight * image[~box].mean() - image[box].mean().clamp(max=cap) if box.any() else 0 * image.sum()
+        losses.append(loss)
+    return torch.stack(losses)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        attention_loss,
+        in_numpy,
+        in_lists,
+        in_a_loop,
+        lambda *given: attention_loss(*given).float(),
+        lambda *given: attention_loss(given[0].float(), *given[1:]),
+        lambda *given: list(attention_loss(*given)),
+        lambda *given: tuple(in_numpy(*given).tolist()),
+        # NaN for an empty box, then repaired
+        lambda f, m, cap, w: torch.nan_to_num(
+            w * (f * ~m).sum((1, 2)) / (~m).sum((1, 2)) - ((f * m).sum((1, 2)) / m.sum((1, 2))).clamp(max=cap)
+        ).where(m.any(2).any(1), 0),
+    ],
+)
+def test_the_attention_loss_is_accepted_in_every_form(right):
+    reply = exercise_1.check(right)
+    assert reply, repr(reply)
+
+
+def test_the_solution_gives_the_worked_example_and_the_gradient():
+    maps = torch.zeros(1, 4, 4)
+    maps[0, 1:3, 1:3], maps[0, 0, 0] = 1, 0.4
+    inside = torch.zeros(1, 4, 4, dtype=torch.bool)
+    inside[0, 1:3, 1:4] = True
+    loss = solution_of(exercise_1)
+    assert loss(maps, inside, 0.5, 1.0).item() == pytest.approx(-0.46)
+    assert loss(maps, inside, 0.5, 0.7).item() == pytest.approx(-0.472)
+    empty = torch.zeros_like(inside)
+    loss(maps.requires_grad_(), empty, 0.5, 0.7).sum().backward()
+    assert (maps.grad == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (lambda f, m, cap, w: -attention_loss(f, m, cap, w), "turned round"),
+        (lambda f, m, cap, w: attention_loss(f, m, 1.0, w), "cap has no effect"),
+        (lambda f, m, cap, w: attention_loss(f, m, cap, 1.0), "λ is forgotten"),
+        (lambda f, m, cap, w: attention_loss(f, m, cap, w).mean(), "mean over the batch"),
+        (
+            lambda f, m, cap, w: (
+                w * (f * ~m).sum((1, 2)) / (~m).sum((1, 2)) - ((f * m).sum((1, 2)) / m.sum((1, 2))).clamp(max=cap)
+            ),
+            "Without one it is NaN",
+        ),
+        (lambda f, m, cap, w: -f[m].mean().clamp(max=cap) + w * f[~m].mean(), "all images together"),
+        (lambda f, m, cap, w: attention_loss(f, m, cap, w) + 0.2 * ~m.any(2).any(1), "there is nothing to attend to"),
+        (lambda f, m, cap, w: attention_loss(f, m, cap, w) / 2, "factor: your loss is 0.5 times"),
+        (lambda f, m, cap, w: attention_loss(f, m, cap, w) - m.sum((1, 2)), "below −τ"),
+        (lambda f, m, cap, w: attention_loss(f, m, cap, w) + m.sum((1, 2)), "above λ"),
+        (lambda f, m, cap, w: attention_loss(f, m, cap, w)[:, None], "shape (4, 1)"),
+        (lambda f, m, cap, w: attention_loss(f, m, cap, w).detach(), "no gradient"),
+        (lambda f, m, cap, w: torch.tensor([x.item() for x in attention_loss(f, m, cap, w)]), "no gradient"),
+        (lambda f, m, cap, w: attention_loss(f.mul_(1.0).clamp_(max=cap), m, cap, w), "in place"),
+    ],
+)
+def test_a_wrong_attention_loss_is_told_why(wrong, reason):
+    reply = exercise_1.check(wrong)
+    assert reply.kind == "wrong"
+    assert reason in reply.text, reply.text
+
+
+# 2: the map of a class
+
+
+def map_in_numpy(features, weight):
+    maps = (np.asarray(features) * np.asarray(weight)[..., None, None]).sum(1)
+    low, high = maps.min((1, 2), keepdims=True), maps.max((1, 2), keepdims=True)
+    return np.divide(maps - low, high - low, out=np.zeros_like(maps), where=high > low)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        class_map,
+        map_in_numpy,
+        lambda a, w: map_in_numpy(a, w).tolist(),
+        lambda a, w: class_map(a.float(), w.float()),
+        lambda a, w: class_map(a, w / a[0, 0].numel()),  # Grad-CAM's weights: the factor goes with the stretch
+        lambda a, w: list(class_map(a, w)),
+        lambda a, w: torch.nan_to_num(
+            (f := (a * w[:, :, None, None]).sum(1), d := f - f.amin((1, 2), True))[1] / d.amax((1, 2), True)
+        ),
+        lambda a, w: (lambda d: d / (d.amax((1, 2), True) + 1e-5))(
+            (f := class_activation_map(a, w)) - f.amin((1, 2), True)
+        ),
+    ],
+)
+def test_a_map_is_accepted_in_every_form(right):
+    reply = exercise_2.check(right)
+    assert reply, repr(reply)
+
+
+def without_guard(f):
+    d = f - f.amin((1, 2), True)
+    return d / d.amax((1, 2), True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (lambda a, w: normalize_map(class_activation_map(a, w).relu()), "ReLU"),
+        (lambda a, w: (lambda f: (f - f.min()) / (f.max() - f.min()))(class_activation_map(a, w)), "whole batch"),
+        (lambda a, w: normalize_map(a.mean(1)), "mean over the channels"),
+        (lambda a, w: class_activation_map(a, w).flatten(1).softmax(1).view(len(a), *a.shape[2:]), "softmax over"),
+        (lambda a, w: without_guard(class_activation_map(a, w)), "becomes NaN"),
+        (lambda a, w: without_guard(class_activation_map(a, w).relu()), "NaN or infinity"),
+        (class_activation_map, "right so far"),
+        (lambda a, w: class_map(a, w)[:, None], "(3, 1, 5, 6), where shape (3, 5, 6)"),
+        (lambda a, w: a * w[:, :, None, None], "shape (3, 4, 5, 6)"),
+        (lambda a, w: class_map(a, w) / 2, "The pattern is right, the scale is not"),
+        (lambda a, w: class_map(a, w) + 0.5 * (class_activation_map(a, w).std((1, 2)) == 0)[:, None, None], "flat map"),
+        (lambda a, w: class_map(a, w.flip(1)) * 3, "outside [0, 1]"),
+        (lambda a, w: class_map(a, w.flip(1)), "something else"),
+    ],
+)
+def test_a_wrong_map_is_told_why(wrong, reason):
+    reply = exercise_2.check(wrong)
+    assert reply.kind == "wrong"
+    assert reason in reply.text, reply.text
+
+
+# 3: how many test images
+
+
+def sign_test(won, lost):
+    """The exact two-sided p-value, anew."""
+    both = won + lost
+    return min(1.0, 2 * sum(comb(both, k) for k in range(max(won, lost), both + 1)) / 2**both)
+
+
+def test_the_numbers_that_are_told_are_right():
+    assert sign_test(1, 0) == 1
+    won = next(k for k in range(1, 50) if sign_test(k, 0) < 0.05)
+    assert exercise_3.right == 23 * won == 138
+    assert f"{sign_test(won, 0):.3f}"[1:] in exercise_3.praise
+    mixed = next(k for k in range(1, 50) if sign_test(2 * k, k) < 0.05)
+    assert all(sign_test(2 * k, k) < 0.05 for k in range(mixed, 50))
+    assert f"takes {23 * mixed}" in exercise_3.thought
+
+
+@pytest.mark.parametrize(
+    "form", [int, float, str, np.int64, torch.tensor, np.array, lambda n: [n], lambda n: n + 0.005]
+)
+def test_the_number_of_test_images_is_accepted_in_every_form(form):
+    assert exercise_3.check(form(138))
+
+
+def test_a_wrong_number_of_test_images_is_told_why():
+    wrong = [
+        6,
+        115,
+        92,
+        161,
+        139,
+        122.4,
+        99.4,
+        23,
+        1,
+        0.03125,
+        1016,
+        2076,
+        -138,
+        0,
+        140.5,
+        184,
+        137,
+        None,
+        True,
+        "many",
+    ]
+    wrong += [[6, 138], np.nan, len]
+    replies = [exercise_3.check(answer) for answer in wrong]
+    assert all(reply.kind == "wrong" for reply in replies)
+    assert len({reply.text for reply in replies}) == len(wrong)
+    assert exercise_3.check(5).text == exercise_3.check(115).text
+    assert all("138" not in reply.text for reply in replies[:20])
+
+
+# 4: which control
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        RIGHT,
+        list(RIGHT.values()),
+        tuple(RIGHT.values()),
+        np.array(list(RIGHT.values())),
+        dict(reversed(RIGHT.items())),
+        {claim.upper(): f"  {arm.title()} " for claim, arm in RIGHT.items()},
+        {claim: f"CARE, {arm}" for claim, arm in RIGHT.items()},
+        RIGHT | {"place": "boxes shifted", "loss": "CARE without attention"},
+        RIGHT | {"place": "shifted boxes"},
+    ],
+)
+def test_the_controls_are_accepted_in_every_form(answer):
+    reply = exercise_4.check(answer)
+    assert reply, repr(reply)
+
+
+def test_every_wrong_pairing_has_its_own_reason_and_gives_nothing_away():
+    said = {}
+    for claim, arm in itertools.product(CLAIMS, ARMS):
+        reply = exercise_4.check(RIGHT | {claim: arm})
+        assert bool(reply) == (RIGHT[claim] == arm)
+        if not reply:
+            assert reply.text.startswith(f'3 of 4 are right. Claim "{claim}", with "{arm}": ')
+            said[claim, arm] = reply.text.split('": ')[1]
+            assert RIGHT[claim] not in said[claim, arm]
+    assert len(said) == len(set(said.values())) == 4 * 5
+
+
+def test_other_wrong_answers_are_told_why():
+    wrong = {
+        "other way round": {arm: claim for claim, arm in RIGHT.items()},
+        "keys of the dict": {"place": "random boxes"},
+        "here are 3": list(RIGHT.values())[:3],
+        "is none of the arms": RIGHT | {"use": "magic"},
+        "3, for": RIGHT | {"use": 3},
+        "['random boxes'], for": RIGHT | {"place": ["random boxes"]},
+        "for all four": ["random boxes"] * 4,
+        "None of the four": [*list(RIGHT.values())[1:], "random boxes"],
+        "2 of 4": RIGHT | {"loss": "random boxes", "use": "random boxes"},
+        "is a str": "random boxes",
+        "is a set": set(RIGHT.values()),
+        "is a int": 4,
+        "is a NoneType": None,
+    }
+    for reason, answer in wrong.items():
+        reply = exercise_4.check(answer)
+        assert reply.kind == "wrong"
+        assert reason in reply.text, reply.text
+
+
+def test_controls_that_are_half_filled_in_are_not_yet_answered():
+    assert exercise_4.check(dict.fromkeys(CLAIMS, ...)).kind == "not yet"
+    assert exercise_4.check(RIGHT | {"use": ...}).kind == "not yet"
+    assert exercise_4.check([..., *list(RIGHT.values())[1:]]).kind == "not yet"
+
+
+# 5: pointing
+
+
+def pointing_in_lists(maps, masks):
+    hits = 0
+    for image, mask in zip(maps, masks, strict=True):
+        pixels = [(float(v), bool(m)) for rows in zip(image, mask, strict=True) for v, m in zip(*rows, strict=True)]
+        hits += max(pixels)[1]
+    return hits / len(maps)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        pointing,
+        pointing_in_lists,
+        lambda f, m: torch.tensor(pointing(f, m)),
+        lambda f, m: np.float32(pointing(f, m)),
+        lambda f, m: [pointing(f, m)],
+        lambda f, m: ((f == f.amax((1, 2), keepdim=True)) & m).any(2).any(1).double().mean(),
+        lambda f, m: (f * m).amax((1, 2)).eq(f.amax((1, 2))).float().mean(),
+    ],
+)
+def test_the_pointing_game_is_accepted_in_every_form(right):
+    reply = exercise_5.check(right)
+    assert reply, repr(reply)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (lambda f, m: inside_share(f, np.asarray(m)).mean(), "share of the map's mass"),
+        (lambda f, m: m.flatten()[f.argmax()].float(), "in the whole batch"),
+        (lambda f, m: torch.stack([a[b].mean() for a, b in zip(f, m, strict=True)]).mean(), "mean of the map inside"),
+        (lambda f, m: ((f > 0.5) & m).any(2).any(1).float().mean(), "any pixel above 0.5"),
+        (lambda f, m: pointing(f, m) * len(f), "number of images"),
+        (lambda f, m: pointing(f, m) * 100, "percent"),
+        (lambda f, m: 1 - pointing(f, m), "outside the lesion"),
+        (lambda f, m: pointing_game(f, np.asarray(m)), "for each image"),
+        (lambda f, m: pointing(f, m) + 0.05, "images come whole"),
+        (lambda f, m: pointing(f, m) + 2, "no share of the images"),
+        (lambda f, m: m[:, f.shape[1] // 2, f.shape[2] // 2].float().mean(), "something else"),
+    ],
+)
+def test_a_wrong_pointing_game_is_told_why(wrong, reason):
+    reply = exercise_5.check(wrong)
+    assert reply.kind == "wrong"
+    assert reason in reply.text, reply.text

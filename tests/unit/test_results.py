@@ -1,0 +1,211 @@
+"""Runs that belong together, and what may be said of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas
+import pytest
+from made_up_runs import CLASSES, made_up_run, made_up_runs
+
+from careedu.errors import InvalidInputError, UnknownNameError
+from careedu.experiment import configuration, statistics
+from careedu.experiment.results import MAIN_METRICS, Results
+from careedu.methods.imbalance import CrossEntropy, Focal
+
+
+@pytest.fixture(scope="module")
+def results():
+    return Results(made_up_runs(("focal", "cross-entropy", "class-balanced")))
+
+
+# Whether runs belong together
+
+
+@pytest.mark.parametrize("runs", [{}, {"a": {}}, {"a": {0: made_up_run()}, "b": {}}])
+def test_no_runs_are_refused(runs):
+    with pytest.raises(InvalidInputError, match="at least one"):
+        Results(runs)
+
+
+def test_missing_seeds_are_named():
+    runs = made_up_runs(seeds=3)
+    del runs["focal"][1]
+    with pytest.raises(InvalidInputError, match=r"'focal' has seeds \[0, 2\], the first method \[0, 1, 2\]"):
+        Results(runs)
+
+
+@pytest.mark.parametrize("of", ["ids", "labels", "groups", "validation_labels", "classes", "rare"])
+def test_other_images_or_classes_are_refused(of):
+    runs = made_up_runs(seeds=2)
+    odd = runs["focal"][1]
+    if of in ("classes", "rare"):
+        odd.configuration["data"][of] = list(odd.configuration["data"][of])[::-1] if of == "classes" else ["dünn"]
+    else:
+        setattr(odd, of, np.roll(getattr(odd, of), 1))
+    with pytest.raises(InvalidInputError, match="'focal', seed 1, was measured on other"):
+        Results(runs)
+
+
+def test_an_unknown_reference_suggests_the_nearest():
+    with pytest.raises(UnknownNameError, match="Did you mean 'focal'"):
+        Results(made_up_runs(seeds=1), reference="focla")
+
+
+def test_unknown_methods_and_metrics_suggest_the_nearest(results):
+    for call in (
+        lambda: results.probabilities("cross-entropie"),
+        lambda: results.estimate("cross-entropie", "AUROC"),
+        lambda: results.difference("focal", "cross-entropie"),
+        lambda: results.differences(reference="cross-entropie"),
+        lambda: results.table(reference="cross-entropie"),
+        lambda: results.save("nowhere", weights=["cross-entropie"]),
+    ):
+        with pytest.raises(UnknownNameError, match="Did you mean 'cross-entropy'"):
+            call()
+    for name, nearest in {
+        "auroc": "AUROC",
+        "recall of seltn": "recall of selten",
+        "balanced": "balanced accuracy",
+    }.items():
+        with pytest.raises(UnknownNameError, match=f"Did you mean '{nearest}'"):
+            results.estimate("focal", name)
+        with pytest.raises(UnknownNameError, match=f"Did you mean '{nearest}'"):
+            results.table([name])
+
+
+def test_what_they_have_in_common(results):
+    assert results.methods == ("focal", "cross-entropy", "class-balanced")
+    assert results.seeds == tuple(range(8))
+    assert results.classes == CLASSES
+    assert results.rare == ("selten",)
+    assert results.rare_indices == (2,)
+    assert results.reference == "focal"
+    assert repr(results) == "Results(3 methods × 8 seeds on mädé up)"
+    assert results.probabilities("focal").shape == (8, 60, 3)
+
+
+def test_seeds_of_numpy_are_seeds():
+    runs = {"focal": {np.int64(s): made_up_run("focal", s) for s in range(2)}}
+    assert [type(seed) for seed in Results(runs).seeds] == [int, int]
+
+
+# The table
+
+
+def test_the_table_has_the_same_bits_at_each_call_and_from_new_results(results):
+    first = results.table()
+    pandas.testing.assert_frame_equal(first, results.table(), check_exact=True)
+    fresh = Results(made_up_runs(("focal", "cross-entropy", "class-balanced")))
+    pandas.testing.assert_frame_equal(first, fresh.table(), check_exact=True)
+
+
+def test_the_table_says_what_estimates_and_differences_say(results):
+    table = results.table()
+    assert list(table.index) == list(results.methods)
+    metrics = [*(f"recall of {c}" for c in CLASSES), *MAIN_METRICS]
+    assert list(table.columns.get_level_values(0).unique()) == metrics
+    for metric in metrics:
+        found = results.differences(metric)
+        for name in results.methods:
+            row, estimate = table.loc[name, metric], results.estimate(name, metric)
+            assert (row["mean"], row["low"], row["high"]) == (estimate.estimate, estimate.low, estimate.high)
+            if name == "focal":
+                assert row["verdict"] == "reference"
+                assert np.isnan(row["difference"])
+            else:
+                assert (row["difference"], row["p"]) == (found[name].effect, found[name].adjusted_p)
+                assert row["verdict"] == found[name].verdict
+    skilled = table.loc["class-balanced", "balanced accuracy"]
+    assert skilled["verdict"] == "better"
+    assert skilled["mean"] == pytest.approx(
+        np.mean([run.balanced_accuracy() for run in results.runs["class-balanced"].values()]), abs=1e-12
+    )
+
+
+def test_p_values_are_adjusted_over_the_column(results):
+    single = [results.difference(name, "focal").p for name in ("cross-entropy", "class-balanced")]
+    family = [d.adjusted_p for d in results.differences().values()]
+    np.testing.assert_array_equal(family, statistics.holm(single))
+    assert results.difference("cross-entropy", "focal").adjusted_p == single[0]
+
+
+def test_chosen_metrics_and_another_reference(results):
+    table = results.table("accuracy", reference="class-balanced")
+    assert list(table.columns.get_level_values(0).unique()) == ["accuracy"]
+    assert table.loc["class-balanced", ("accuracy", "verdict")] == "reference"
+    assert table.loc["focal", ("accuracy", "difference")] < 0
+    assert (
+        results.difference("focal", "class-balanced", "accuracy").effect
+        == -results.difference("class-balanced", "focal", "accuracy").effect
+    )
+
+
+def test_a_single_method_has_nothing_to_be_compared_with():
+    table = Results(made_up_runs(("focal",))).table()
+    assert set(table.xs("verdict", axis=1, level=1).to_numpy().ravel()) == {"reference"}
+    assert table["AUROC", "p"].isna().all()
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+def test_too_few_seeds_allow_no_verdict(seeds):
+    results = Results(made_up_runs(("focal", "class-balanced"), seeds=seeds))
+    table = results.table()
+    assert set(table.loc["class-balanced"].xs("verdict", level=1)) == {"too few seeds"}
+    assert results.difference("class-balanced", "focal").verdict == "too few seeds"
+
+
+def test_a_class_without_test_images_is_unknown_and_harms_nothing_else():
+    results = Results(made_up_runs(seeds=6, per_class=(30, 20, 0)))
+    table = results.table()
+    for metric in ("recall of selten", "rare recall"):
+        assert np.isnan(table.loc["focal", (metric, "mean")])
+        assert (table.loc["focal", (metric, "low")], table.loc["focal", (metric, "high")]) == (0, 1)
+        assert table.loc["focal", (metric, "verdict")] == "no difference shown"
+    assert np.isfinite(table["balanced accuracy", "mean"]).all()
+
+
+def test_recalls_are_those_of_the_classes(results):
+    found = [e.estimate for e in results.recalls("focal")]
+    expected = np.mean([run.recall() for run in results.runs["focal"].values()], axis=0)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+# What is older
+
+
+def test_results_of_now_are_not_outdated(results):
+    assert results.outdated() == []
+
+
+def test_a_raised_revision_of_the_loop_is_told(monkeypatch, results):
+    monkeypatch.setattr(configuration, "REVISION", 7)
+    assert results.outdated() == ["the training loop is at revision 7, these runs were made with revision 1"]
+
+
+def test_a_raised_revision_of_one_method_is_told(monkeypatch, results):
+    monkeypatch.setattr(Focal, "revision", 3)
+    assert results.outdated() == ["focal is at revision 3, its runs were made with revision 1"]
+
+
+def test_a_raised_revision_of_a_method_inside_another_is_told(monkeypatch):
+    results = Results(made_up_runs(("balanced-sampling",), seeds=1))
+    monkeypatch.setattr(CrossEntropy, "revision", 2)
+    assert results.outdated() == ["balanced-sampling is at revision 1.2, its runs were made with revision 1.1"]
+
+
+def test_one_older_run_among_newer_ones_is_told():
+    runs = made_up_runs(seeds=3)
+    runs["focal"][2].configuration["revision"] = 0
+    runs["focal"][1].configuration["method"]["revision"] = "0"
+    assert Results(runs).outdated() == [
+        "the training loop is at revision 1, these runs were made with revision 0 and 1",
+        "focal is at revision 1, its runs were made with revision 0 and 1",
+    ]
+
+
+def test_a_method_of_ones_own_or_of_options_that_are_gone_is_told():
+    runs = made_up_runs(("focal", "my own"), seeds=1)
+    runs["focal"][0].configuration["method"]["options"]["gone"] = 1
+    first, second = Results(runs).outdated()
+    assert first.startswith("focal cannot be made any more as it was for its runs: unknown option of method 'focal'")
+    assert second == "my own is not part of this careedu, so nobody can tell whether it has changed"
