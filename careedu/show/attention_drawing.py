@@ -1,13 +1,7 @@
-"""The drawings of the attention microscope and its controls that never ask the kernel.
-
-Opacity, wipe and outline are plain controls of the page. Inline handlers set CSS variables on the widget's outermost
-element, and the pictures are drawn by these variables, also those that come later. ipywidgets puts the text of its
-``HTML`` into the page as it is: scripts in it would not run, such handlers do.
-"""
+"""The drawings of the attention microscope and its wipe, a control that never asks the kernel."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,12 +9,11 @@ import numpy as np
 from careedu.show import drawing
 from careedu.show.attention_microscope import Look
 from careedu.show.comparison_drawing import HUES, SHAPES, WIDTH
-from careedu.show.drawing import FAINT, QUIET, TEXT
-from careedu.show.style import COLOURS
+from careedu.show.drawing import QUIET, TEXT
+from careedu.show.layered_picture import page_slider
 
 PANEL, PICTURE = 274, 256
-ROOT = "careedu-attention-microscope"
-OPACITY, WIPE, OUTLINE = (f"--careedu-{name}" for name in ("opacity", "wipe", "outline"))
+WIPE = "--careedu-wipe"
 
 
 def energy(side: str, method: str, look: Look, chance: float) -> str:
@@ -102,23 +95,6 @@ def course(looks: Mapping[str, Look], epoch: int, epochs: int, chance: float) ->
     return drawing.svg(WIDTH, 116, body, alt)
 
 
-def layer(uri: str, style: str) -> str:
-    """A picture that fills its frame."""
-    whole = "position:absolute;inset:0;width:100%;height:100%;max-width:none;margin:0"
-    return f'<img decoding="sync" alt="" src="{uri}" style="{whole};{style}">'
-
-
-def framed(title: str, layers: str, size: tuple[int, int], alt: str, name: str, below: str) -> str:
-    """Layers on top of one another, with a line above and one below."""
-    line = "white-space:nowrap;overflow:hidden;text-overflow:ellipsis;line-height:1.5"
-    return (
-        f'<div style="width:{PICTURE}px;padding:2px 9px;color:{TEXT}"><div style="{line}">{title}</div>'
-        f'<div role="img" aria-label="{html.escape(alt, quote=True)}" data-panel="{name}" style="position:relative;'
-        f'width:{size[0]}px;height:{size[1]}px;overflow:hidden;border-radius:5px;background:{FAINT}">{layers}</div>'
-        f'<div style="{line};font-size:12px;color:{QUIET}">{html.escape(below)}</div></div>'
-    )
-
-
 def key_mark(side: str) -> str:
     """The sign of a side."""
     mark = drawing.mark(7, 8, SHAPES[side], HUES[side])
@@ -143,34 +119,6 @@ def in_words(look: Look, chance: float) -> str:
     if np.isfinite(look.inside):
         shares = f"inside the lesion {look.inside:.2f}, outside {look.outside:.2f}, by chance {chance:.2f} inside"
     return f"{shares}; maximum {pointing_words(look.pointing)}; probability of the true class {number_words(look)}"
-
-
-def css_setter(variable: str, value: str) -> str:
-    """Handler that sets a CSS variable for the whole widget."""
-    return f"this.closest('.{ROOT}').style.setProperty('{variable}',{value})"
-
-
-def page_slider(label: str, variable: str, unit: str, start: int, style: str) -> str:
-    """A slider of the page, 0 to 100; JupyterLab is told to leave its keys alone."""
-    value = f"this.value+'{unit}'"
-    handler = f"{css_setter(variable, value)};this.setAttribute('aria-valuetext',this.value+' %')"
-    return (
-        f'<input type="range" aria-label="{label}" min="0" max="100" step="5" value="{start}" '
-        f'aria-valuetext="{start} %" oninput="{handler}" data-lm-suppress-shortcuts="true" '
-        f'style="margin:0;accent-color:{COLOURS[0]};{style}">'
-    )
-
-
-def looks_controls() -> str:
-    """How maps and lesions are drawn: opacity and outline."""
-    outline = css_setter(OUTLINE, "this.checked?1:0")
-    return (
-        f'<div style="display:flex;gap:8px;align-items:center;padding:2px 4px;color:{TEXT}"><span>Map opacity</span>'
-        f"{page_slider('Map opacity', OPACITY, '%', 50, 'width:150px')}"
-        '<label style="display:flex;gap:6px;align-items:center;margin-left:14px"><input type="checkbox" checked '
-        f'aria-label="Outline the lesion" onchange="{outline}" data-lm-suppress-shortcuts="true" style="margin:0;'
-        f'accent-color:{COLOURS[0]}">Outline the lesion</label></div>'
-    )
 
 
 def wipe_control() -> str:

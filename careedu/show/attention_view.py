@@ -11,11 +11,12 @@ import numpy as np
 from ipywidgets import HBox, IntSlider, Layout, ToggleButtons, VBox
 
 from careedu.show import attention_drawing
-from careedu.show.attention_drawing import OPACITY, OUTLINE, PANEL, PICTURE, ROOT, WIPE, framed, layer
+from careedu.show.attention_drawing import PANEL, PICTURE, WIPE
 from careedu.show.attention_microscope import RECORDED, TRUE_CLASS, AttentionMicroscope, Look
 from careedu.show.comparison_drawing import WIDTH, image_uri, lesion_shape, map_uri, note
 from careedu.show.comparison_explorer import SIDES
 from careedu.show.drawing import QUIET, TEXT
+from careedu.show.layered_picture import OPACITY, OUTLINE, ROOT, framed, layer, looks_controls
 from careedu.show.widget import View
 
 # Two columns of controls and three of pictures fit into a notebook on a screen of 1280 pixels with the side bar open.
@@ -49,7 +50,7 @@ class AttentionView(View):
         # Never written to again, so that the page's own controls keep their place.
         looks, wipe = (
             ipywidgets.HTML(text, layout=Layout(overflow="hidden", margin="0"))
-            for text in (attention_drawing.looks_controls(), attention_drawing.wipe_control())
+            for text in (looks_controls("the lesion"), attention_drawing.wipe_control())
         )
         column = Layout(width=f"{PANEL}px", overflow="hidden")
         wrap = Layout(flex_flow="row wrap", width=WHOLE, overflow="hidden")

@@ -17,7 +17,7 @@ import careedu
 from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError
 from careedu.experiment.attention import attention_of, inside_share
 from careedu.nn.maps import resize_map
-from careedu.show import attention_drawing
+from careedu.show import attention_drawing, layered_picture
 from careedu.show.attention_microscope import NEW, RECORDED, TEST, AttentionMicroscope, Look
 from careedu.show.attention_view import AttentionView
 from careedu.show.comparison import Comparison
@@ -240,13 +240,13 @@ def test_opacity_and_wipe_are_variables_of_the_page(microscope):
     """No setting of the kernel has to do with them: the pictures name the variables that the page's controls set."""
     view = AttentionView(microscope)
     for side in "AB":
-        assert view.parts[f"picture {side}"].value.count(f"var({attention_drawing.OPACITY}") == 1
+        assert view.parts[f"picture {side}"].value.count(f"var({layered_picture.OPACITY}") == 1
     wiped = view.parts["picture wipe"].value
-    assert wiped.count(f"var({attention_drawing.OPACITY}") == 2 and wiped.count(f"var({attention_drawing.WIPE}") == 3
-    controls = attention_drawing.looks_controls() + attention_drawing.wipe_control()
-    for variable in (attention_drawing.OPACITY, attention_drawing.WIPE, attention_drawing.OUTLINE):
-        assert f"closest('.{attention_drawing.ROOT}').style.setProperty('{variable}'" in controls
-    assert attention_drawing.ROOT in view.widget._dom_classes
+    assert wiped.count(f"var({layered_picture.OPACITY}") == 2 and wiped.count(f"var({attention_drawing.WIPE}") == 3
+    controls = layered_picture.looks_controls("the lesion") + attention_drawing.wipe_control()
+    for variable in (layered_picture.OPACITY, attention_drawing.WIPE, layered_picture.OUTLINE):
+        assert f"closest('.{layered_picture.ROOT}').style.setProperty('{variable}'" in controls
+    assert layered_picture.ROOT in view.widget._dom_classes
 
 
 @settings(max_examples=50, deadline=None)
