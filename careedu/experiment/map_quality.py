@@ -6,7 +6,7 @@ brightness of a place alone may tell where lesions lie.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,13 @@ from scipy import stats
 
 from careedu.errors import InvalidInputError
 from careedu.experiment.intervals import Interval
+from careedu.experiment.statistics import Difference, sign_flip_p
+
+if TYPE_CHECKING:
+    from careedu.experiment.run import Run
+
+ATTENTION_MAP = "attention map"
+"""Name of the trace that holds an attention map after each epoch."""
 
 
 def attention_map(network: Any) -> np.ndarray:
@@ -41,6 +48,46 @@ def attention_map(network: Any) -> np.ndarray:
             "careedu.GlobalAttention()"
         )
     return attention.map().detach().float().cpu().numpy()
+
+
+def recorded_maps(run: Run) -> np.ndarray:
+    """The attention maps that were recorded after each epoch.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    ndarray
+        float64 (E, H, W) in [0, 1], the last being that after the last epoch. E is 0 without any, and 1 where only the
+        last was kept, as saved results do for all seeds but the first.
+    """
+    kept = run.traces.get(ATTENTION_MAP)
+    if kept is None or not len(kept):
+        return np.zeros((0, *run.configuration["data"]["image shape"][1:]))
+    return kept / np.iinfo(kept.dtype).max
+
+
+def trained_map(run: Run) -> np.ndarray | None:
+    """The attention map of the trained network, as it was recorded, or else as its weights hold it.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    ndarray or None
+        float64 (H, W) in [0, 1]; None where the run has none.
+    """
+    maps = recorded_maps(run)
+    # The record is finer than weights that were saved as float16, unless it is an older one of eight bits. Every state
+    # of a `SpatialMask` holds the map, so that no network has to be built for it.
+    rough = not len(maps) or run.traces[ATTENTION_MAP].dtype == np.uint8
+    if rough and run.weights is not None and "attention.values" in run.weights:
+        return run.weights["attention.values"].double().numpy()
+    return maps[-1] if len(maps) else None
 
 
 def map_auroc(attention: ArrayLike, zone: ArrayLike) -> float:
@@ -108,3 +155,33 @@ def interval_over_seeds(values: ArrayLike, confidence: float = 0.95) -> Interval
         return Interval(mean, float("-inf"), float("inf"))
     half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
     return Interval(mean, mean - half, mean + half)
+
+
+def map_difference(aurocs: ArrayLike, baseline: ArrayLike) -> Difference:
+    """Whether a map agrees with the truth better than another, which needs no training: paired over seeds.
+
+    Parameters
+    ----------
+    aurocs, baseline : (S,)
+        AUROC of the map and of the other, one a seed, in the same order.
+
+    Returns
+    -------
+    Difference
+        Mean over seeds of the difference, `interval_over_seeds`, and the p-value of random signs. Its verdict is
+        "better" or "worse" only where interval and p-value both say so, and below six seeds "too few seeds".
+
+    Raises
+    ------
+    InvalidInputError
+        If their numbers differ, or one is not finite.
+    """
+    aurocs, baseline = np.asarray(aurocs, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    if aurocs.shape != baseline.shape:
+        raise InvalidInputError(
+            f"both maps need an AUROC for each seed, not {aurocs.shape} and {baseline.shape}: pair them by seed"
+        )
+    differences = aurocs - baseline
+    interval = interval_over_seeds(differences)
+    p = sign_flip_p(differences)
+    return Difference("AUROC of the map", *interval, p, len(differences), float("nan"))

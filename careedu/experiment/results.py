@@ -237,8 +237,9 @@ class Results:
     def save(self, folder: str | os.PathLike, *, weights: str | Sequence[str] = ()) -> Path:
         """Write everything that tables, pictures and widgets need into one small folder.
 
-        Probabilities are kept as float32, histories to six digits, probe maps of the first seed only; of the methods in
-        `weights` the first seed's network as float16. No image is written. Older results of that name are replaced.
+        Probabilities are kept as float32, histories to six digits, probe maps of the first seed only, and of an
+        attention map that is the same for all images the last one under every seed; of the methods in `weights` the
+        first seed's network as float16. No image is written. Older results of that name are replaced.
 
         Raises
         ------

@@ -1,7 +1,8 @@
 """How results are saved: one folder for all runs of a comparison, small enough to come with the course.
 
 ``results.json`` holds what all runs have in common once, and what each has of its own; ``arrays.safetensors`` the
-probabilities, labels and probe maps, ``probes/<number>`` being the different sets of probed images;
+probabilities, labels and probe maps, ``probes/<number>`` being the different sets of probed images, and of an attention
+map that is the same for all images the last state under every other seed, ``last/<k>/<seed>``;
 ``weights-<k>.safetensors`` the network of one seed of method k, as float16.
 """
 
@@ -19,6 +20,7 @@ import pandas
 from careedu.data.shipped import shipped
 from careedu.errors import CheckpointError, InvalidInputError
 from careedu.experiment.checkpoint import read_tensors, whole_folder, write_bytes, write_tensors
+from careedu.experiment.map_quality import ATTENTION_MAP, trained_map
 from careedu.experiment.run import Run
 
 if TYPE_CHECKING:
@@ -70,6 +72,10 @@ def write_results(results: Results, folder: Path, weights: Sequence[str]) -> Pat
     for k, name in enumerate(results.methods):
         for trace, array in results.runs[name][seed].traces.items():
             arrays[f"trace/{k}/{trace}"] = array.astype(np.float16) if array.dtype == np.float32 else array
+        for other, run in list(results.runs[name].items())[1:]:
+            # What is measured over seeds needs the map of each.
+            if (last := trained_map(run)) is not None:
+                arrays[f"last/{k}/{other}/{ATTENTION_MAP}"] = (last[None] * 65535).round().astype(np.uint16)
     text = {
         "format": FORMAT,
         "reference": results.reference,
@@ -127,11 +133,11 @@ def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], 
         places = [(k, name, seed) for k, name in enumerate(text["methods"]) for seed in text["seeds"]]
         for number, ((k, name, seed), entry) in enumerate(zip(places, text["runs"], strict=True)):
             is_first = seed == text["seeds"][0]
-            prefix = f"trace/{k}/"
+            prefix = f"trace/{k}/" if is_first else f"last/{k}/{seed}/"
             traces = {
                 key.removeprefix(prefix): array.astype(np.float32) if array.dtype == np.float16 else array
                 for key, array in arrays.items()
-                if is_first and key.startswith(prefix)
+                if key.startswith(prefix)
             }
             weights = folder / f"weights-{k}.safetensors"
             runs[name][seed] = Run(

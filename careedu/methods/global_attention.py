@@ -156,8 +156,12 @@ class AttentiveClassifier(Classifier):
 
     @torch.no_grad()
     def record(self) -> dict[str, Tensor]:
-        """What is kept of each epoch: ``"attention map"`` uint8 (H, W), 255 times the map."""
-        return {"attention map": (self.attention.map() * 255).round().to(torch.uint8)}
+        """What is kept of each epoch: ``"attention map"`` uint16 (H, W), 65535 times the map.
+
+        Eight bits are too few: the whole map of a short training may lie within three of their 256 steps, and its AUROC
+        would be that of the ties.
+        """
+        return {"attention map": (self.attention.map() * 65535).round().to(torch.uint16)}
 
 
 @dataclass(frozen=True)

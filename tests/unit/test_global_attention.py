@@ -18,7 +18,15 @@ import careedu
 from careedu.data.augmentation import Augmentation
 from careedu.data.batch import Batch
 from careedu.errors import CareeduError, InvalidInputError
-from careedu.experiment.map_quality import attention_map, interval_over_seeds, map_auroc
+from careedu.experiment.map_quality import (
+    attention_map,
+    interval_over_seeds,
+    map_auroc,
+    map_difference,
+    recorded_maps,
+    trained_map,
+)
+from careedu.experiment.results import Results
 from careedu.experiment.training import TrainingStopped
 from careedu.methods.global_attention import (
     MAPS,
@@ -476,11 +484,11 @@ def run():
 
 def test_the_map_is_learned_recorded_and_opened_again_without_images(run, tmp_path):
     last = run.traces["attention map"]
-    assert last.shape == (2, 32, 32) and last.dtype == np.uint8
+    assert last.shape == (2, 32, 32) and last.dtype == np.uint16
     network = careedu.Run.load(run.save(tmp_path / "run")).network()
     values = attention_map(network)
     assert values.shape == (32, 32) and values.dtype == np.float32
-    np.testing.assert_array_equal(np.round(values * 255), last[-1])
+    np.testing.assert_array_equal(np.round(values * np.float32(65535)), last[-1])
     assert np.abs(values - 1 / (1 + math.exp(-2))).max() > 0.005
     with torch.no_grad():
         probabilities = network(DATA.test.images.float() / 255).double().softmax(1)
@@ -619,3 +627,49 @@ def test_intervals_over_seeds():
     for wrong in ([], [math.nan], [[1.0]]):
         with pytest.raises(InvalidInputError, match="one a seed"):
             interval_over_seeds(wrong)
+
+
+def test_what_is_recorded_orders_the_pixels_as_the_map_itself(run):
+    """Of a short training the whole map lies within a few hundredths, which 256 steps do not tell apart."""
+    zone = np.zeros((32, 32), dtype=bool)
+    zone[8:20, 8:20] = True
+    exact = attention_map(run.network())
+    assert map_auroc(recorded_maps(run)[-1], zone) == pytest.approx(map_auroc(exact, zone), abs=1e-3)
+    np.testing.assert_array_equal(trained_map(run), recorded_maps(run)[-1])
+    # Eight bits as in older runs, or nothing recorded: then what the weights hold is better.
+    older = {"attention map": (recorded_maps(run) * 255).round().astype(np.uint8)}
+    for traces in (older, {}):
+        np.testing.assert_array_equal(trained_map(replace(run, traces=traces)), exact.astype(np.float64))
+    np.testing.assert_allclose(trained_map(replace(run, traces=older, weights=None)), exact, atol=1 / 255)
+    plain = careedu.fit(DATA, "nearest-neighbour", progress=False)
+    assert trained_map(plain) is None and recorded_maps(plain).shape == (0, 32, 32)
+
+
+def test_saved_results_keep_the_last_map_of_every_seed(run, tmp_path):
+    other = careedu.fit(DATA, GlobalAttention(), **{**OPTIONS, "seed": 1})
+    results = Results(
+        {
+            "method": {0: run, 1: other},
+            "plain": {s: careedu.fit(DATA, "nearest-neighbour", progress=False) for s in (0, 1)},
+        }
+    )
+    back = Results.load(results.save(tmp_path / "results"))
+    np.testing.assert_array_equal(back.runs["method"][0].traces["attention map"], run.traces["attention map"])
+    kept = back.runs["method"][1].traces
+    assert kept.keys() == {"attention map"} and kept["attention map"].shape == (1, 32, 32)
+    np.testing.assert_allclose(kept["attention map"][0], other.traces["attention map"][-1], rtol=0, atol=1)
+    assert back.runs["plain"][1].traces == {}
+    again = Results.load(back.save(tmp_path / "again")).runs["method"][1].traces
+    np.testing.assert_array_equal(again["attention map"], kept["attention map"])
+
+
+def test_a_map_beats_another_only_where_interval_and_p_say_so():
+    base = np.array([0.6, 0.62, 0.58, 0.61, 0.6, 0.63, 0.59, 0.6])
+    for gain, verdict in ((0.1, "better"), (-0.1, "worse"), (0.0, "no difference shown")):
+        noise = 0.02 * np.array([1, -1, 1, -1, 1, -1, 1, -1])
+        found = map_difference(base + gain + noise, base)
+        assert found.verdict == verdict and found.effect == pytest.approx(gain)
+        assert (found.effect, found.low, found.high) == pytest.approx(interval_over_seeds(gain + noise))
+    assert map_difference(base[:5] + 0.1, base[:5]).verdict == "too few seeds"
+    with pytest.raises(InvalidInputError, match="pair them by seed"):
+        map_difference(base, base[:3])
