@@ -98,9 +98,9 @@
     return before.print;
   }
 
-  // Rows of radio and toggle buttons lack the class that all other widgets have.
+  // Rows of radio and toggle buttons and sliders of choices lack the class that all other widgets have.
   const LABELLED =
-    ".jupyter-widgets:not(.widget-box), .widget-radio, .widget-toggle-buttons, button.jupyter-button, [aria-label]";
+    ".jupyter-widgets:not(.widget-box), .widget-radio, .widget-toggle-buttons, .widget-hslider, button.jupyter-button, [aria-label]";
 
   function name(element) {
     const label = element.querySelector(":scope > .widget-label");
