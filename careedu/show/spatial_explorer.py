@@ -7,6 +7,7 @@ so without learning: the explorer says which of the two it is, and never more th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -185,9 +186,9 @@ def _checked_zone(zone: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _checked_point(key: Any) -> Point:
-    pair = isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], int) and isinstance(key[1], int | float)
+    pair = isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], Integral) and isinstance(key[1], Real)
     if not pair or key[0] < 1 or not 0 <= key[1] < np.inf:
         raise InvalidInputError(
             f"a key of `sweeps` is (number of training images, jitter), such as (200, 0.1), not {key!r}"
         )
-    return key[0], float(key[1])
+    return int(key[0]), float(key[1])

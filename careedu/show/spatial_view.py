@@ -26,6 +26,7 @@ WAIT = 0.4
 """Seconds that the view waits for the mean image, so that one at hand is there at once."""
 NAMES = dict(zip((*ROLES.values(), MEAN), (*ROLES, "mean"), strict=True))
 """What the panels are called in the page, by role."""
+UNKNOWN = "not known"
 LEGEND = (
     "Yellow is where the map is high, blue where it is low; each is stretched to its own range, written below it. The "
     "outline is where lesions can lie. AUROC: how well the trained map tells the zones from the rest, .5 by chance, "
@@ -100,7 +101,7 @@ class SpatialView(View):
         def choice(setting: str, title: str, options: list[tuple[str, Any]]) -> SelectionSlider:
             return SelectionSlider(
                 options=options,
-                value=settings[setting],
+                value=_choice(settings[setting]),
                 description=title,
                 style=WIDE,
                 layout=Layout(width=COLUMN),
@@ -127,13 +128,14 @@ class SpatialView(View):
     def _options(self, setting: str) -> list[tuple[str, Any]]:
         state = self.state
         values = {"seed": state.comparison.seeds, "images": state.image_counts, "jitter": state.jitters}[setting]
-        return [("not known" if value is None else f"{value:g}", value) for value in values]
+        # None would stand for no choice at all.
+        return [(UNKNOWN, UNKNOWN) if value is None else (f"{value:g}", value) for value in values]
 
     def _moved(self, setting: str, value: Any) -> None:
         # Not where the control only follows the state.
         with self._lock:
             if not self._following:
-                self.state.set(**{setting: value})
+                self.state.set(**{setting: None if value == UNKNOWN else value})
 
     def _follow(self) -> None:
         """Let the controls show what the settings are, whoever has changed them."""
@@ -151,7 +153,7 @@ class SpatialView(View):
                 control, options = self.controls[setting], self._options(setting)
                 if list(control.options) != options:
                     control.options = options
-                control.value = settings[setting]
+                control.value = _choice(settings[setting])
                 control.disabled = len(options) < 2
         finally:
             self._following = False
@@ -267,3 +269,7 @@ class SpatialView(View):
         arm = f"arm: {html.escape(look.arm)}" if look.arm else "no arm here"
         style = f"width:{PICTURE}px;padding:0 9px;font-size:12px;line-height:1.4;overflow-wrap:anywhere;color:{QUIET}"
         return f'{picture}<div style="{style}">{arm}</div>'
+
+
+def _choice(value: Any) -> Any:
+    return UNKNOWN if value is None else value

@@ -6,13 +6,11 @@ Its reference is computed anew in NumPy, apart from `careedu.methods.care`; a te
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import torch
 
 from careedu.course.exercises.care_maps import MapExercise
-from careedu.course.exercises.function import Arguments, Results, as_tensors
+from careedu.course.exercises.function import Arguments, Results, keeps_gradient
 
 
 def _means(maps: np.ndarray, inside: np.ndarray, empty: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -95,23 +93,6 @@ def _attention_properties(results: Results, cases: Sequence[Arguments]) -> str |
         return "A loss lies below −τ, and no map can do that: the part inside is −min(mean, τ), the other is positive."
     if any((result > case[3] + 1e-6).any() for result, case in zip(results, cases, strict=True)):
         return "A loss lies above λ, and no map in [0, 1] can do that: are both parts means, over their own pixels?"
-    return None
-
-
-def _keeps_gradient(answer: Callable[..., Any]) -> str | None:
-    """Whether an answer in torch cuts the gradient. One in NumPy or lists has none, and its numbers are right."""
-    maps, *others = as_tensors(_attention_cases()[0])
-    try:
-        loss = answer(maps.requires_grad_(), *others)
-    except Exception:
-        # The results were right on plain tensors or arrays: what goes wrong here is the way to NumPy, and that is
-        # allowed in this exercise.
-        return None
-    if isinstance(loss, torch.Tensor) and not loss.requires_grad:
-        return (
-            "The numbers are right, but no gradient flows back to the maps, and a network could not learn from it. "
-            "`torch.tensor(...)`, `.item()` and `.detach()` cut it; `torch.stack` and `torch.where` do not."
-        )
     return None
 
 
@@ -215,7 +196,7 @@ attention_exercise = MapExercise(
         ),
     ],
     properties=[_attention_properties],
-    last=[_keeps_gradient],
+    last=[keeps_gradient(_attention_cases()[0], "the maps")],
     expected="one number for each image, −min(mean inside, τ) + λ · mean outside, and 0 for an image without a box",
     praise="High in the box up to the cap, low outside, and silent where there is no box.",
     thought="What would the network do without the part outside, and what without the cap, when the box is larger than "

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import EllipsisType
-from typing import Any
-
-import numpy as np
-
-from careedu.course.exercises.exercise import Exercise, NumberExercise, near
+from careedu.course.exercises.controls import ControlExercise
+from careedu.course.exercises.exercise import NumberExercise, near
 
 # How many test images?
 
@@ -158,57 +153,14 @@ _ALIASES = {
 }
 
 
-class ControlExercise(Exercise):
-    """Which arm of an experiment could refute each of several claims.
-
-    The answer is a dict from the claim's short name to the arm's, or the arms in a list in the order of the claims.
-    """
-
-    def reason(self, answer: Any) -> str | EllipsisType | None:
-        """Why a pairing is wrong; of several wrong ones, the first in the order of the claims."""
-        names = ", ".join(f'"{claim}"' for claim in CLAIMS)
-        if isinstance(answer, np.ndarray):
-            answer = answer.tolist()
-        if isinstance(answer, Mapping):
-            chosen = {_plain(claim): arm for claim, arm in answer.items()}
-            if set(chosen) == set(_RIGHT.values()):
-                return f"The dict is the other way round: its keys are the claims, {names}."
-            if set(chosen) != set(CLAIMS):
-                return f"The keys of the dict are the four claims: {names}."
-        elif isinstance(answer, Sequence) and not isinstance(answer, str | bytes):
-            if len(answer) != len(CLAIMS):
-                return f"Four arms are asked for, one for each claim; here are {len(answer)}."
-            chosen = dict(zip(CLAIMS, answer, strict=True))
-        else:
-            return f"This is a {type(answer).__name__}. Give a dict with an arm for each claim: {names}."
-        if any(arm is ... for arm in chosen.values()):
-            return ...
-        arms = {claim: _arm(chosen[claim]) for claim in CLAIMS}
-        for claim, arm in arms.items():
-            if arm not in ARMS:
-                return f'{chosen[claim]!r}, for "{claim}", is none of the arms: {", ".join(ARMS)}.'
-        right = [claim for claim in CLAIMS if arms[claim] == _RIGHT[claim]]
-        if len(right) == len(CLAIMS):
-            return None
-        if len(set(arms.values())) == 1:
-            return f'"{arms["place"]}" for all four? Each claim has an arm of its own, which differs in that one thing.'
-        claim = next(claim for claim in CLAIMS if claim not in right)
-        count = f"{len(right)} of 4 are right. " if right else "None of the four is right. "
-        return f'{count}Claim "{claim}", with "{arms[claim]}": {_WRONG[claim, arms[claim]]}'
-
-
-def _plain(name: Any) -> str:
-    return " ".join(name.lower().split()) if isinstance(name, str) else repr(name)
-
-
-def _arm(name: Any) -> str:
-    """An arm's name as in `ARMS`, from any way of writing it."""
-    plain = _plain(name).removeprefix("care").lstrip(", ")
-    return _ALIASES.get(plain, plain)
-
-
 control_exercise = ControlExercise(
     "controls",
+    claims=CLAIMS,
+    arms=ARMS,
+    right=_RIGHT,
+    wrong=_WRONG,
+    aliases=_ALIASES,
+    method="care",
     praise="Each arm differs from CARE in what its claim is about. A claim that no arm could refute is not yet tested.",
     thought="Two arms are left. Which claims could saliency boxes and balanced sampling refute? And if the claim is "
     "that a map which gathers in one place has understood the disease: which arm would you look at, and would you look "

@@ -141,6 +141,35 @@ class FunctionExercise(Exercise):
         )
 
 
+def keeps_gradient(case: Arguments, source: str) -> Callable[[Callable[..., Any]], str | None]:
+    """Make a test: whether an answer in torch cuts the gradient. One in NumPy or lists has none, and may be right.
+
+    Parameters
+    ----------
+    case : tuple
+        What the answer is called with; the gradient is that of the first.
+    source : str
+        What the first is, in words.
+    """
+
+    def test(answer: Callable[..., Any]) -> str | None:
+        first, *others = as_tensors(case)
+        try:
+            result = answer(first.requires_grad_(), *others)
+        except Exception:
+            # The results were right on plain tensors or arrays: what goes wrong here is the way to NumPy, and that is
+            # allowed.
+            return None
+        if isinstance(result, torch.Tensor) and not result.requires_grad:
+            return (
+                f"The numbers are right, but no gradient flows back to {source}, and a network could not learn from "
+                "it. `torch.tensor(...)`, `.item()` and `.detach()` cut it; `torch.stack` and `torch.where` do not."
+            )
+        return None
+
+    return test
+
+
 def _flat(cases: Sequence[Arguments]) -> list[Any]:
     return [argument for case in cases for argument in case]
 
