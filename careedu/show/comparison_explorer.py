@@ -302,7 +302,7 @@ class ComparisonExplorer(WidgetState):
         """Map of the trained network where it was saved, and what to say of it."""
         run, seed = self.run(side), self.settings["seed"]
         if run.weights is None:
-            kept = [s for s, other in self.comparison.runs[self.method(side)].items() if len(other.traces)]
+            kept = [s for s, other in self.comparison.runs[self.method(side)].items() if "probe maps" in other.traces]
             where = f'"{GROUPS[4]}"' + ("" if seed in kept else f", seed {kept[0]}") if kept else ""
             return None, f"no map: neither network nor map was kept of it{f' (see {where})' if where else ''}"
         if self.images is None:

@@ -289,6 +289,8 @@ def test_number_and_jitter_choose_the_results(swept, comparison):
     np.testing.assert_allclose(swept.maps["Method"].over_seeds.estimate, 0.5, atol=0.03)
     swept.set(images=80)
     assert swept.settings["jitter"] == 0.2
+    swept.set(images=160)
+    assert swept.settings["jitter"] == 0.1, "of .02 and .1 the one that is nearer to .2"
     swept.set(images=160, jitter=0.02, seed=7, epoch=1)
     assert swept.comparison is comparison and swept.settings["seed"] == 7
 
