@@ -10,7 +10,7 @@ MOVES = [
     ("Epoch", ("ArrowLeft",), "A", "epoch"),
     ("Epoch", ("Home",), "B", "epoch"),
     ("Picture", ("ArrowRight",), "wipe", "picture"),
-    ("B: method", ("Tab", "Space"), "B", "b"),
+    ("B: method", ("Tab", "Tab", "Tab", "Space"), "B", "b"),
     ("A: method", ("Tab", "Tab", "Space"), "A", "a"),
     ("Pictures", ("Tab", "Space"), "wipe", "source"),
     ("Picture", ("ArrowRight",), "A", "picture"),
