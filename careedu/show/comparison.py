@@ -152,9 +152,13 @@ class Comparison(Results):
         columns = {}
         for metric in metrics:
             found = self.differences(metric, against)
-            columns[metric] = [str(self.estimate(name, metric)) for name in self.methods]
+            # An interval is not broken over lines.
+            columns[metric] = [
+                str(self.estimate(name, metric)).replace(" ", "\N{NO-BREAK SPACE}") for name in self.methods
+            ]
             columns[f"{metric}, against {against}"] = [
-                f"{found[name].effect:+.2f}, {found[name].verdict}" if name in found else "" for name in self.methods
+                f"{found[name].effect:+.2f}, {found[name].verdict}".replace("-", "−") if name in found else ""
+                for name in self.methods
             ]
         return pandas.DataFrame(columns, index=pandas.Index(self.methods, name="method"))
 
