@@ -150,6 +150,11 @@ _SWEEP = {
     "boxes of all classes": {"method": "care", "classes": "all"},
     "boxes by segmentation": {"method": "care", "boxes": "segmentation"},
 }
+_LIGHT = {
+    "logit adjustment": {"method": "logit-adjusted"},
+    "CARE, alpha .1": {"method": "care", "alpha": 0.1},
+    "CARE, alpha .1, random boxes": {"method": "care", "alpha": 0.1, "boxes": "random"},
+}
 
 _ALL = (
     Experiment("01-phantom-skin", SKIN, _IMBALANCE, ON_SKIN, weights=_SHOWN),
@@ -170,6 +175,18 @@ _ALL = (
             reference="logit adjustment",
         )
         for verdict, name in (("best", "few"), ("worst", "few-of-all"))
+    ),
+    # The weight that did best in the sweep below, chosen there on validation images of skin and for both data sets.
+    *(
+        Experiment(
+            f"02-light-{data['name']}",
+            data,
+            _LIGHT,
+            settings,
+            reference="logit adjustment",
+            maps=True,
+        )
+        for data, settings in ((SKIN, ON_SKIN), (BRAIN, ON_BRAIN))
     ),
     Experiment("02-sweep", SKIN, _SWEEP, ON_SKIN, seeds=TUNING_SEEDS, reference="CARE", exploratory=True),
 )

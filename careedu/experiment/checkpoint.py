@@ -94,6 +94,23 @@ def replace_folder(new: Path, target: Path) -> None:
     raise CheckpointError(f"{target} is written by other processes all the time; save elsewhere")
 
 
+def tensor_names(path: Path) -> tuple[str, ...]:
+    """Names of the tensors in a file; it is opened as far as its header, and needs no torch.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged or shorter than its header says.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"no file {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return tuple(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); delete it and run again") from error
+
+
 def read_tensors(path: Path, framework: str = "pt") -> tuple[dict[str, Any], dict[str, Any]]:
     """Read what `write_tensors` wrote.
 

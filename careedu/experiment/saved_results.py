@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,13 @@ import pandas
 
 from careedu.data.shipped import shipped
 from careedu.errors import CheckpointError, InvalidInputError
-from careedu.experiment.checkpoint import read_tensors, whole_folder, write_bytes, write_tensors
+from careedu.experiment.checkpoint import read_tensors, tensor_names, whole_folder, write_bytes, write_tensors
 from careedu.experiment.map_quality import ATTENTION_MAP, trained_map
 from careedu.experiment.run import Run
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from careedu.experiment.results import Results
 
 FORMAT = 1
@@ -152,7 +154,7 @@ def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], 
                 traces=traces,
                 probes=arrays[f"probes/{entry['probes']}"],
                 seconds=entry["seconds"],
-                weights=_single_precision(weights) if is_first and weights.is_file() else None,
+                weights=SavedWeights(weights) if is_first and weights.is_file() else None,
             )
         return runs, text["reference"], text["provenance"]
     except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
@@ -172,8 +174,35 @@ def locate_results(folder: str | os.PathLike) -> Path:
     raise CheckpointError(f"no saved results in {str(folder)!r}: no results.json there; with careedu come: {known}")
 
 
-def _single_precision(path: Path) -> dict[str, Any]:
-    return {key: t.float() if t.is_floating_point() else t for key, t in read_tensors(path)[0].items()}
+class SavedWeights(Mapping[str, "Tensor"]):
+    """A network's weights that are read when they are first asked for, so that opening results needs no torch.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file; its header is read at once, and the floating-point weights come as float32.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged; what comes to it later, when it is read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._names = path, tensor_names(path)
+        self._tensors: dict[str, Tensor] | None = None
+
+    def __getitem__(self, name: str) -> Tensor:
+        if self._tensors is None:
+            read = read_tensors(self.path)[0]
+            self._tensors = {key: t.float() if t.is_floating_point() else t for key, t in read.items()}
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def split_common(configurations: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -249,11 +249,12 @@ def image_uri(pixels: np.ndarray) -> str:
 
 def map_uri(values: np.ndarray, size: tuple[int, int]) -> str:
     """A map (h, w) in [0, 1] in the colours of cividis, bilinear on an image of `size` (height, width)."""
-    import torch
+    from PIL import Image
 
-    from careedu.nn.maps import resize_map
-
-    whole = resize_map(torch.as_tensor(values, dtype=torch.float32)[None], size)[0].numpy()
+    # As `careedu.nn.maps.resize_map` enlarges, without torch: the widget is open before torch is imported.
+    whole = np.asarray(
+        Image.fromarray(np.asarray(values, dtype=np.float32)).resize(size[::-1], Image.Resampling.BILINEAR)
+    )
     return image_uri(cividis()[(whole * 255).round().clip(0, 255).astype(np.uint8)])
 
 

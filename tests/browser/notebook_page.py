@@ -246,9 +246,38 @@ class NotebookPage:
             self.page.wait_for_function("harness.timer()?.milliseconds != null", timeout=1000 * timeout)
         except Timeout as error:
             timer = self.page.evaluate("harness.timer()")
-            reason = "no key was heard" if timer["pressed"] is None else f"its pixels are still {before}"
+            reason = "no key was heard" if timer["pressed"] is None else f"its pixels are still {before[:200]}"
             raise AssertionError(f"{picture} did not change within {timeout:g} s: {reason}") from error
         return self.page.evaluate("harness.timer().milliseconds")
+
+    def move(self, label: str, keys: Sequence[str], picture: str, setting: str) -> tuple[Any, Any]:
+        """Move a control by keyboard and wait until its picture has changed; the state must have changed too.
+
+        Parameters
+        ----------
+        label : str
+            Of the control.
+        keys : sequence of str
+            From the first button or the handle on.
+        picture : str
+            CSS selector of the picture that must change.
+        setting : str
+            Expression in the kernel, of what the control sets.
+
+        Returns
+        -------
+        before, after : Any
+            Values of the setting.
+        """
+        before = self.evaluate_in_kernel(setting)
+        control = self.control(label).focus()
+        drawn = self.picture_before(picture)
+        control.press(*keys)
+        milliseconds = self.wait_until_picture_changes(picture, drawn)
+        after = self.evaluate_in_kernel(setting)
+        assert after != before, f"{label}: the picture changed, the state did not"
+        print(f"{label} {keys[-1]}: {before} → {after}, {milliseconds:.0f} ms")
+        return before, after
 
     def latency(self, control: Control, keys: Sequence[str], picture: str) -> list[float]:
         """Milliseconds from each key press to changed pixels; each key waits for the one before.

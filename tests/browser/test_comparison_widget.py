@@ -67,15 +67,8 @@ def test_every_control_changes_picture_and_state(open_widget):
     page.assert_all_pictures_have_alt_text()
 
     for label, keys, picture, setting, value in MOVES:
-        before = page.evaluate_in_kernel(f"explorer.settings[{setting!r}]")
-        assert before != value, f"{label}: nothing to change"
-        control = page.control(label).focus()
-        drawn = page.picture_before(picture)
-        control.press(*keys)
-        milliseconds = page.wait_until_picture_changes(picture, drawn)
-        after = page.evaluate_in_kernel(f"explorer.settings[{setting!r}]")
+        before, after = page.move(label, keys, picture, f"explorer.settings[{setting!r}]")
         assert after == value, f"{label}: {before} became {after}, not {value}"
-        print(f"{label}: {before} → {after}, {milliseconds:.0f} ms")
         if setting == "outline":
             page.screenshot("comparison-moved")
     page.assert_nothing_clipped()

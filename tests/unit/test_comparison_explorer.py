@@ -7,15 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import made_up_splits, thinned
 
 import careedu
 from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError
+from careedu.nn.maps import resize_map
+from careedu.show import comparison_drawing
 from careedu.show.comparison import Comparison
 from careedu.show.comparison_drawing import outline_path
 from careedu.show.comparison_explorer import GROUPS, PAGE, SIDES, ComparisonExplorer
+from careedu.show.comparison_plots import cividis
 from careedu.show.comparison_view import ComparisonView
 
 DATA = thinned(made_up_splits(), 2, 12)
@@ -310,3 +314,15 @@ def test_an_outline_is_the_edge_between_inside_and_outside(bits):
         for edge in (("H", x, y), ("H", x, y + 1), ("V", x, y), ("V", x + 1, y)):
             expected ^= {edge}
     assert squares(outline_path(mask)) == expected
+
+
+def test_a_map_is_enlarged_as_torch_enlarges_it(monkeypatch):
+    shown = []
+    monkeypatch.setattr(comparison_drawing, "image_uri", lambda pixels: shown.append(pixels) or "")
+    values = np.random.default_rng(0).random((5, 7))
+    comparison_drawing.map_uri(values, (40, 56))
+    whole = resize_map(torch.from_numpy(values).float()[None], (40, 56))[0].numpy()
+    level = (whole * 255).round().astype(int)
+    # A level more or less, where the two round another way.
+    near = [cividis()[(level + d).clip(0, 255)] for d in (-1, 0, 1)]
+    assert np.all([shown[0] == colours for colours in near], axis=3).any(axis=0).all()

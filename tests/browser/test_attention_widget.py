@@ -96,15 +96,8 @@ def test_every_control_changes_picture_and_state(open_widget):
     page.assert_all_pictures_have_alt_text()
 
     for label, keys, panel, setting, value in MOVES:
-        before = page.evaluate_in_kernel(f"microscope.settings[{setting!r}]")
-        assert before != value, f"{label}: nothing to change"
-        control = page.control(label).focus()
-        drawn = page.picture_before(PANELS[panel])
-        control.press(*keys)
-        milliseconds = page.wait_until_picture_changes(PANELS[panel], drawn)
-        after = page.evaluate_in_kernel(f"microscope.settings[{setting!r}]")
+        before, after = page.move(label, keys, PANELS[panel], f"microscope.settings[{setting!r}]")
         assert after == value, f"{label}: {before} became {after}, not {value}"
-        print(f"{label}: {before} → {after}, {milliseconds:.0f} ms")
     page.screenshot_outputs("microscope-moved")
     page.assert_nothing_clipped()
     page.run_in_kernel("microscope.set(source='recorded each epoch', b='logit adjustment')")

@@ -1,0 +1,49 @@
+"""Notebook 02 as a student meets it: every control of the attention microscope moved by keyboard."""
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PANELS = {name: f'[data-panel="{name}"]' for name in ("A", "wipe", "B")}
+# Label, keys (from the first button or the handle on), panel that must change, setting that must follow.
+MOVES = [
+    ("Epoch", ("ArrowLeft",), "A", "epoch"),
+    ("Epoch", ("Home",), "B", "epoch"),
+    ("Picture", ("ArrowRight",), "wipe", "picture"),
+    ("B: method", ("Tab", "Tab", "Tab", "Space"), "B", "b"),
+    ("A: method", ("Tab", "Tab", "Space"), "A", "a"),
+    ("Pictures", ("Tab", "Space"), "wipe", "source"),
+    ("Picture", ("ArrowRight",), "A", "picture"),
+    ("Map of", ("Tab", "Tab", "Space"), "B", "map_of"),
+    ("Pictures", ("Tab", "Tab", "Space"), "wipe", "source"),
+    ("Picture", ("ArrowRight",), "B", "picture"),
+]
+
+
+def test_every_control_changes_picture_and_state(open_notebook):
+    page = open_notebook("02_lesion_attention.ipynb")
+    print(f"all cells ran in {page.seconds:.1f} s")
+    for theme in ("light", "dark"):
+        page.set_theme(theme)
+        page.screenshot_outputs("02")
+        page.assert_nothing_clipped()
+    page.set_theme("light")
+    page.assert_code_fits()
+    page.assert_all_pictures_have_alt_text()
+
+    for label, keys, panel, setting in MOVES:
+        page.move(label, keys, PANELS[panel], f"microscope.settings[{setting!r}]")
+    # What the page does alone, without the kernel.
+    for label, keys, panel in (
+        ("Map opacity", ("ArrowRight", "ArrowRight"), "A"),
+        ("Wipe between A and B", ("Home",), "wipe"),
+        ("Outline the lesion", ("Space",), "B"),
+    ):
+        page.page.locator(PANELS[panel]).first.scroll_into_view_if_needed()
+        before = page.page.locator(PANELS[panel]).first.screenshot()
+        page.control(label).focus().press(*keys)
+        assert page.page.locator(PANELS[panel]).first.screenshot() != before, label
+    page.screenshot("02-microscope")
+    page.assert_nothing_clipped()
+    page.assert_no_errors()
+    assert page.evaluate_in_kernel("microscope.errors") == []
