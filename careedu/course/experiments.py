@@ -156,6 +156,22 @@ _LIGHT = {
     "CARE, alpha .1, random boxes": {"method": "care", "alpha": 0.1, "boxes": "random"},
 }
 
+# Lesions a little larger than the default, so that plain cross-entropy learns something in these epochs.
+CHEST = {"name": "phantom-chest", "imbalance": 10, "lesion_size": 1.15}
+ON_CHEST = {"epochs": 24}
+_SPATIAL = {
+    "cross-entropy": {"method": "cross-entropy"},
+    "global attention": {"method": "global-attention"},
+    "free mask": {"method": "global-attention", "map": "free"},
+    "permuted pixels": {"method": "global-attention", "map": "permuted"},
+    # The higher one of the mean image and its negative, against the zones of the phantom.
+    "negative mean image": {"method": "global-attention", "map": "negative-mean-image"},
+    "local attention": {"method": "local-attention"},
+}
+_MAPS = ("global attention", "free mask", "permuted pixels")
+JITTERS = (0.0, 0.05, 0.1, 0.2)
+IMAGES = (16, 64, 256)
+
 _ALL = (
     Experiment("01-phantom-skin", SKIN, _IMBALANCE, ON_SKIN, weights=_SHOWN),
     Experiment("01-brain-tumor", BRAIN, _IMBALANCE, ON_BRAIN),
@@ -189,6 +205,31 @@ _ALL = (
         for data, settings in ((SKIN, ON_SKIN), (BRAIN, ON_BRAIN))
     ),
     Experiment("02-sweep", SKIN, _SWEEP, ON_SKIN, seeds=TUNING_SEEDS, reference="CARE", exploratory=True),
+    Experiment("03-phantom-chest", CHEST, _SPATIAL, ON_CHEST),
+    Experiment("03-brain-tumor", BRAIN, _SPATIAL, ON_BRAIN),
+    *(
+        Experiment(
+            f"03-jitter-{jitter:g}",
+            {**CHEST, "jitter": jitter},
+            {name: _SPATIAL[name] for name in ("cross-entropy", *_MAPS)},
+            ON_CHEST,
+            seeds=TUNING_SEEDS,
+            exploratory=True,
+        )
+        for jitter in JITTERS
+    ),
+    *(
+        Experiment(
+            f"03-images-{images}",
+            CHEST,
+            {name: {**_SPATIAL[name], "images": images} for name in _MAPS},
+            ON_CHEST,
+            seeds=TUNING_SEEDS,
+            reference="global attention",
+            exploratory=True,
+        )
+        for images in IMAGES
+    ),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 

@@ -56,7 +56,7 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
         "processor": processor(),
         "seconds of training": round(sum(r.seconds for runs in comparison.runs.values() for r in runs.values())),
     }
-    folder = comparison.save(target / experiment.name, weights=experiment.weights)
+    folder = comparison.save(target / experiment.name, weights=experiment.weights, courses=not experiment.exploratory)
     if experiment.maps:
         measure_attention(comparison, comparison.data.test).save(folder)
     return folder

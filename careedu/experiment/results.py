@@ -234,12 +234,13 @@ class Results:
                 lines.append(f"{name} is at revision {now}, its runs were made with {_revisions(made)}")
         return lines
 
-    def save(self, folder: str | os.PathLike, *, weights: str | Sequence[str] = ()) -> Path:
+    def save(self, folder: str | os.PathLike, *, weights: str | Sequence[str] = (), courses: bool = True) -> Path:
         """Write everything that tables, pictures and widgets need into one small folder.
 
         Probabilities are kept as float32, histories to six digits, probe maps of the first seed only, and of an
         attention map that is the same for all images the last one under every seed; of the methods in `weights` the
-        first seed's network as float16. No image is written. Older results of that name are replaced.
+        first seed's network as float16. No image is written. Older results of that name are replaced. Without `courses`
+        nothing is kept of single epochs but the histories.
 
         Raises
         ------
@@ -251,7 +252,7 @@ class Results:
         weights = [weights] if isinstance(weights, str) else weights
         for name in weights:
             self._known(name)
-        return write_results(self, Path(folder), weights)
+        return write_results(self, Path(folder), weights, courses)
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> Results:

@@ -33,7 +33,7 @@ DIGITS = 6
 """Significant digits of a saved history."""
 
 
-def write_results(results: Results, folder: Path, weights: Sequence[str]) -> Path:
+def write_results(results: Results, folder: Path, weights: Sequence[str], courses: bool = True) -> Path:
     """Write results into a folder, which appears whole or not at all.
 
     Parameters
@@ -42,6 +42,8 @@ def write_results(results: Results, folder: Path, weights: Sequence[str]) -> Pat
     folder : Path
     weights : sequence of str
         Methods of which the first seed's network is kept.
+    courses : bool
+        Whether what was recorded after each epoch of the first seed is kept.
 
     Returns
     -------
@@ -72,9 +74,9 @@ def write_results(results: Results, folder: Path, weights: Sequence[str]) -> Pat
         "validation probabilities": np.stack([run.validation_probabilities for run in runs]).astype(np.float32),
     }
     for k, name in enumerate(results.methods):
-        for trace, array in results.runs[name][seed].traces.items():
+        for trace, array in results.runs[name][seed].traces.items() if courses else ():
             arrays[f"trace/{k}/{trace}"] = array.astype(np.float16) if array.dtype == np.float32 else array
-        for other, run in list(results.runs[name].items())[1:]:
+        for other, run in list(results.runs[name].items())[1 if courses else 0 :]:
             # What is measured over seeds needs the map of each.
             if (last := trained_map(run)) is not None:
                 arrays[f"last/{k}/{other}/{ATTENTION_MAP}"] = (last[None] * 65535).round().astype(np.uint16)
@@ -135,9 +137,9 @@ def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], 
         places = [(k, name, seed) for k, name in enumerate(text["methods"]) for seed in text["seeds"]]
         for number, ((k, name, seed), entry) in enumerate(zip(places, text["runs"], strict=True)):
             is_first = seed == text["seeds"][0]
-            prefix = f"trace/{k}/" if is_first else f"last/{k}/{seed}/"
             traces = {
                 key.removeprefix(prefix): array.astype(np.float32) if array.dtype == np.float16 else array
+                for prefix in ((f"trace/{k}/",) if is_first else ()) + (f"last/{k}/{seed}/",)
                 for key, array in arrays.items()
                 if key.startswith(prefix)
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -71,19 +71,28 @@ def draw_image(axis: Axes, image: Tensor) -> None:
 def draw_lesion(axis: Axes, dataset: LesionDataset, index: int) -> None:
     """Outline the lesion of one image where its mask is known, or draw its box where only that is."""
     from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import withStroke
 
-    # A light line upon a dark one: in greyscale the light one alone is lost on skin, the dark one alone on the lesion.
-    halo = [withStroke(linewidth=2.2, foreground=INK)]
     if dataset.has_mask[index]:
-        lines = axis.contour(dataset.masks[index].numpy(), levels=[0.5], colors=[LESION], linewidths=1.0)
-        lines.set(path_effects=halo)
+        draw_outline(axis, dataset.masks[index].numpy())
     elif dataset.has_box[index]:
         x0, y0, x1, y1 = dataset.boxes[index].tolist()
         # Pixel i covers i − 0.5 to i + 0.5 in the axis' coordinates.
         box = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=LESION, linewidth=1.0)
-        box.set_path_effects(halo)
+        box.set_path_effects(_halo())
         axis.add_patch(box)
+
+
+def draw_outline(axis: Axes, mask: np.ndarray) -> None:
+    """Outline where a mask, bool (H, W), is true."""
+    lines = axis.contour(mask, levels=[0.5], colors=[LESION], linewidths=1.0)
+    lines.set(path_effects=_halo())
+
+
+def _halo() -> list[Any]:
+    from matplotlib.patheffects import withStroke
+
+    # A light line upon a dark one: in greyscale the light one alone is lost on skin, the dark one alone on the lesion.
+    return [withStroke(linewidth=2.2, foreground=INK)]
 
 
 def plot_counts(data: Splits) -> Picture:

@@ -661,6 +661,10 @@ def test_saved_results_keep_the_last_map_of_every_seed(run, tmp_path):
     assert back.runs["plain"][1].traces == {}
     again = Results.load(back.save(tmp_path / "again")).runs["method"][1].traces
     np.testing.assert_array_equal(again["attention map"], kept["attention map"])
+    small = Results.load(results.save(tmp_path / "small", courses=False)).runs["method"]
+    for seed, whole in ((0, run), (1, other)):
+        assert small[seed].traces.keys() == {"attention map"}
+        np.testing.assert_allclose(small[seed].traces["attention map"], whole.traces["attention map"][-1:], atol=1)
 
 
 def test_a_map_beats_another_only_where_interval_and_p_say_so():

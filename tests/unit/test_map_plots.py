@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 import careedu
 from careedu.errors import InvalidInputError
-from careedu.show.map_plots import plot_maps
+from careedu.show.map_plots import plot_maps, plot_weight_maps
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,23 @@ def test_what_cannot_be_shown_is_refused_by_name(images):
         plot_maps(careedu.load("phantom-skin", size=32, largest=20, val=3, test=5).test, {"network": maps})
     with pytest.raises(InvalidInputError, match=r"the maps of 'small' must be \(4, 32, 32\), not \(4, 16, 16\)"):
         plot_maps(images, {"network": maps, "small": maps[:, ::2, ::2]})
+
+
+def test_weight_maps_tell_their_range_and_their_score():
+    zone = np.zeros((8, 8), dtype=bool)
+    zone[2:5, 2:5] = True
+    picture = plot_weight_maps({"right": zone * 0.5 + 0.25, "flat": np.full((8, 8), 0.3)}, zone)
+    assert picture.png.startswith(b"\x89PNG")
+    assert "right, 0.25 to 0.75, AUROC 1.00" in picture.alt
+    assert "flat, 0.30 to 0.30, AUROC 0.50" in picture.alt
+    without = plot_weight_maps({"right": zone * 0.5 + 0.25})
+    assert "AUROC" not in without.alt and without.png != picture.png
+
+
+def test_weight_maps_that_do_not_fit_are_refused():
+    with pytest.raises(InvalidInputError, match="from 1 to 6 maps"):
+        plot_weight_maps({})
+    with pytest.raises(InvalidInputError, match=r"'a' \(4, 4\), 'b' \(5, 4\)"):
+        plot_weight_maps({"a": np.zeros((4, 4)), "b": np.zeros((5, 4))})
+    with pytest.raises(InvalidInputError, match="zone"):
+        plot_weight_maps({"a": np.zeros((4, 4))}, np.ones((5, 5), dtype=bool))
