@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import threading
 from typing import Any
 
 import ipywidgets
@@ -41,7 +40,6 @@ class AttentionView(View):
     def __init__(self, state: AttentionMicroscope) -> None:
         super().__init__(state)
         self.state: AttentionMicroscope = state
-        self._lock, self._following = threading.RLock(), False
         self._images: dict[tuple[str, int], tuple[str, str]] = {}
         self.controls: dict[str, Any] = self._controls()
         names = ("note", "heading", "picture A", "picture wipe", "picture B", "energy A", "energy B", "course")
@@ -102,22 +100,14 @@ class AttentionView(View):
             "picture": slider("Picture", settings["picture"] + 1, max(1, len(state.members))),
             "epoch": slider("Epoch", settings["epoch"], state.epochs),
         }
-        for setting, control in controls.items():
-            control.observe(self.guard(lambda change, setting=setting: self._moved(setting, change["new"])), "value")
+        self.watch(controls, {"picture": lambda shown: shown - 1})
         return controls
-
-    def _moved(self, setting: str, value: Any) -> None:
-        # Not where the control only follows the state.
-        with self._lock:
-            if not self._following:
-                self.state.set(**{setting: value - 1 if setting == "picture" else value})
 
     def _follow(self) -> None:
         """Let the controls show what the settings are, whoever has changed them."""
         state, settings = self.state, self.state.settings
         recorded = settings["source"] == RECORDED
-        self._following = True
-        try:
+        with self.following():
             self.controls["picture"].max = max(1, len(state.members))
             self.controls["epoch"].max = state.epochs
             for setting, control in self.controls.items():
@@ -125,13 +115,11 @@ class AttentionView(View):
             self.controls["picture"].disabled = len(state.members) < 2
             self.controls["epoch"].disabled = not recorded
             self.controls["map_of"].disabled = recorded
-        finally:
-            self._following = False
 
     def refresh(self) -> None:
         """Show what the state says."""
         state = self.state
-        with self._lock:
+        with self.lock:
             self._follow()
             image, lesion = self._picture()
             maps = {side: self._map(look) for side, look in self.state.looks.items()}
@@ -145,11 +133,7 @@ class AttentionView(View):
                     side, state.method(side), state.looks[side], state.chance
                 )
             drawn["picture wipe"] = self._wiped(image, maps, lesion)
-            # A value that is as before is not sent.
-            for name, text in drawn.items():
-                self.parts[name].value = text
-            if state.task is not None and state.task.failure:
-                self.show_error(state.task.failure)
+            self.write(self.parts, drawn)
 
     @property
     def _about(self) -> str:

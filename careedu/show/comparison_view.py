@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import threading
 from typing import Any
 
 import ipywidgets
@@ -40,7 +39,6 @@ class ComparisonView(View):
     def __init__(self, state: ComparisonExplorer) -> None:
         super().__init__(state)
         self.state: ComparisonExplorer = state
-        self._lock, self._following = threading.RLock(), False
         self._uris: dict[int, str] = {}
         self._shapes: dict[int, str] = {}
         names = ("outdated", "overview", "seeds", "heading", "strip", "course", "image A", "image B")
@@ -114,40 +112,30 @@ class ComparisonView(View):
             "seed": buttons("seed", "Seed", seeds, width="620px"),
             "outline": outline,
         }
-        for setting, control in controls.items():
-            control.observe(self.guard(lambda change, setting=setting: self._moved(setting, change["new"])), "value")
+        self.watch(controls, {"image": lambda shown: shown - 1})
         return controls
-
-    def _moved(self, setting: str, value: Any) -> None:
-        # Not where the control only follows the state.
-        with self._lock:
-            if not self._following:
-                self.state.set(**{setting: value - 1 if setting == "image" else value})
 
     def _follow(self) -> None:
         """Let the controls show what the settings are, whoever has changed them."""
         state, settings = self.state, self.state.settings
         recorded = any(one.course is not None for one in state.seen.values())
-        self._following = True
-        try:
+        with self.following():
             self.controls["image"].max = max(1, len(state.members))
             self.controls["epoch"].max = state.epochs
             for setting, control in self.controls.items():
                 control.value = settings[setting] + 1 if setting == "image" else settings[setting]
             self.controls["image"].disabled = len(state.members) < 2
             self.controls["epoch"].disabled = not recorded
-        finally:
-            self._following = False
 
     def refresh(self) -> None:
         """Show what the state says."""
-        with self._lock:
+        with self.lock:
             self._follow()
             self._draw()
 
     def _draw(self) -> None:
         state, settings = self.state, self.state.settings
-        parts, results = self.parts, state.comparison
+        results = state.comparison
         names = [state.method(side) for side in SIDES]
         chosen = next(row for row in state.rows if row.metric == settings["metric"])
         drawn = {
@@ -163,11 +151,7 @@ class ComparisonView(View):
         for side in SIDES:
             drawn[f"image {side}"] = self._picture(side)
             drawn[f"confusion {side}"] = self._confusion(side)
-        # A value that is as before is not sent.
-        for name, text in drawn.items():
-            parts[name].value = text
-        if state.task is not None and state.task.failure:
-            self.show_error(state.task.failure)
+        self.write(self.parts, drawn)
 
     def _outdated(self) -> str:
         lines = self.state.outdated

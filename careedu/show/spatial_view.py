@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import threading
 from typing import Any
 
 import ipywidgets
@@ -50,7 +49,6 @@ class SpatialView(View):
     def __init__(self, state: SpatialExplorer) -> None:
         super().__init__(state)
         self.state: SpatialExplorer = state
-        self._lock, self._following = threading.RLock(), False
         self.controls: dict[str, Any] = self._controls()
         names = ["note", "heading", "verdict"]
         names += [f"{what} {name}" for name in NAMES.values() for what in ("picture", "measures")]
@@ -121,8 +119,7 @@ class SpatialView(View):
             "images": choice("images", "Training images N", self._options("images")),
             "jitter": choice("jitter", "Alignment jitter", self._options("jitter")),
         }
-        for setting, control in controls.items():
-            control.observe(self.guard(lambda change, setting=setting: self._moved(setting, change["new"])), "value")
+        self.watch(controls, {"jitter": lambda shown: None if shown == UNKNOWN else shown})
         return controls
 
     def _options(self, setting: str) -> list[tuple[str, Any]]:
@@ -131,17 +128,10 @@ class SpatialView(View):
         # None would stand for no choice at all.
         return [(UNKNOWN, UNKNOWN) if value is None else (f"{value:g}", value) for value in values]
 
-    def _moved(self, setting: str, value: Any) -> None:
-        # Not where the control only follows the state.
-        with self._lock:
-            if not self._following:
-                self.state.set(**{setting: None if value == UNKNOWN else value})
-
     def _follow(self) -> None:
         """Let the controls show what the settings are, whoever has changed them."""
         state, settings = self.state, self.state.settings
-        self._following = True
-        try:
+        with self.following():
             epoch = self.controls["epoch"]
             # Never a smallest value above the largest, not even between two lines.
             epoch.min = 1
@@ -155,13 +145,11 @@ class SpatialView(View):
                     control.options = options
                 control.value = _choice(settings[setting])
                 control.disabled = len(options) < 2
-        finally:
-            self._following = False
 
     def refresh(self) -> None:
         """Show what the state says."""
         state = self.state
-        with self._lock:
+        with self.lock:
             self._follow()
             rival, rival_name = self._rival()
             drawn = {"note": self._note(), "heading": self._heading(), "verdict": self._verdict(rival)}
@@ -169,11 +157,7 @@ class SpatialView(View):
             for role, look in state.maps.items():
                 drawn[f"picture {NAMES[role]}"] = self._panel(look, image, zones)
                 drawn[f"measures {NAMES[role]}"] = spatial_drawing.measures(look, rival, rival_name, state.no_zone)
-            # A value that is as before is not sent.
-            for name, text in drawn.items():
-                self.parts[name].value = text
-            if state.task is not None and state.task.failure:
-                self.show_error(state.task.failure)
+            self.write(self.parts, drawn)
             if state.here.wants_images and (state.task is None or not (state.task.running or state.task.failure)):
                 state.start_loading()
 

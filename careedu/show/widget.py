@@ -7,11 +7,12 @@ place, recorded in ``state.errors`` and raised again; the last cell of each note
 
 from __future__ import annotations
 
+import contextlib
 import html
 import threading
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from careedu.errors import InvalidInputError
@@ -176,6 +177,7 @@ class View:
         self.state = state
         self.message = ipywidgets.HTML()
         self.widget: Any = None
+        self.lock, self._following = threading.RLock(), False
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """Show the widget where the view is a cell's last line."""
@@ -209,3 +211,41 @@ class View:
 
         control.observe(self.guard(changed), names="value")
         return control
+
+    def watch(self, controls: Mapping[str, Any], converted: Mapping[str, Callable[[Any], Any]] | None = None) -> None:
+        """Let each control move the setting of its name, but not while it only follows the state.
+
+        Parameters
+        ----------
+        controls : mapping of str to Widget
+            By setting.
+        converted : mapping of str to callable, optional
+            What a control's value becomes as a setting, where it is another.
+        """
+
+        def moved(setting: str, value: Any) -> None:
+            with self.lock:
+                if not self._following:
+                    self.state.set(**{setting: (converted or {}).get(setting, lambda same: same)(value)})
+
+        for setting, control in controls.items():
+            control.observe(self.guard(lambda change, setting=setting: moved(setting, change["new"])), "value")
+
+    @contextlib.contextmanager
+    def following(self) -> Iterator[None]:
+        """While it lasts, controls may be set to what the settings are: that moves nothing."""
+        with self.lock:
+            self._following = True
+            try:
+                yield
+            finally:
+                self._following = False
+
+    def write(self, parts: Mapping[str, Any], drawn: Mapping[str, str]) -> None:
+        """Put what is drawn into its parts, and say it where background work has failed."""
+        # A value that is as before is not sent.
+        for name, text in drawn.items():
+            parts[name].value = text
+        task = getattr(self.state, "task", None)
+        if task is not None and task.failure:
+            self.show_error(task.failure)
