@@ -279,6 +279,14 @@ class NotebookPage:
         print(f"{label} {keys[-1]}: {before} → {after}, {milliseconds:.0f} ms")
         return before, after
 
+    def move_in_page(self, label: str, keys: Sequence[str], picture: str) -> None:
+        """Move a control that the page answers alone, without the kernel; the picture must look otherwise at once."""
+        shown = self.page.locator(picture).first
+        shown.scroll_into_view_if_needed()
+        before = shown.screenshot()
+        self.control(label).focus().press(*keys)
+        assert shown.screenshot() != before, f"{label}: {picture} looks as before"
+
     def latency(self, control: Control, keys: Sequence[str], picture: str) -> list[float]:
         """Milliseconds from each key press to changed pixels; each key waits for the one before.
 
