@@ -250,9 +250,6 @@ def map_in_numpy(features, weight):
         lambda a, w: class_map(a.float(), w.float()),
         lambda a, w: class_map(a, w / a[0, 0].numel()),  # Grad-CAM's weights: the factor goes with the stretch
         lambda a, w: list(class_map(a, w)),
-        lambda a, w: torch.nan_to_num(
-            (f := (a * w[:, :, None, None]).sum(1), d := f - f.amin((1, 2), True))[1] / d.amax((1, 2), True)
-        ),
         lambda a, w: (lambda d: d / (d.amax((1, 2), True) + 1e-5))(
             (f := class_activation_map(a, w)) - f.amin((1, 2), True)
         ),
@@ -459,3 +456,24 @@ def test_a_wrong_pointing_game_is_told_why(wrong, reason):
     reply = exercise_5.check(wrong)
     assert reply.kind == "wrong"
     assert reason in reply.text, reply.text
+
+
+def test_a_gradient_that_where_hides_in_the_value_is_found():
+    def loss(maps, inside, cap, weight):
+        area = inside.sum(dim=(1, 2))
+        within = (maps * inside).sum(dim=(1, 2)) / area
+        outside = (maps * ~inside).sum(dim=(1, 2)) / (~inside).sum(dim=(1, 2))
+        return torch.where(area > 0, weight * outside - within.clamp(max=cap), 0.0)
+
+    def flat(features, weight):
+        maps = torch.einsum("bkhw,bk->bhw", features, weight)
+        low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+        return ((maps - low) / (high - low)).nan_to_num(0.0)
+
+    def cut(features, weight):
+        return solution_of(exercise_2)(features.detach(), weight)
+
+    assert "gradient holds NaN" in exercise_1.check(loss).text
+    said = exercise_2.check(flat).text
+    assert "gradient holds NaN" in said or said.startswith("A flat map"), said
+    assert "no gradient flows back to the features" in exercise_2.check(cut).text

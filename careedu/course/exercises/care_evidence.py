@@ -27,7 +27,7 @@ needed_exercise = NumberExercise(
         ),
         (
             near(_CLASS * 7, 7, tolerance=0.001),
-            "It holds there, but one image earlier already. How large is 2 · 0.5ᵏ for one less?",
+            "It holds there, but with one image won less already, which is 23 test images. How large is 2 · 0.5ᵏ then?",
         ),
         (
             lambda number: 138.1 < number <= 140,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from careedu.course.exercises.function import Arguments, FunctionExercise, Results
+from careedu.course.exercises.function import Arguments, FunctionExercise, Results, keeps_gradient
 
 _NAN = 1e30  # stands for NaN where results are compared; nothing here is ever that large
 
@@ -168,6 +168,7 @@ map_exercise = MapExercise(
         ),
     ],
     properties=[_map_properties],
+    last=[keeps_gradient(_map_cases()[0], "the features")],
     expected="one map for each image, of shape (B, h, w): Σ_k w_k A_k, stretched to [0, 1] within the image",
     praise="A weighted sum of what the network has computed anyway: no second backward pass.",
     thought="After global average pooling and a linear head, how do you get the logit back from the map before it is "

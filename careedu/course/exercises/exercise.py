@@ -143,7 +143,10 @@ class NumberExercise(Exercise):
             return f"This is {number}, which is no number at all: is there a division by zero, or a log of zero?"
         if abs(number - self.right) <= self.tolerance:
             return None
-        return next((why for test, why in self.mistakes if test(number)), f"{number:g} is not it: {self.expected}.")
+        return next(
+            (why for test, why in self.mistakes if test(number)),
+            f"{number:g} is not right. Expected is {self.expected}.",
+        )
 
 
 def near(*values: float, tolerance: float = 0.02) -> Callable[[float], bool]:

@@ -142,7 +142,7 @@ class FunctionExercise(Exercise):
 
 
 def keeps_gradient(case: Arguments, source: str) -> Callable[[Callable[..., Any]], str | None]:
-    """Make a test: whether an answer in torch cuts the gradient. One in NumPy or lists has none, and may be right.
+    """Make a test: whether an answer in torch cuts or spoils the gradient. One in NumPy has none, and may be right.
 
     Parameters
     ----------
@@ -160,10 +160,18 @@ def keeps_gradient(case: Arguments, source: str) -> Callable[[Callable[..., Any]
             # The results were right on plain tensors or arrays: what goes wrong here is the way to NumPy, and that is
             # allowed.
             return None
-        if isinstance(result, torch.Tensor) and not result.requires_grad:
+        if not isinstance(result, torch.Tensor):
+            return None
+        if not result.requires_grad:
             return (
                 f"The numbers are right, but no gradient flows back to {source}, and a network could not learn from "
                 "it. `torch.tensor(...)`, `.item()` and `.detach()` cut it; `torch.stack` and `torch.where` do not."
+            )
+        if not torch.autograd.grad(result.sum(), first)[0].isfinite().all():
+            return (
+                "The numbers are right, but the gradient holds NaN, and one step would spoil the whole network: "
+                "`torch.where` and `nan_to_num` hide a division by zero in the value, not in the gradient. Keep the "
+                "divisor above 0, for instance with `clamp(min=1e-6)`."
             )
         return None
 
