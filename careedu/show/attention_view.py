@@ -154,7 +154,8 @@ class AttentionView(View):
 
     def _heading(self) -> str:
         state = self.state
-        where = f"{state.settings['source']}, {state.settings['picture'] + 1} of {len(state.members)}"
+        settings, seed = state.settings, state.comparison.seeds[0]
+        where = f"{settings['source']}, {settings['picture'] + 1} of {len(state.members)}, networks of seed {seed}"
         return (
             f'<div aria-live="polite" style="width:{WIDTH - 460}px;padding:2px 4px;line-height:1.45;color:{TEXT}">'
             f"<b>{html.escape(where)}</b><br>{html.escape(self._about)}</div>"

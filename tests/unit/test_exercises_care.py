@@ -178,10 +178,6 @@ def in_a_loop(maps, inside, cap, outside_weight):
         lambda *given: attention_loss(given[0].float(), *given[1:]),
         lambda *given: list(attention_loss(*given)),
         lambda *given: tuple(in_numpy(*given).tolist()),
-        # NaN for an empty box, then repaired
-        lambda f, m, cap, w: torch.nan_to_num(
-            w * (f * ~m).sum((1, 2)) / (~m).sum((1, 2)) - ((f * m).sum((1, 2)) / m.sum((1, 2))).clamp(max=cap)
-        ).where(m.any(2).any(1), 0),
     ],
 )
 def test_the_attention_loss_is_accepted_in_every_form(right):
