@@ -323,8 +323,8 @@ class AttentionMicroscope(WidgetState):
 
     def start_loading(self) -> BackgroundTask:
         """Load the test images beside the notebook; an error other than missing images is recorded in `errors`."""
-        self.task = BackgroundTask(self, lambda _: self.load_images()).start()
-        return self.task
+        self.task = BackgroundTask(self, lambda _: self.load_images())
+        return self.task.start()
 
 
 def _measured(shown: np.ndarray, region: np.ndarray | None) -> tuple[float, float]:

@@ -333,8 +333,8 @@ class ComparisonExplorer(WidgetState):
 
     def start_loading(self) -> BackgroundTask:
         """Load the images beside the notebook; an error other than missing images is recorded in `errors`."""
-        self.task = BackgroundTask(self, lambda _: self._prepare()).start()
-        return self.task
+        self.task = BackgroundTask(self, lambda _: self._prepare())
+        return self.task.start()
 
     def _prepare(self) -> None:
         # matplotlib and torch are imported here and not at the start: it opens sooner.

@@ -197,8 +197,8 @@ class ImbalanceExplorer(WidgetState):
         """
         if self.task is not None and self.task.running:
             raise InvalidInputError("a training is going on; stop it first, or wait for its end")
-        self.task = BackgroundTask(self, lambda task: self._train(task, updates)).start()
-        return self.task
+        self.task = BackgroundTask(self, lambda task: self._train(task, updates))
+        return self.task.start()
 
     def _train(self, task: BackgroundTask, updates: int) -> None:
         from dataclasses import replace

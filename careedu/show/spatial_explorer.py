@@ -154,8 +154,8 @@ class SpatialExplorer(WidgetState):
 
     def start_loading(self) -> BackgroundTask:
         """Average the training images beside the notebook; an error other than missing images goes into `errors`."""
-        self.task = BackgroundTask(self, lambda _: self.load_images()).start()
-        return self.task
+        self.task = BackgroundTask(self, lambda _: self.load_images())
+        return self.task.start()
 
 
 def _size(comparison: Comparison) -> tuple[int, int]:

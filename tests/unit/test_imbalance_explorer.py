@@ -14,6 +14,7 @@ from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.nn import losses
 from careedu.show.imbalance_explorer import SIDES, WEIGHTINGS, ImbalanceExplorer, train_head
 from careedu.show.imbalance_view import ImbalanceView
+from careedu.show.widget import BackgroundTask
 
 POOL = made_up_splits(train=240)
 
@@ -169,8 +170,12 @@ def test_training_can_be_stopped(explorer):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_error_in_training_is_shown_and_recorded(explorer, monkeypatch):
+@pytest.mark.parametrize("at_once", [False, True])
+def test_an_error_in_training_is_shown_and_recorded(explorer, monkeypatch, at_once):
     view = ImbalanceView(explorer)
+    start = BackgroundTask.start
+    if at_once:  # before whoever has started it goes on
+        monkeypatch.setattr(BackgroundTask, "start", lambda task: (start(task), task.join(30))[0])
 
     def broken(side):
         raise RuntimeError("no such method")
