@@ -56,7 +56,8 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
         "processor": processor(),
         "seconds of training": round(sum(r.seconds for runs in comparison.runs.values() for r in runs.values())),
     }
-    folder = comparison.save(target / experiment.name, weights=experiment.weights, courses=not experiment.exploratory)
+    courses = experiment.courses and not experiment.exploratory
+    folder = comparison.save(target / experiment.name, weights=experiment.weights, courses=courses)
     if experiment.maps:
         measure_attention(comparison, comparison.data.test).save(folder)
     return folder
