@@ -123,7 +123,8 @@ def verdict_words(role: str, against: Difference, rival: float, negative: bool) 
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-0.00", "+0.00").replace("-", "−")
+    # Three digits: a difference of a few thousandths is one here, and its interval may exclude zero or not.
+    return f"{value:+.3f}".replace("-", "−")
 
 
 def reach_words(images: int, cells: int) -> str:

@@ -213,7 +213,8 @@ class SpatialMaps:
         return self._contests[1]
 
     def _mean_look(self, seed: int) -> SpatialMap:
-        arm, shown = arm_with(self.comparison, "mean-image"), self.mean(seed)
+        arms = (arm_with(self.comparison, option) for option in ("mean-image", "negative-mean-image"))
+        arm, shown = next((one for one in arms if one is not None), None), self.mean(seed)
         metrics = self._metrics(arm) if arm else {}
         if shown is None:
             reason = self.missing or "the training images are being loaded"

@@ -195,7 +195,7 @@ class SpatialView(View):
         cells = options["grid"] ** 2 if options.get("grid") else height * width
         name = state.comparison.first.configuration["data"]["name"]
         jitter = "" if settings["jitter"] is None else f", jitter {settings['jitter']:g}"
-        where = f"{name}{jitter}, seed {settings['seed']}, epoch {settings['epoch']} of {state.epochs}"
+        where = f"{name}{jitter}, seed {settings['seed']}, epoch {settings['epoch']}"
         reach = spatial_drawing.reach_words(settings["images"], cells)
         return (
             f'<div aria-live="polite" style="width:{WIDTH - 460}px;padding:2px 4px;line-height:1.45;color:{TEXT}">'

@@ -112,7 +112,7 @@ def test_each_arm_is_compared_with_the_mean_image_seed_by_seed(comparison):
         (8, 0.5, "Method: the map does not beat the mean image (AUROC 0.65): difference "),
         (8, 0.2, "Method: the map does not beat the mean image (AUROC 0.65): difference −"),
         (5, 0.9, "Method: the map does not beat the mean image (AUROC 0.65): difference +"),
-        (1, 0.9, "Method: the map does not beat the mean image (AUROC 0.65): difference +0.08, no interval, 1 seed."),
+        (1, 0.9, "Method: the map does not beat the mean image (AUROC 0.65): difference +0.080, no interval, 1 seed."),
     ],
 )
 def test_the_verdict_is_said_in_words_and_claims_no_more_than_the_interval(seeds, worth, words):
@@ -143,7 +143,8 @@ def test_an_arm_that_has_the_negative_mean_as_its_map_gives_the_mean_image():
     comparison = made_up_comparison(2, arms=arms, worth={"negative-mean-image": 0.5})
     explorer = SpatialExplorer(comparison)
     np.testing.assert_allclose(explorer.maps[MEAN].map, 1 - recorded(comparison, "negative")[-1])
-    assert not explorer.here.wants_images and explorer.maps[MEAN].metrics == {}
+    assert not explorer.here.wants_images and explorer.maps[MEAN].arm == "negative"
+    assert explorer.maps[MEAN].metrics["rare recall"] == comparison.estimate("negative", "rare recall")
 
 
 # Where something is not there
