@@ -214,10 +214,7 @@ _ALL = (
     Experiment(
         "03-aligned-chest",
         {**CHEST, "jitter": 0.0},
-        {
-            name: _SPATIAL[name]
-            for name in ("cross-entropy", "global attention", "permuted pixels", "negative mean image")
-        },
+        {name: _SPATIAL[name] for name in ("cross-entropy", *_MAPS, "negative mean image")},
         ON_CHEST,
         courses=False,
     ),

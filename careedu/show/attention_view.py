@@ -155,7 +155,7 @@ class AttentionView(View):
     def _heading(self) -> str:
         state = self.state
         settings, seed = state.settings, state.comparison.seeds[0]
-        where = f"{settings['source']}, {settings['picture'] + 1} of {len(state.members)}, networks of seed {seed}"
+        where = f"{settings['source']}, {settings['picture'] + 1} of {len(state.members)}, seed {seed}"
         return (
             f'<div aria-live="polite" style="width:{WIDTH - 460}px;padding:2px 4px;line-height:1.45;color:{TEXT}">'
             f"<b>{html.escape(where)}</b><br>{html.escape(self._about)}</div>"
