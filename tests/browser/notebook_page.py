@@ -203,6 +203,21 @@ class NotebookPage:
         """Assert that no output is cut off, scrolls within itself, or is wider than the notebook."""
         self._assert_none("harness.clipped()", "clipped or scrolling outputs")
 
+    def assert_looks_right(self, label: str) -> None:
+        """Assert, in both themes, that nothing is clipped, code fits and pictures have words; screenshots are kept.
+
+        Parameters
+        ----------
+        label : str
+            Of the folder of screenshots. The light theme stays.
+        """
+        for theme in ("dark", "light"):
+            self.set_theme(theme)
+            self.screenshot_outputs(label)
+            self.assert_nothing_clipped()
+        self.assert_code_fits()
+        self.assert_all_pictures_have_alt_text()
+
     def assert_code_fits(self) -> None:
         """Assert that no code cell has lines that are wider than the notebook."""
         self._assert_none("harness.codeTooWide()", "code cells that scroll sideways")

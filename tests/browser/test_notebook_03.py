@@ -20,13 +20,7 @@ MOVES = [
 def test_every_control_changes_picture_and_state(open_notebook):
     page = open_notebook("03_global_attention.ipynb")
     print(f"all cells ran in {page.seconds:.1f} s")
-    for theme in ("light", "dark"):
-        page.set_theme(theme)
-        page.screenshot_outputs("03")
-        page.assert_nothing_clipped()
-    page.set_theme("light")
-    page.assert_code_fits()
-    page.assert_all_pictures_have_alt_text()
+    page.assert_looks_right("03")
 
     for label, keys, panel, setting in MOVES:
         page.move(label, keys, PANELS[panel], f"explorer.settings[{setting!r}]")

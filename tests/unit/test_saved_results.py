@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -277,3 +279,17 @@ def test_compare_refuses_an_unknown_reference_before_training(tmp_path):
     with pytest.raises(InvalidInputError, match="reference='y'"):
         compare(DATA, {"x": "focal"}, seeds=1, reference="y", store=tmp_path / "s", **OPTIONS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_results_with_weights_open_without_torch(tmp_path):
+    Results(made_up_runs(("focal",), seeds=2, weights=True)).save(tmp_path / "r", weights="focal")
+    code = (
+        "import sys, careedu\n"
+        "results = careedu.Comparison.load(sys.argv[1])\n"
+        "run = results.first\n"
+        "assert run.weights is not None and len(run.weights) and 'head.weight' in set(run.weights)\n"
+        "assert 'torch' not in sys.modules, 'opening results is to be quick'\n"
+        "run.weights['head.weight']\n"
+        "assert 'torch' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "r")], check=True, timeout=120)
