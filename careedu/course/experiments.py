@@ -172,8 +172,10 @@ _SPATIAL = {
     "local attention": {"method": "local-attention"},
 }
 _MAPS = ("global attention", "free mask", "permuted pixels")
+_NEAREST = ("cross-entropy", *_MAPS, "negative mean image")
 JITTERS = (0.0, 0.05, 0.1, 0.2)
 IMAGES = (16, 64, 256)
+NETWORKS = ("googlenet", "vgg16", "resnet18", "densenet121")
 
 _ALL = (
     Experiment("01-phantom-skin", SKIN, _IMBALANCE, ON_SKIN, weights=_SHOWN),
@@ -214,9 +216,29 @@ _ALL = (
     Experiment(
         "03-aligned-chest",
         {**CHEST, "jitter": 0.0},
-        {name: _SPATIAL[name] for name in ("cross-entropy", *_MAPS, "negative mean image")},
+        {name: _SPATIAL[name] for name in _NEAREST},
         ON_CHEST,
         courses=False,
+    ),
+    # Real chest X-rays, which one takes in one position: healthy ones are the rare class here.
+    Experiment(
+        "03-pneumonia",
+        {"name": "pneumoniamnist", "variant": "train9to1"},
+        {name: _SPATIAL[name] for name in _NEAREST},
+        {"epochs": 10},
+        courses=False,
+    ),
+    # The families of network that the paper names, to see that they run with the map; they say nothing of its worth.
+    *(
+        Experiment(
+            f"03-smoke-{model}",
+            CHEST,
+            {name: _SPATIAL[name] for name in ("cross-entropy", "global attention")},
+            {"epochs": 8, "model": model},
+            seeds=TUNING_SEEDS[:1],
+            exploratory=True,
+        )
+        for model in NETWORKS
     ),
     *(
         Experiment(
@@ -233,7 +255,8 @@ _ALL = (
         Experiment(
             f"03-images-{images}",
             CHEST,
-            {name: {**_SPATIAL[name], "images": images} for name in _MAPS},
+            # The free mask sees no image: it is the same whatever N is, and trained once.
+            {name: {**_SPATIAL[name], **({} if name == "free mask" else {"images": images})} for name in _MAPS},
             ON_CHEST,
             seeds=TUNING_SEEDS,
             reference="global attention",

@@ -105,18 +105,19 @@ class Classifier(nn.Module):
         self.mean.copy_(mean)
         self.std.copy_(std)
 
-    def features(self, x: Tensor) -> Tensor:
-        """Standardise the images and compute their feature maps.
+    def standardized(self, x: Tensor, weights: Tensor | None = None) -> Tensor:
+        """The images as `body` takes them: (w ⊙ x − mean) / std, in channels-last order.
 
         Parameters
         ----------
         x : float (B, C, H, W)
             Images in [0, 1].
+        weights : float (H, W), optional
+            w, for all images alike; 1 where it is left out.
 
         Returns
         -------
-        float (B, K, h, w)
-            Not negative: every network here ends with a ReLU.
+        float (B, C, H, W)
 
         Raises
         ------
@@ -135,8 +136,17 @@ class Classifier(nn.Module):
                 f"images of {x.shape[2]}×{x.shape[3]} pixels are too small for this network, which needs at least "
                 f"{self.smallest}×{self.smallest}: load them with a larger size="
             )
-        x = (x - self.mean[:, None, None]) / self.std[:, None, None]
-        return self.body(x.contiguous(memory_format=torch.channels_last))
+        mean, std = self.mean[:, None, None], self.std[:, None, None]
+        # x·(w/std) − mean/std: one pass over the images, as what all of them share is computed once.
+        x = (x - mean) / std if weights is None else torch.addcmul(-mean / std, x, weights / std)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Feature maps, float (B, K, h, w), of images x (B, C, H, W) in [0, 1], which are `standardized` first.
+
+        None is negative: every network here ends with a ReLU.
+        """
+        return self.body(self.standardized(x))
 
     def pool(self, features: Tensor) -> Tensor:
         """Global average pooling: the mean over the positions, (B, K, h, w) to (B, K)."""

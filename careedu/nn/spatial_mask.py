@@ -35,15 +35,19 @@ class SpatialMask(nn.Module):
         """The map M, float (H, W) in [0, 1], in at least float32 under mixed precision too."""
         return self._computed() if self.values is None else self.values
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Multiply float images x (B, C, H, W) with the map: x ⊙ M."""
+    def map_for(self, x: Tensor) -> Tensor:
+        """The map, once it is seen that float images x (B, C, H, W) are of its size."""
         values = self.map()
         if x.dim() != 4 or x.shape[2:] != values.shape or not x.is_floating_point():
             raise InvalidInputError(
                 f"the map is for float images (B, C, {', '.join(map(str, values.shape))}), not {x.dtype} "
                 f"{tuple(x.shape)}: load the images at the size they were trained at"
             )
-        return x * values
+        return values
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply float images x (B, C, H, W) with the map: x ⊙ M."""
+        return x * self.map_for(x)
 
     def freeze(self) -> SpatialMask:
         """Keep the map as it is, and drop what it was computed from: parameters and the images' pixels.

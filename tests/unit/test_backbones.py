@@ -152,6 +152,19 @@ def test_standardize_is_applied_inside_features_and_saved_with_the_weights():
         assert torch.equal(copy(x), model(x))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_weights_are_folded_into_what_standardises_the_images(channels):
+    torch.manual_seed(0)
+    model = build_model("small", 2, channels).double()
+    model.standardize([0.2, 0.5, 0.7][:channels], [0.1, 0.2, 0.4][:channels])
+    x = torch.rand(2, channels, 17, 16, dtype=torch.float64)
+    weights = torch.rand(17, 16, dtype=torch.float64, requires_grad=True)
+    folded = model.standardized(x, weights)
+    torch.testing.assert_close(folded, model.standardized(x * weights))
+    assert folded.is_contiguous(memory_format=torch.channels_last)
+    assert torch.autograd.gradcheck(lambda w: model.standardized(x, w), weights)
+
+
 @pytest.mark.parametrize(
     ("mean", "std", "message"),
     [
