@@ -152,9 +152,17 @@ class SpatialExplorer(WidgetState):
                 self.update()
         self.notify()
 
-    def start_loading(self) -> BackgroundTask:
-        """Average the training images beside the notebook; an error other than missing images goes into `errors`."""
-        self.task = BackgroundTask(self, lambda _: self.load_images())
+    def start_loading(self, after: float = 0.0) -> BackgroundTask:
+        """Average the training images beside the notebook, after so many seconds.
+
+        An error other than missing images goes into `errors`.
+        """
+
+        def work(task: BackgroundTask) -> None:
+            if not task.stopped_within(after):
+                self.load_images()
+
+        self.task = BackgroundTask(self, work)
         return self.task.start()
 
 

@@ -5,26 +5,16 @@ python tests/benchmarks/bench_comparison_widget.py
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import nbformat
 import numpy as np
-from nbformat.v4 import new_code_cell, new_notebook
-from playwright.sync_api import sync_playwright
+from widget_latency import opened, tell
 
 import careedu
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
-
-from lab import CHROMIUM_ARGUMENTS, Lab, find_chromium
-from notebook_page import NotebookPage
-
 METHODS, SEEDS, EPOCHS = 11, 10, 16
-# Without it JupyterLab would ask which kernel to take.
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 OPEN = """
 import time
 start = time.perf_counter(), time.thread_time()
@@ -66,43 +56,21 @@ def make(folder: Path) -> Path:
 
 def main() -> None:
     """Print the seconds until it is open, and median and 95th percentile of the milliseconds."""
-    chromium = find_chromium()
-    if chromium is None:
-        raise SystemExit("Chromium is needed: install it, for example with apt-get install chromium")
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        cell = OPEN.format(folder=str(make(Path(folder))))
-        notebook = Path(folder) / "comparison.ipynb"
-        nbformat.write(new_notebook(cells=[new_code_cell(cell)], metadata=KERNEL), notebook)
-        lab = Lab(Path(folder) / "lab")
-        try:
-            browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_ARGUMENTS))
-            page = NotebookPage(lab, browser, notebook, Path(folder)).run_all()
-            wall, processor = page.evaluate_in_kernel("seconds")
-            print(f"{METHODS} methods × {SEEDS} seeds open from saved results in {wall:.2f} s ", end="")
-            print(f"({processor:.2f} s of the processor, imports included; bound: 2 s)")
-            page.run_in_kernel("view.state.task.join(); view.state.set(group='recorded each epoch')")
-            page.settle()
-            for name, (label, there, back, picture) in MOVES.items():
-                keys = ([there] * 3 + [back] * 3) * 8
-                tell(name, page.latency(page.control(label), keys, picture))
-            page.run_in_kernel("view.state.set(group='both wrong')")
-            page.settle()
-            # New images only: each map is computed once.
-            count = page.evaluate_in_kernel("len(view.state.members)")
-            times = page.latency(page.control("Image"), ["ArrowRight"] * min(40, count - 1), '[data-side="A"]')
-            tell("image, map computed by the saved network", times)
-            page.assert_no_errors()
-            page.close()
-            browser.close()
-        finally:
-            lab.stop()
-
-
-def tell(name: str, times: list[float]) -> None:
-    """Print one line."""
-    median, high = np.percentile(times, [50, 95])
-    print(f"{name}, key press to changed pixels, {len(times)} moves: ", end="")
-    print(f"median {median:.0f} ms, 95th percentile {high:.0f} ms (bound: 100 ms)")
+    with tempfile.TemporaryDirectory() as folder, opened(OPEN.format(folder=str(make(Path(folder))))) as page:
+        wall, processor = page.evaluate_in_kernel("seconds")
+        print(f"{METHODS} methods × {SEEDS} seeds open from saved results in {wall:.2f} s ", end="")
+        print(f"({processor:.2f} s of the processor, imports included; bound: 2 s)")
+        page.run_in_kernel("view.state.task.join(); view.state.set(group='recorded each epoch')")
+        page.settle()
+        for name, (label, there, back, picture) in MOVES.items():
+            keys = ([there] * 3 + [back] * 3) * 8
+            tell(name, page.latency(page.control(label), keys, picture))
+        page.run_in_kernel("view.state.set(group='both wrong')")
+        page.settle()
+        # New images only: each map is computed once.
+        count = page.evaluate_in_kernel("len(view.state.members)")
+        times = page.latency(page.control("Image"), ["ArrowRight"] * min(40, count - 1), '[data-side="A"]')
+        tell("image, map computed by the saved network", times)
 
 
 if __name__ == "__main__":
