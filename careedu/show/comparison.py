@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from careedu.data.dataset import Splits
     from careedu.experiment.store import RunStore
     from careedu.methods.method import Method
-    from careedu.show.comparison_view import ComparisonView
+    from careedu.show.comparison_widget.view import ComparisonView
     from careedu.show.picture import Picture
 
 
@@ -171,8 +171,7 @@ class Comparison(Results):
 
     def widget(self, a: str | None = None, b: str | None = None) -> ComparisonView:
         """Two methods side by side: metrics, confusion, images on which they differ, class maps, epochs."""
-        from careedu.show.comparison_explorer import ComparisonExplorer
-        from careedu.show.comparison_view import ComparisonView
+        from careedu.show.comparison_widget import ComparisonExplorer, ComparisonView
 
         return ComparisonView(ComparisonExplorer(self, a, b))
 

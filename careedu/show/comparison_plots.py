@@ -176,13 +176,6 @@ def plot_differences(results: Results, metric: str = "rare recall", reference: s
 
 
 @cache
-def cividis() -> np.ndarray:
-    """The colours of the map, uint8 (256, 3)."""
-    from matplotlib import colormaps
-
-    return (colormaps["cividis"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
-
-
 def _panels(results: Results) -> dict[str, str]:
     """Metric and title of each panel."""
     titles = {f"recall of {c}": f"{c} (rare)" if c in results.rare else c for c in results.classes}

@@ -11,10 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from careedu.experiment.intervals import Interval
+from careedu.show.style import COLOURS
 
 TEXT = "var(--jp-content-font-color1,#222)"
 QUIET = "var(--jp-content-font-color2,#666)"
 FAINT = "var(--jp-border-color2,#ccc)"
+# The two sides of a widget: told apart by colour and by shape.
+HUES = {"A": COLOURS[0], "B": COLOURS[1]}
+SHAPES = {"A": "circle", "B": "square"}
+WIDTH = 812
+"""Of a widget, in pixels."""
 
 
 def svg(width: float, height: float, body: Sequence[str], alt: str) -> str:
@@ -121,3 +127,18 @@ def confusion_cells(names: Sequence[str], matrix: np.ndarray, left: float) -> li
 def moved(x: float, y: float, body: Sequence[str]) -> str:
     """Part of a drawing, moved."""
     return f'<g transform="translate({x:g} {y:g})">{"".join(body)}</g>'
+
+
+def whiskers(x0: float, x1: float, y: float, colour: str) -> list[str]:
+    """An interval with its ends."""
+    ends = [line(x, y - 4, x, y + 4, colour, 2) for x in (x0, x1)]
+    return [line(x0, y, x1, y, colour, 2), *ends]
+
+
+def note(text: str, alert: bool = False) -> str:
+    """A sentence in the widget."""
+    colour, role = ("#E69F00", ' role="status"') if alert else (FAINT, "")
+    return (
+        f'<div{role} style="border-left:4px solid {colour};padding:3px 10px;margin:4px 0;line-height:1.45;'
+        f'color:{TEXT}">{html.escape(text)}</div>'
+    )

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -51,3 +53,10 @@ def figure(width: float, height: float) -> Iterator[Figure]:
 
     with matplotlib.rc_context(SETTINGS):
         yield Figure(figsize=(width, height))
+
+
+def cividis() -> np.ndarray:
+    """The colours of maps, uint8 (256, 3), dark to light alike for all eyes."""
+    from matplotlib import colormaps
+
+    return (colormaps["cividis"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)

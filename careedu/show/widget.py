@@ -17,6 +17,8 @@ from typing import Any
 
 from careedu.errors import InvalidInputError
 
+SIDES = ("A", "B")
+"""Where two methods are put side by side."""
 _STATES: weakref.WeakSet[WidgetState] = weakref.WeakSet()
 
 

@@ -9,8 +9,7 @@ from widget_latency import opened, tell
 
 CELL = """
 import careedu
-from careedu.show.imbalance_explorer import ImbalanceExplorer
-from careedu.show.imbalance_view import ImbalanceView
+from careedu.show.imbalance_widget import ImbalanceExplorer, ImbalanceView
 
 data = careedu.load("phantom-skin", imbalance=10)
 run = careedu.fit(data, "cross-entropy", epochs=4, progress=False)

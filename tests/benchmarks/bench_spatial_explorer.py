@@ -14,8 +14,7 @@ from careedu.course.experiments import IMAGES, JITTERS
 
 CELL = f"""
 import careedu
-from careedu.show.spatial_explorer import SpatialExplorer
-from careedu.show.spatial_view import SpatialView
+from careedu.show.spatial_widget import SpatialExplorer, SpatialView
 
 saved = careedu.Comparison.load("03-phantom-chest")
 N = sum(saved.first.configuration["data"]["train counts"])

@@ -15,8 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 CELL = """
 import careedu
-from careedu.show.attention_microscope import AttentionMicroscope
-from careedu.show.attention_view import AttentionView
+from careedu.show.attention_widget import AttentionMicroscope, AttentionView
 
 comparison = careedu.Comparison.load("01-phantom-skin")
 unseen = careedu.load("phantom-skin", size=64, seed=99, largest=20, val=3, test=4).test

@@ -8,8 +8,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 NOTEBOOK = """
 import careedu
-from careedu.show.imbalance_explorer import ImbalanceExplorer
-from careedu.show.imbalance_view import ImbalanceView
+from careedu.show.imbalance_widget import ImbalanceExplorer, ImbalanceView
 
 data = careedu.load("phantom-skin", size=32, largest=40, val=6, test=12, imbalance=4)
 explorer = ImbalanceExplorer(careedu.fit(data, "cross-entropy", epochs=1, progress=False), data)

@@ -22,8 +22,7 @@ import sys
 sys.path.insert(0, {str(MADE_UP)!r})
 import careedu
 from made_up_maps import ARMS, made_up_comparison
-from careedu.show.spatial_explorer import SpatialExplorer
-from careedu.show.spatial_view import SpatialView
+from careedu.show.spatial_widget import SpatialExplorer, SpatialView
 
 comparison = made_up_comparison(worth={{"pixels": 0.5}}, epochs=16)
 chest = careedu.load("phantom-chest", size=32, largest=20, val=3, test=4)

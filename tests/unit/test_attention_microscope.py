@@ -17,9 +17,10 @@ import careedu
 from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError
 from careedu.experiment.attention import attention_of, inside_share
 from careedu.nn.maps import resize_map
-from careedu.show import attention_drawing, layered_picture
-from careedu.show.attention_microscope import NEW, RECORDED, TEST, AttentionMicroscope, Look
-from careedu.show.attention_view import AttentionView
+from careedu.show import layered_picture
+from careedu.show.attention_widget import drawings
+from careedu.show.attention_widget.microscope import NEW, RECORDED, TEST, AttentionMicroscope, Look
+from careedu.show.attention_widget.view import AttentionView
 from careedu.show.comparison import Comparison
 
 DATA = thinned(made_up_splits(), 2, 12)
@@ -242,9 +243,9 @@ def test_opacity_and_wipe_are_variables_of_the_page(microscope):
     for side in "AB":
         assert view.parts[f"picture {side}"].value.count(f"var({layered_picture.OPACITY}") == 1
     wiped = view.parts["picture wipe"].value
-    assert wiped.count(f"var({layered_picture.OPACITY}") == 2 and wiped.count(f"var({attention_drawing.WIPE}") == 3
-    controls = layered_picture.looks_controls("the lesion") + attention_drawing.wipe_control()
-    for variable in (layered_picture.OPACITY, attention_drawing.WIPE, layered_picture.OUTLINE):
+    assert wiped.count(f"var({layered_picture.OPACITY}") == 2 and wiped.count(f"var({drawings.WIPE}") == 3
+    controls = layered_picture.looks_controls("the lesion") + drawings.wipe_control()
+    for variable in (layered_picture.OPACITY, drawings.WIPE, layered_picture.OUTLINE):
         assert f"closest('.{layered_picture.ROOT}').style.setProperty('{variable}'" in controls
     assert layered_picture.ROOT in view.widget._dom_classes
 
@@ -253,7 +254,7 @@ def test_opacity_and_wipe_are_variables_of_the_page(microscope):
 @given(inside=st.floats(0, 1), chance=st.floats(0, 1), pointing=st.sampled_from([0.0, 0.25, 1.0]))
 def test_bars_are_as_long_as_their_shares(inside, chance, pointing):
     look = Look(np.ones((2, 2)), "", inside, pointing, 0.5)
-    drawn = attention_drawing.energy("A", "m", look, chance)
+    drawn = drawings.energy("A", "m", look, chance)
     lengths = [float(w) for w in re.findall(r'<rect x="62" y="\d+" width="([\d.]+)"', drawn)]
     np.testing.assert_allclose(lengths, [150 * inside, 150 * (1 - inside), 150 * chance], atol=0.06)
     assert {0.0: "beside the lesion", 0.25: "25% in the lesion", 1.0: "in the lesion"}[pointing] in drawn

@@ -15,12 +15,13 @@ from made_up import made_up_splits, thinned
 import careedu
 from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError
 from careedu.nn.maps import resize_map
-from careedu.show import comparison_drawing
+from careedu.show import layered_picture
 from careedu.show.comparison import Comparison
-from careedu.show.comparison_drawing import outline_path
-from careedu.show.comparison_explorer import GROUPS, PAGE, SIDES, ComparisonExplorer
-from careedu.show.comparison_plots import cividis
-from careedu.show.comparison_view import ComparisonView
+from careedu.show.comparison_widget.explorer import GROUPS, PAGE, ComparisonExplorer
+from careedu.show.comparison_widget.view import ComparisonView
+from careedu.show.layered_picture import outline_path
+from careedu.show.style import cividis
+from careedu.show.widget import SIDES
 
 DATA = thinned(made_up_splits(), 2, 12)
 SEEDS = 6
@@ -318,9 +319,9 @@ def test_an_outline_is_the_edge_between_inside_and_outside(bits):
 
 def test_a_map_is_enlarged_as_torch_enlarges_it(monkeypatch):
     shown = []
-    monkeypatch.setattr(comparison_drawing, "image_uri", lambda pixels: shown.append(pixels) or "")
+    monkeypatch.setattr(layered_picture, "image_uri", lambda pixels: shown.append(pixels) or "")
     values = np.random.default_rng(0).random((5, 7))
-    comparison_drawing.map_uri(values, (40, 56))
+    layered_picture.map_uri(values, (40, 56))
     whole = resize_map(torch.from_numpy(values).float()[None], (40, 56))[0].numpy()
     level = (whole * 255).round().astype(int)
     # A level more or less, where the two round another way.

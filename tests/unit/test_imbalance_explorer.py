@@ -12,9 +12,9 @@ from made_up import made_up_splits, thinned
 import careedu
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.nn import losses
-from careedu.show.imbalance_explorer import SIDES, WEIGHTINGS, ImbalanceExplorer, train_head
-from careedu.show.imbalance_view import ImbalanceView
-from careedu.show.widget import BackgroundTask
+from careedu.show.imbalance_widget.explorer import WEIGHTINGS, ImbalanceExplorer, train_head
+from careedu.show.imbalance_widget.view import ImbalanceView
+from careedu.show.widget import SIDES, BackgroundTask
 
 POOL = made_up_splits(train=240)
 

@@ -21,9 +21,9 @@ from careedu.methods.method import UntrainedMethod
 from careedu.show.comparison import Comparison
 from careedu.show.picture import Picture
 from careedu.show.report import report_page, write_report
-from careedu.show.report_recipe import recipe
-from careedu.show.report_tables import source_of
-from careedu.show.report_words import few_groups, limits, out_of_reach, summary
+from careedu.show.report.recipe import recipe
+from careedu.show.report.tables import source_of
+from careedu.show.report.words import few_groups, limits, out_of_reach, summary
 
 PNG = bytes.fromhex("89504e470d0a1a0a")
 VOID = {"meta", "img", "link", "br", "hr"}
@@ -81,7 +81,7 @@ def quick_pictures(monkeypatch):
         "plot_differences": lambda results, metric: Picture(PNG, f"differences in {metric}", 700),
     }
     for name, function in stand_in.items():
-        monkeypatch.setattr(f"careedu.show.report.{name}", function)
+        monkeypatch.setattr(f"careedu.show.report.page.{name}", function)
 
 
 @pytest.fixture(scope="module")

@@ -21,11 +21,12 @@ from careedu.experiment.intervals import Interval
 from careedu.experiment.map_quality import interval_over_seeds
 from careedu.experiment.statistics import Difference, holm, sign_flip_p
 from careedu.nn.pixel_features import mean_image
-from careedu.show import layered_picture, spatial_drawing
+from careedu.show import layered_picture
 from careedu.show.comparison import Comparison
-from careedu.show.spatial_explorer import SpatialExplorer
-from careedu.show.spatial_maps import MEAN, ROLES, SpatialMap
-from careedu.show.spatial_view import NAMES, SpatialView
+from careedu.show.spatial_widget import drawings
+from careedu.show.spatial_widget.explorer import SpatialExplorer
+from careedu.show.spatial_widget.maps import MEAN, ROLES, SpatialMap
+from careedu.show.spatial_widget.view import NAMES, SpatialView
 
 LEARNED = {arm: kind for arm, kind in ARMS.items() if kind != "mean-image"}
 KIND = {"Method": "pixels", "Free mask": "free", "Permuted pixels": "permuted"}
@@ -415,7 +416,7 @@ def test_it_says_whether_there_are_as_many_images_as_pixels(images, words):
 @given(low=st.floats(-0.5, 0.5), middle=st.floats(0.5, 0.6), high=st.floats(0.6, 1.5), rival=st.floats(0, 1))
 def test_intervals_are_drawn_where_they_lie_and_within_the_axis(low, middle, high, rival):
     look = SpatialMap("Method", "m", np.eye(2), "map", over_seeds=Interval(middle, low, high))
-    drawn = spatial_drawing.measures(look, rival, "the mean image", "")
+    drawn = drawings.measures(look, rival, "the mean image", "")
 
     def x(value):
         return 8 + 172 * min(max(value, 0), 1)
@@ -431,7 +432,7 @@ def test_intervals_are_drawn_where_they_lie_and_within_the_axis(low, middle, hig
 @given(st.integers(1, 12), st.floats(-0.4, 0.4), st.floats(0, 0.3), st.floats(0.0, 1.0))
 def test_nothing_is_said_to_beat_that_is_not_shown_to(seeds, effect, half, p):
     against = Difference("AUROC of the map", effect, effect - half, effect + half, p, seeds, np.nan)
-    said = spatial_drawing.verdict_words("Method", against, 0.6, False)
+    said = drawings.verdict_words("Method", against, 0.6, False)
     shows = seeds >= 6 and effect - half > 0 and p <= 0.05
     assert ("beats the mean image" in said) == shows and ("does not beat the mean image" in said) != shows
 

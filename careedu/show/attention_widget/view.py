@@ -9,14 +9,22 @@ import ipywidgets
 import numpy as np
 from ipywidgets import HBox, IntSlider, Layout, ToggleButtons, VBox
 
-from careedu.show import attention_drawing
-from careedu.show.attention_drawing import PANEL, PICTURE, WIPE
-from careedu.show.attention_microscope import RECORDED, TRUE_CLASS, AttentionMicroscope, Look
-from careedu.show.comparison_drawing import WIDTH, image_uri, lesion_shape, map_uri, note
-from careedu.show.comparison_explorer import SIDES
-from careedu.show.drawing import QUIET, TEXT
-from careedu.show.layered_picture import OPACITY, OUTLINE, ROOT, framed, layer, looks_controls
-from careedu.show.widget import View
+from careedu.show.attention_widget import drawings
+from careedu.show.attention_widget.drawings import PANEL, PICTURE, WIPE
+from careedu.show.attention_widget.microscope import RECORDED, TRUE_CLASS, AttentionMicroscope, Look
+from careedu.show.drawing import QUIET, TEXT, WIDTH, note
+from careedu.show.layered_picture import (
+    OPACITY,
+    OUTLINE,
+    ROOT,
+    framed,
+    image_uri,
+    layer,
+    lesion_shape,
+    looks_controls,
+    map_uri,
+)
+from careedu.show.widget import SIDES, View
 
 # Two columns of controls and three of pictures fit into a notebook on a screen of 1280 pixels with the side bar open.
 COLUMN = "412px"
@@ -48,7 +56,7 @@ class AttentionView(View):
         # Never written to again, so that the page's own controls keep their place.
         looks, wipe = (
             ipywidgets.HTML(text, layout=Layout(overflow="hidden", margin="0"))
-            for text in (looks_controls("the lesion"), attention_drawing.wipe_control())
+            for text in (looks_controls("the lesion"), drawings.wipe_control())
         )
         column = Layout(width=f"{PANEL}px", overflow="hidden")
         wrap = Layout(flex_flow="row wrap", width=WHOLE, overflow="hidden")
@@ -126,12 +134,10 @@ class AttentionView(View):
             drawn = {"note": self._note(), "heading": self._heading(), "course": ""}
             courses = {side: look for side, look in state.looks.items() if look.course is not None}
             if courses:
-                drawn["course"] = attention_drawing.course(courses, state.settings["epoch"], state.epochs, state.chance)
+                drawn["course"] = drawings.course(courses, state.settings["epoch"], state.epochs, state.chance)
             for side in SIDES:
                 drawn[f"picture {side}"] = self._panel(side, image, maps[side], lesion)
-                drawn[f"energy {side}"] = attention_drawing.energy(
-                    side, state.method(side), state.looks[side], state.chance
-                )
+                drawn[f"energy {side}"] = drawings.energy(side, state.method(side), state.looks[side], state.chance)
             drawn["picture wipe"] = self._wiped(image, maps, lesion)
             self.write(self.parts, drawn)
 
@@ -190,10 +196,10 @@ class AttentionView(View):
     def _panel(self, side: str, image: str, uri: str, lesion: str) -> str:
         state, look = self.state, self.state.looks[side]
         method = state.method(side)
-        said = f"{look.about}; {attention_drawing.in_words(look, state.chance)}" if uri else look.about
+        said = f"{look.about}; {drawings.in_words(look, state.chance)}" if uri else look.about
         layers = [image, layer(uri, f"opacity:var({OPACITY},.5)") if uri else "", lesion]
         return framed(
-            f"{attention_drawing.key_mark(side)} <b>{side}: {html.escape(method)}</b>",
+            f"{drawings.key_mark(side)} <b>{side}: {html.escape(method)}</b>",
             "".join(layers),
             self._shape,
             f"{side}, {method}: {self._about}; {said}",

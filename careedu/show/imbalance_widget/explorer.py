@@ -18,7 +18,7 @@ from scipy.special import log_softmax, softmax
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.experiment import metrics
 from careedu.experiment.intervals import Interval, mean_of_recalls_interval, recall_interval
-from careedu.show.widget import BackgroundTask, WidgetState
+from careedu.show.widget import SIDES, BackgroundTask, WidgetState
 
 if TYPE_CHECKING:
     from careedu.data.dataset import Splits
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from careedu.methods.method import LossMethod
 
 WEIGHTINGS = ("none", "inverse frequency", "effective number", "logit adjustment")
-SIDES = ("A", "B")
 DIMENSIONS = 24
 """Principal components of the features that the head sees: nearly all there is, at a fraction of the time."""
 

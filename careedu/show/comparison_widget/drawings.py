@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from collections.abc import Sequence
 
 import numpy as np
 
 from careedu.show import drawing
-from careedu.show.comparison_explorer import SIDES, Row, Seen
-from careedu.show.comparison_plots import SIGNS, cividis
-from careedu.show.drawing import FAINT, QUIET, TEXT
-from careedu.show.style import COLOURS, LESION
+from careedu.show.comparison_plots import SIGNS
+from careedu.show.comparison_widget.explorer import Row, Seen
+from careedu.show.drawing import FAINT, HUES, QUIET, SHAPES, TEXT, WIDTH, whiskers
+from careedu.show.widget import SIDES
 
-HUES = dict(zip(SIDES, COLOURS, strict=False))
-SHAPES = {"A": "circle", "B": "square"}
 BAND = "var(--jp-border-color2,#bdbdbd)"
-WIDTH = 812
 LABELS, RECALLS, DIFFERENCES, VERDICTS = 152, (162, 392), (470, 650), 664
 """Where the names end, the two axes lie and the verdicts begin, in pixels."""
 
@@ -188,12 +182,6 @@ def drawing_key(x: float, y: float, names: Sequence[str]) -> list[str]:
     return body
 
 
-def whiskers(x0: float, x1: float, y: float, colour: str) -> list[str]:
-    """An interval with its ends."""
-    ends = [drawing.line(x, y - 4, x, y + 4, colour, 2) for x in (x0, x1)]
-    return [drawing.line(x0, y, x1, y, colour, 2), *ends]
-
-
 def diamond(x: float, y: float) -> str:
     """The mark of a difference."""
     return f'<path d="M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z" fill="{TEXT}"/>'
@@ -202,69 +190,6 @@ def diamond(x: float, y: float) -> str:
 def verdict(said: str) -> str:
     """A verdict on B − A, with its sign."""
     return f"{SIGNS[said]} " + {"better": "B better", "worse": "B worse"}.get(said, said)
-
-
-def lesion_shape(box: Sequence[float] | None, mask: np.ndarray | None, width: int, height: int) -> str:
-    """Outline of a lesion, or its box where only that is known, as SVG over an image of `width` × `height` pixels."""
-    if mask is not None and mask.any():
-        path, dash = outline_path(mask), ""
-    elif box is not None:
-        x0, y0, x1, y1 = box
-        path, dash = f"M{x0:g} {y0:g}H{x1:g}V{y1:g}H{x0:g}Z", 'stroke-dasharray="6 4"'
-    else:
-        return ""
-    line = f'fill="none" vector-effect="non-scaling-stroke" {dash}'
-    return (
-        f'<svg aria-hidden="true" viewBox="0 0 {width} {height}" '
-        'style="position:absolute;inset:0;width:100%;height:100%">'
-        f'<path d="{path}" {line} stroke="#000" stroke-width="4" stroke-opacity="0.55"/>'
-        f'<path d="{path}" {line} stroke="{LESION}" stroke-width="2"/></svg>'
-    )
-
-
-def outline_path(mask: np.ndarray) -> str:
-    """The edges between the pixels inside and outside of a mask (H, W), as an SVG path in pixels."""
-    padded = np.pad(np.asarray(mask, dtype=bool), 1)
-    across = padded[1:, 1:-1] != padded[:-1, 1:-1]  # edges along x, (H + 1, W)
-    down = padded[1:-1, 1:] != padded[1:-1, :-1]  # edges along y, (H, W + 1)
-    parts = [f"M{x0} {y}H{x1}" for y, row in enumerate(across) for x0, x1 in _stretches(row)]
-    parts += [f"M{x} {y0}V{y1}" for x, column in enumerate(down.T) for y0, y1 in _stretches(column)]
-    return "".join(parts)
-
-
-def _stretches(values: np.ndarray) -> list[tuple[int, int]]:
-    """Beginnings and ends of the stretches of True."""
-    steps = np.flatnonzero(np.diff(np.r_[False, values, False].astype(np.int8)))
-    return list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
-
-
-def image_uri(pixels: np.ndarray) -> str:
-    """Pixels uint8 (H, W) or (H, W, 3) as a PNG in a data URI."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "png", compress_level=3)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def map_uri(values: np.ndarray, size: tuple[int, int]) -> str:
-    """A map (h, w) in [0, 1] in the colours of cividis, bilinear on an image of `size` (height, width)."""
-    from PIL import Image
-
-    # As `careedu.nn.maps.resize_map` enlarges, without torch: the widget is open before torch is imported.
-    whole = np.asarray(
-        Image.fromarray(np.asarray(values, dtype=np.float32)).resize(size[::-1], Image.Resampling.BILINEAR)
-    )
-    return image_uri(cividis()[(whole * 255).round().clip(0, 255).astype(np.uint8)])
-
-
-def note(text: str, alert: bool = False) -> str:
-    """A sentence in the widget."""
-    colour, role = ("#E69F00", ' role="status"') if alert else (FAINT, "")
-    return (
-        f'<div{role} style="border-left:4px solid {colour};padding:3px 10px;margin:4px 0;line-height:1.45;'
-        f'color:{TEXT}">{html.escape(text)}</div>'
-    )
 
 
 _HEAVY = ("better", "worse")

@@ -10,11 +10,11 @@ from careedu.data.sources import SOURCES
 from careedu.errors import InvalidInputError
 from careedu.experiment.checkpoint import write_bytes
 from careedu.experiment.results import Results
-from careedu.show import report_tables as tables
 from careedu.show.comparison_plots import plot_comparison, plot_differences
-from careedu.show.report_layout import bullets, code, escape, facts, figure, notice, page, paragraph, section
-from careedu.show.report_recipe import loop_settings, recipe
-from careedu.show.report_words import DASH, few_groups, limits, number, out_of_reach, summary
+from careedu.show.report import tables
+from careedu.show.report.layout import bullets, code, escape, facts, figure, notice, page, paragraph, section
+from careedu.show.report.recipe import loop_settings, recipe
+from careedu.show.report.words import DASH, few_groups, limits, number, out_of_reach, summary
 
 _CONTENTS = ("Summary", "Methods", "Data", "Training", "Figures", "Results", "Differences", "Confusion", "Limits")
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from careedu.errors import InvalidInputError, MissingDataError, MissingPackageError, unknown_name
 from careedu.experiment import metrics
-from careedu.show.comparison_plots import cividis, values_per_seed
-from careedu.show.widget import BackgroundTask, WidgetState
+from careedu.show.comparison_plots import values_per_seed
+from careedu.show.style import cividis
+from careedu.show.widget import SIDES, BackgroundTask, WidgetState
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from careedu.experiment.statistics import Difference, Estimate
     from careedu.show.comparison import Comparison
 
-SIDES = ("A", "B")
 GROUPS = ("only A right", "only B right", "both right", "both wrong", "recorded each epoch")
 """Which images are looked at. A method is right where more than half of its seeds are."""
 PAGE = 8

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from careedu.show import drawing
-from careedu.show.attention_microscope import Look
-from careedu.show.comparison_drawing import HUES, SHAPES, WIDTH
-from careedu.show.drawing import QUIET, TEXT
+from careedu.show.attention_widget.microscope import Look
+from careedu.show.drawing import HUES, QUIET, SHAPES, TEXT, WIDTH
 from careedu.show.layered_picture import page_slider
 
 PANEL, PICTURE = 274, 256

@@ -9,13 +9,22 @@ import ipywidgets
 import numpy as np
 from ipywidgets import HBox, IntSlider, Layout, SelectionSlider, VBox
 
-from careedu.show import spatial_drawing
-from careedu.show.comparison_drawing import WIDTH, image_uri, lesion_shape, map_uri, note
-from careedu.show.drawing import QUIET, TEXT
-from careedu.show.layered_picture import OPACITY, OUTLINE, ROOT, framed, layer, looks_controls
-from careedu.show.spatial_drawing import PANEL, PICTURE
-from careedu.show.spatial_explorer import SpatialExplorer
-from careedu.show.spatial_maps import MEAN, ROLES, SpatialMap
+from careedu.show.drawing import QUIET, TEXT, WIDTH, note
+from careedu.show.layered_picture import (
+    OPACITY,
+    OUTLINE,
+    ROOT,
+    framed,
+    image_uri,
+    layer,
+    lesion_shape,
+    looks_controls,
+    map_uri,
+)
+from careedu.show.spatial_widget import drawings
+from careedu.show.spatial_widget.drawings import PANEL, PICTURE
+from careedu.show.spatial_widget.explorer import SpatialExplorer
+from careedu.show.spatial_widget.maps import MEAN, ROLES, SpatialMap
 from careedu.show.widget import View
 
 # Two of them and their margins in a row.
@@ -158,7 +167,7 @@ class SpatialView(View):
             image, zones = self._mean_picture(), self._zones()
             for role, look in state.maps.items():
                 drawn[f"picture {NAMES[role]}"] = self._panel(look, image, zones)
-                drawn[f"measures {NAMES[role]}"] = spatial_drawing.measures(look, rival, rival_name, state.no_zone)
+                drawn[f"measures {NAMES[role]}"] = drawings.measures(look, rival, rival_name, state.no_zone)
             self.write(self.parts, drawn)
             if state.here.wants_images and (state.task is None or not (state.task.running or state.task.failure)):
                 state.start_loading(after=PAUSE)
@@ -198,14 +207,14 @@ class SpatialView(View):
         name = state.comparison.first.configuration["data"]["name"]
         jitter = "" if settings["jitter"] is None else f", jitter {settings['jitter']:g}"
         where = f"{name}{jitter}, seed {settings['seed']}, epoch {settings['epoch']}"
-        reach = spatial_drawing.reach_words(settings["images"], cells)
+        reach = drawings.reach_words(settings["images"], cells)
         return (
             f'<div aria-live="polite" style="width:{WIDTH - 460}px;padding:2px 4px;line-height:1.45;color:{TEXT}">'
             f"<b>{html.escape(where)}</b><br>{html.escape(reach)}</div>"
         )
 
     def _verdict(self, rival: float) -> str:
-        told = spatial_drawing.verdicts(list(self.state.maps.values()), rival, self.state.here.negative)
+        told = drawings.verdicts(list(self.state.maps.values()), rival, self.state.here.negative)
         if not told:
             known = "the zones are" if self.state.no_zone else "the mean image is"
             told = [("?", f"Whether a map beats the mean image is not known as long as {known} not.")]
@@ -239,7 +248,7 @@ class SpatialView(View):
             low, high = look.map.min(), look.map.max()
             stretched = (look.map - low) / (high - low) if high > low else np.zeros_like(look.map)
             uri = map_uri(stretched, self.state.size)
-            below = spatial_drawing.range_words(look.map)
+            below = drawings.range_words(look.map)
             own = f"; AUROC of this map {look.auroc:.2f}" if np.isfinite(look.auroc) else ""
             said = f"{look.about}, values {below}{own}, over the mean training image"
             below = f"{below}{f', AUROC {look.auroc:.2f}' if np.isfinite(look.auroc) else ''}"

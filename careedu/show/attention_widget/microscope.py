@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from careedu.errors import InvalidInputError, MissingDataError, MissingPackageError, unknown_name
-from careedu.show.comparison_explorer import SIDES
-from careedu.show.widget import BackgroundTask, WidgetState
+from careedu.show.widget import SIDES, BackgroundTask, WidgetState
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset

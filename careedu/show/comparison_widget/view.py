@@ -9,11 +9,12 @@ import ipywidgets
 import numpy as np
 from ipywidgets import FloatSlider, HBox, IntSlider, Layout, ToggleButtons, VBox
 
-from careedu.show import comparison_drawing, drawing
-from careedu.show.comparison_drawing import HUES, SHAPES, WIDTH, image_uri, lesion_shape, map_uri, note
-from careedu.show.comparison_explorer import GROUPS, SIDES, ComparisonExplorer, Seen
-from careedu.show.drawing import FAINT, QUIET, TEXT
-from careedu.show.widget import View
+from careedu.show import drawing
+from careedu.show.comparison_widget import drawings
+from careedu.show.comparison_widget.explorer import GROUPS, ComparisonExplorer, Seen
+from careedu.show.drawing import FAINT, HUES, QUIET, SHAPES, TEXT, WIDTH, note
+from careedu.show.layered_picture import image_uri, lesion_shape, map_uri
+from careedu.show.widget import SIDES, View
 
 # Two columns side by side fit into a notebook on a screen of 1280 pixels with JupyterLab's side bar open.
 COLUMN, DRAWING, LEFT = "412px", 400, 110
@@ -140,10 +141,8 @@ class ComparisonView(View):
         chosen = next(row for row in state.rows if row.metric == settings["metric"])
         drawn = {
             "outdated": self._outdated(),
-            "overview": comparison_drawing.overview(state.rows, settings["metric"], names, len(results.seeds)),
-            "seeds": comparison_drawing.seed_strip(
-                chosen, state.seed_differences, state.adjusted_over, results.reference
-            ),
+            "overview": drawings.overview(state.rows, settings["metric"], names, len(results.seeds)),
+            "seeds": drawings.seed_strip(chosen, state.seed_differences, state.adjusted_over, results.reference),
             "heading": self._heading(),
             "strip": self._strip(),
             "course": self._course(),
@@ -210,7 +209,7 @@ class ComparisonView(View):
             )
         label = state.comparison.classes[state.comparison.labels[state.row]]
         classes = len(state.comparison.classes)
-        return comparison_drawing.course(state.seen, state.settings["epoch"], state.epochs, label, classes)
+        return drawings.course(state.seen, state.settings["epoch"], state.epochs, label, classes)
 
     def _picture(self, side: str) -> str:
         state, results = self.state, self.state.comparison
@@ -223,7 +222,7 @@ class ComparisonView(View):
         about = f"Image {image_id} under {side}, {method}, seed {state.settings['seed']}"
         alt = f"{about}: true class {true}, predicted {predicted} with {seen.probabilities.max():.2f}; {seen.about_map}"
         listing = ", ".join(f"{c} {p:.2f}" for c, p in zip(results.classes, seen.probabilities, strict=True))
-        bars = comparison_drawing.probability_rows(
+        bars = drawings.probability_rows(
             results.classes, seen.probabilities, label, HUES[side], f"{about}: probabilities {listing}"
         )
         mark = drawing.mark(7, 8, SHAPES[side], HUES[side])

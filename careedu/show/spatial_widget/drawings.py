@@ -9,10 +9,9 @@ import numpy as np
 from careedu.experiment.intervals import Interval
 from careedu.experiment.statistics import FEWEST_SEEDS, Difference
 from careedu.show import drawing
-from careedu.show.comparison_drawing import whiskers
 from careedu.show.comparison_plots import SIGNS
-from careedu.show.drawing import QUIET, TEXT
-from careedu.show.spatial_maps import MEAN, METRICS, SpatialMap
+from careedu.show.drawing import QUIET, TEXT, whiskers
+from careedu.show.spatial_widget.maps import MEAN, METRICS, SpatialMap
 from careedu.show.style import COLOURS
 
 PICTURE, PANEL = 188, 206

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from careedu.errors import InvalidInputError
-from careedu.show.spatial_maps import MEAN, ROLES, SpatialMap, SpatialMaps, anatomy, arm_with, known_zone
+from careedu.show.spatial_widget.maps import MEAN, ROLES, SpatialMap, SpatialMaps, anatomy, arm_with, known_zone
 from careedu.show.widget import BackgroundTask, WidgetState
 
 if TYPE_CHECKING:

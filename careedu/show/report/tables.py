@@ -13,9 +13,9 @@ import pandas
 
 from careedu.experiment.results import MAIN_METRICS, Results
 from careedu.methods import METHODS, method_class
-from careedu.show.report_layout import Cell, facts, table
-from careedu.show.report_recipe import loop_settings
-from careedu.show.report_words import DASH, out_of_reach, p_value, plain, signed
+from careedu.show.report.layout import Cell, facts, table
+from careedu.show.report.recipe import loop_settings
+from careedu.show.report.words import DASH, out_of_reach, p_value, plain, signed
 
 COLUMNS = 5
 """Columns of numbers that fit the width of a printed page."""
