@@ -1,8 +1,8 @@
 """Pictures in layers (image, map, outline), and the controls that change their looks without asking the kernel.
 
 Opacity and outline are plain controls of the page. Inline handlers set CSS variables on the widget's outermost element,
-which has the class `ROOT`, and the pictures are drawn by these variables, also those that come later. ipywidgets puts
-the text of its ``HTML`` into the page as it is: scripts in it would not run, such handlers do.
+of the class `careedu.show.widget.ROOT`, and the pictures are drawn by these variables, also those that come later.
+ipywidgets puts the text of its ``HTML`` into the page as it is: scripts in it would not run, such handlers do.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 
 from careedu.show.drawing import FAINT, QUIET, TEXT
 from careedu.show.style import COLOURS, LESION, cividis
+from careedu.show.widget import ROOT
 
-ROOT = "careedu-layered"
 OPACITY, OUTLINE = (f"--careedu-{name}" for name in ("opacity", "outline"))
 
 

@@ -12,13 +12,25 @@ import html
 import threading
 import traceback
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from careedu.errors import InvalidInputError
 
 SIDES = ("A", "B")
 """Where two methods are put side by side."""
+ROOT = "careedu-widget"
+"""Class of a widget's outermost element in the page."""
+# ipywidgets writes a slider's name beside handle and number, not where a screen reader looks for it. The page does that
+# here, now and whenever a slider is drawn anew; a handler runs where a script in ipywidgets' HTML would not.
+_NAME_SLIDERS = (
+    f"const root=this.closest('.{ROOT}'),"
+    "name=()=>root.querySelectorAll('.noUi-handle,.widget-readout').forEach(part=>{"
+    "const label=part.closest('.widget-slider')?.querySelector('.widget-label')?.textContent;"
+    "if(label)part.setAttribute('aria-label',label)});"
+    "new MutationObserver(name).observe(root,{childList:true,subtree:true});name()"
+)
+
 _STATES: weakref.WeakSet[WidgetState] = weakref.WeakSet()
 
 
@@ -184,6 +196,15 @@ class View:
         self.message = ipywidgets.HTML()
         self.widget: Any = None
         self.lock, self._following = threading.RLock(), False
+
+    def column(self, children: Sequence[Any]) -> Any:
+        """The widget's parts below one another, the place for errors last."""
+        from ipywidgets import HTML, Layout, VBox
+
+        naming = HTML(f'<img hidden alt="" src="data:," onerror="{_NAME_SLIDERS}">', layout=Layout(display="none"))
+        column = VBox([*children, self.message, naming], layout=Layout(overflow="hidden"))
+        column.add_class(ROOT)
+        return column
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """Show the widget where the view is a cell's last line."""

@@ -217,6 +217,7 @@ class NotebookPage:
             self.assert_nothing_clipped()
         self.assert_code_fits()
         self.assert_all_pictures_have_alt_text()
+        self.assert_all_controls_have_names()
 
     def assert_code_fits(self) -> None:
         """Assert that no code cell has lines that are wider than the notebook."""
@@ -225,6 +226,10 @@ class NotebookPage:
     def assert_all_pictures_have_alt_text(self) -> None:
         """Assert that each picture, in outputs and in text, says in words what it shows."""
         self._assert_none("harness.withoutAltText()", "pictures without alternative text")
+
+    def assert_all_controls_have_names(self) -> None:
+        """Assert that a screen reader has a name for each control in the outputs."""
+        self._assert_none("harness.nameless()", "controls without a name")
 
     def _assert_none(self, script: str, what: str) -> None:
         found = self.page.evaluate(script)

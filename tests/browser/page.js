@@ -109,11 +109,27 @@
     return element.matches("button, .widget-checkbox") ? words(element) || element.title : "";
   }
 
+  // Pictures have names too, and so have the parts of a slider, which is one control.
+  const CONTROL = ":not(img, svg, canvas, .noUi-handle, .widget-readout)";
+
   function controls() {
     const inOutputs = [...panel().content.node.querySelectorAll(".jp-OutputArea-output")];
     return inOutputs
       .flatMap((output) => [...output.querySelectorAll(LABELLED)])
-      .filter((element) => visible(element) && element.matches(":not(img, svg, canvas)") && name(element));
+      .filter((element) => visible(element) && element.matches(CONTROL) && name(element));
+  }
+
+  // What a screen reader would call a control: nothing, if it has no label of any kind.
+  function nameless() {
+    const heard = (field) =>
+      field.getAttribute("aria-label")?.trim() ||
+      [...(field.labels ?? [])].some((label) => words(label)) ||
+      (field.matches("button") && words(field));
+    const fields = "[role=slider], select, input:not([type=hidden]), textarea, button, [contenteditable]";
+    return [...panel().content.node.querySelectorAll(".jp-OutputArea-output")]
+      .flatMap((output) => [...output.querySelectorAll(fields)])
+      .filter((field) => visible(field) && !heard(field))
+      .map((field) => field.outerHTML.slice(0, 200));
   }
 
   const HANDLE = ".noUi-handle, select, input:checked, input:not([type=hidden]), textarea, button.mod-active, button";
@@ -195,6 +211,7 @@
     arm,
     timer: () => timer && { pressed: timer.pressed, milliseconds: timer.milliseconds },
     controls: () => controls().map(name),
+    nameless,
     control: (wanted) => controls().filter((element) => name(element) === wanted),
     handle,
     value,

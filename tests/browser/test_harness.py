@@ -176,6 +176,13 @@ def test_a_picture_without_words_is_told(open_cells):
         open_cells(drawn).assert_all_pictures_have_alt_text()
 
 
+def test_a_control_without_a_name_is_told(open_cells):
+    # As ipywidgets draws it; the views of careedu name their sliders.
+    page = open_cells("import ipywidgets\nipywidgets.IntSlider(description='Epoch')")
+    with pytest.raises(AssertionError, match="2 controls without a name"):
+        page.assert_all_controls_have_names()
+
+
 def test_long_lines_of_code_are_told(open_cells):
     with pytest.raises(AssertionError, match="scroll sideways"):
         open_cells("x = 1  # " + "long " * 60).assert_code_fits()

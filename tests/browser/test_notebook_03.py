@@ -24,6 +24,9 @@ def test_every_control_changes_picture_and_state(open_notebook):
 
     for label, keys, panel, setting in MOVES:
         page.move(label, keys, PANELS[panel], f"explorer.settings[{setting!r}]")
+    # The mean image of the last point comes a moment later, and its picture with it.
+    page.run_in_kernel("explorer.task.join()")
+    page.settle()
     page.move_in_page("Map opacity", ("ArrowRight", "ArrowRight"), PANELS["pixels"])
     page.move_in_page("Outline the lesion zones", ("Space",), PANELS["free"])
     page.screenshot("03-explorer")

@@ -22,6 +22,7 @@ from careedu.show.attention_widget import drawings
 from careedu.show.attention_widget.microscope import NEW, RECORDED, TEST, AttentionMicroscope, Look
 from careedu.show.attention_widget.view import AttentionView
 from careedu.show.comparison import Comparison
+from careedu.show.widget import ROOT
 
 DATA = thinned(made_up_splits(), 2, 12)
 UNSEEN = made_up_dataset(6, 77)
@@ -246,8 +247,8 @@ def test_opacity_and_wipe_are_variables_of_the_page(microscope):
     assert wiped.count(f"var({layered_picture.OPACITY}") == 2 and wiped.count(f"var({drawings.WIPE}") == 3
     controls = layered_picture.looks_controls("the lesion") + drawings.wipe_control()
     for variable in (layered_picture.OPACITY, drawings.WIPE, layered_picture.OUTLINE):
-        assert f"closest('.{layered_picture.ROOT}').style.setProperty('{variable}'" in controls
-    assert layered_picture.ROOT in view.widget._dom_classes
+        assert f"closest('.{ROOT}').style.setProperty('{variable}'" in controls
+    assert ROOT in view.widget._dom_classes
 
 
 @settings(max_examples=50, deadline=None)

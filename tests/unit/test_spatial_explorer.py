@@ -27,6 +27,7 @@ from careedu.show.spatial_widget import drawings
 from careedu.show.spatial_widget.explorer import SpatialExplorer
 from careedu.show.spatial_widget.maps import MEAN, ROLES, SpatialMap
 from careedu.show.spatial_widget.view import NAMES, SpatialView
+from careedu.show.widget import ROOT
 
 LEARNED = {arm: kind for arm, kind in ARMS.items() if kind != "mean-image"}
 KIND = {"Method": "pixels", "Free mask": "free", "Permuted pixels": "permuted"}
@@ -393,8 +394,8 @@ def test_opacity_and_outline_are_variables_of_the_page(comparison):
         assert drawn.count(f"var({layered_picture.OPACITY}") == 1 == drawn.count(f"var({layered_picture.OUTLINE}")
     controls = layered_picture.looks_controls("the lesion zones")
     for variable in (layered_picture.OPACITY, layered_picture.OUTLINE):
-        assert f"closest('.{layered_picture.ROOT}').style.setProperty('{variable}'" in controls
-    assert layered_picture.ROOT in view.widget._dom_classes
+        assert f"closest('.{ROOT}').style.setProperty('{variable}'" in controls
+    assert ROOT in view.widget._dom_classes
 
 
 def test_names_are_not_read_as_html():

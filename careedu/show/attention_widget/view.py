@@ -16,7 +16,6 @@ from careedu.show.drawing import QUIET, TEXT, WIDTH, note
 from careedu.show.layered_picture import (
     OPACITY,
     OUTLINE,
-    ROOT,
     framed,
     image_uri,
     layer,
@@ -60,7 +59,7 @@ class AttentionView(View):
         )
         column = Layout(width=f"{PANEL}px", overflow="hidden")
         wrap = Layout(flex_flow="row wrap", width=WHOLE, overflow="hidden")
-        self.widget = VBox(
+        self.widget = self.column(
             [
                 HBox([c["a"], c["b"]], layout=wrap),
                 HBox([c["source"], c["map_of"]], layout=wrap),
@@ -76,11 +75,8 @@ class AttentionView(View):
                     layout=wrap,
                 ),
                 parts["course"],
-                self.message,
-            ],
-            layout=Layout(overflow="hidden"),
+            ]
         )
-        self.widget.add_class(ROOT)
         state.listen(self.refresh)
         if state.tests is None and not state.missing:
             state.start_loading().join(WAIT)

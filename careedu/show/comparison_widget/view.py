@@ -54,7 +54,7 @@ class ComparisonView(View):
             for side in SIDES
         ]
         wrap = Layout(flex_flow="row wrap", width=WHOLE)
-        self.widget = VBox(
+        self.widget = self.column(
             [
                 parts["outdated"],
                 HBox([c["a"], c["b"]], layout=wrap),
@@ -68,11 +68,8 @@ class ComparisonView(View):
                 HBox([c["seed"], c["outline"]], layout=wrap),
                 parts["course"],
                 HBox(columns, layout=wrap),
-                self.message,
-            ],
-            layout=Layout(overflow="hidden"),
+            ]
         )
-        self.widget.add_class("careedu-comparison-explorer")
         state.listen(self.refresh)
         if state.images is None and not state.missing:
             state.start_loading().join(WAIT)

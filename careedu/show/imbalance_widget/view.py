@@ -44,16 +44,13 @@ class ImbalanceView(View):
         self.doing = ipywidgets.HTML()
         self.button.on_click(self.guard(lambda _: self._train()))
         self.stop.on_click(self.guard(lambda _: state.task.stop()))
-        self.widget = VBox(
+        self.widget = self.column(
             [
                 HBox([ratio, rare], layout=Layout(flex_flow="row wrap")),
                 HBox(columns, layout=Layout(flex_flow="row wrap")),
                 HBox([self.button, self.stop, self.bar, self.doing], layout=Layout(flex_flow="row wrap")),
-                self.message,
-            ],
-            layout=Layout(overflow="hidden"),
+            ]
         )
-        self.widget.add_class("careedu-imbalance-explorer")
         state.listen(self.refresh)
         self.refresh()
 

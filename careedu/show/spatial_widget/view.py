@@ -13,7 +13,6 @@ from careedu.show.drawing import QUIET, TEXT, WIDTH, note
 from careedu.show.layered_picture import (
     OPACITY,
     OUTLINE,
-    ROOT,
     framed,
     image_uri,
     layer,
@@ -76,7 +75,7 @@ class SpatialView(View):
         column = Layout(width=f"{PANEL}px", overflow="hidden")
         measured = Layout(width=f"{PANEL}px", overflow="hidden", padding="0 9px")
         wrap = Layout(flex_flow="row wrap", width=WHOLE, overflow="hidden")
-        self.widget = VBox(
+        self.widget = self.column(
             [
                 HBox([c["epoch"], c["seed"]], layout=wrap),
                 HBox([c["images"], c["jitter"]], layout=wrap),
@@ -94,11 +93,8 @@ class SpatialView(View):
                 ),
                 parts["verdict"],
                 legend,
-                self.message,
-            ],
-            layout=Layout(overflow="hidden"),
+            ]
         )
-        self.widget.add_class(ROOT)
         state.listen(self.refresh)
         if state.here.wants_images:
             state.start_loading().join(WAIT)
