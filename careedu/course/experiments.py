@@ -162,21 +162,19 @@ _LIGHT = {
 # Lesions a little larger than the default, so that plain cross-entropy learns something in these epochs.
 CHEST = {"name": "phantom-chest", "imbalance": 10, "lesion_size": 1.15}
 ON_CHEST = {"epochs": 24}
-_NEGATIVE = {"method": "global-attention", "map": "negative-mean-image"}
 _SPATIAL = {
     "cross-entropy": {"method": "cross-entropy"},
     "global attention": {"method": "global-attention"},
     "free mask": {"method": "global-attention", "map": "free"},
     "permuted pixels": {"method": "global-attention", "map": "permuted"},
     # The higher one of the mean image and its negative, against the zones of the phantom.
-    "negative mean image": _NEGATIVE,
+    "negative mean image": {"method": "global-attention", "map": "negative-mean-image"},
     "local attention": {"method": "local-attention"},
 }
 _MAPS = ("global attention", "free mask", "permuted pixels")
 # Beside the negative the mean image itself, which darkens what the other leaves bright.
 _FIXED = {
-    **{name: _SPATIAL[name] for name in ("cross-entropy", *_MAPS)},
-    "negative mean image": _NEGATIVE,
+    **{name: _SPATIAL[name] for name in ("cross-entropy", *_MAPS, "negative mean image")},
     "mean image": {"method": "global-attention", "map": "mean-image"},
 }
 JITTERS = (0.0, 0.05, 0.1, 0.2)
