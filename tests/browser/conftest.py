@@ -7,12 +7,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 from lab import CHROMIUM_ARGUMENTS, Lab, find_chromium
+from nbformat.v4 import new_code_cell, new_notebook
 from notebook_page import NotebookPage
 
 REPOSITORY = Path(__file__).parents[2]
 ARTEFACTS = REPOSITORY / "artefacts" / "browser"
+# Without it JupyterLab would ask which kernel to take.
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 # Both files are called conftest, so that of the folder above cannot be imported by its name.
 require = runpy.run_path(str(REPOSITORY / "tests" / "conftest.py"))["require"]
 
@@ -87,3 +91,15 @@ def open_notebook(lab: Lab, browser, request: pytest.FixtureRequest) -> Iterator
     finally:
         for page in pages:
             page.close()
+
+
+@pytest.fixture
+def open_cells(open_notebook: Callable[..., NotebookPage], tmp_path: Path) -> Callable[..., NotebookPage]:
+    """Open a notebook of the code cells that are given and run it: ``page = open_cells("1 + 1", timeout=60)``."""
+
+    def opened(*cells: str, **options: float) -> NotebookPage:
+        made = [new_code_cell(cell.strip(), id=f"cell-{number}") for number, cell in enumerate(cells)]
+        nbformat.write(new_notebook(cells=made, metadata=KERNEL), tmp_path / "made.ipynb")
+        return open_notebook(tmp_path / "made.ipynb", **options)
+
+    return opened

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import time
 from collections.abc import Sequence
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 from control import Control
 from lab import Lab
+from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage
 from playwright.sync_api import TimeoutError as Timeout
 
@@ -99,6 +102,10 @@ class NotebookPage:
     def run_in_kernel(self, code: str) -> None:
         """Run Python statements in the notebook's kernel, outside its cells."""
         self._ask_kernel(code, None)
+
+    def sent(self) -> list[str]:
+        """Types of all messages that the page has sent to the kernel so far."""
+        return self.page.evaluate("harness.sent()")
 
     def _ask_kernel(self, code: str, expression: str | None) -> dict[str, Any]:
         reply = self.page.evaluate("([code, expression]) => harness.evaluate(code, expression)", [code, expression])
@@ -199,6 +206,17 @@ class NotebookPage:
         self.page.screenshot(path=self.artefacts / f"{name}.png")
         return self.artefacts / f"{name}.png"
 
+    def pixels(self, selector: str) -> np.ndarray:
+        """What a part of the page looks like, with all that lies over it: int (H, W, 3).
+
+        Parameters
+        ----------
+        selector : str
+            CSS selector; the first match.
+        """
+        shot = self.page.locator(selector).first.screenshot()
+        return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
+
     def assert_nothing_clipped(self) -> None:
         """Assert that no output is cut off, scrolls within itself, or is wider than the notebook."""
         self._assert_none("harness.clipped()", "clipped or scrolling outputs")
@@ -294,6 +312,7 @@ class NotebookPage:
         drawn = self.picture_before(picture)
         control.press(*keys)
         milliseconds = self.wait_until_picture_changes(picture, drawn)
+        self.settle()
         after = self.evaluate_in_kernel(setting)
         assert after != before, f"{label}: the picture changed, the state did not"
         print(f"{label} {keys[-1]}: {before} → {after}, {milliseconds:.0f} ms")
@@ -337,3 +356,8 @@ class NotebookPage:
                 self.lab.shut_kernel_down(self._path)
             finally:
                 self._context.close()
+
+
+def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Which pixels look other than before, bool (H, W); a difference that nobody sees is none."""
+    return np.abs(before - after).max(axis=2) > 8

@@ -1,7 +1,7 @@
 // Runs inside JupyterLab's page and is reached as `window.harness`. It listens to every message between page and
 // kernel, so that an error in a widget's callback, which JupyterLab shows nowhere, is not missed.
 (() => {
-  const heard = { errors: [], stderr: "", pending: new Set() };
+  const heard = { errors: [], stderr: "", pending: new Set(), sent: [] };
   let timer = null;
 
   const panel = () => window.jupyterapp?.shell.currentWidget;
@@ -13,6 +13,7 @@
   function hear(_, { msg, direction }) {
     const type = msg.header.msg_type;
     if (direction === "send") {
+      heard.sent.push(type);
       if (type === "comm_msg" || type === "execute_request") heard.pending.add(msg.header.msg_id);
     } else if (type === "error") {
       heard.errors.push(plain([`${msg.content.ename}: ${msg.content.evalue}`, ...msg.content.traceback].join("\n")));
@@ -198,6 +199,7 @@
     ready: () => Boolean(kernel() && panel().context.isReady && kernel().status === "idle"),
     listen: () => kernel().anyMessage.connect(hear),
     heard: () => ({ errors: heard.errors, stderr: heard.stderr }),
+    sent: () => heard.sent,
     failed: () => heard.errors.length > 0,
     settled: () => heard.pending.size === 0 && kernel().status === "idle",
     run: (command, options) => window.jupyterapp.commands.execute(command, options),

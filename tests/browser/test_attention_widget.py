@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
-import nbformat
 import numpy as np
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from notebook_page import changed
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-# Without it JupyterLab would ask which kernel to take.
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 CELL = """
 import careedu
 from careedu.show.attention_widget import AttentionMicroscope, AttentionView
@@ -39,42 +34,12 @@ MOVES = [
     ("Pictures", ("Tab", "Tab", "Space"), "wipe", "source", "new images"),
     ("B: method", ("Tab", "Tab", "Tab", "Space"), "B", "b", "focal"),
 ]
-COUNT = """() => {
-  window.sent = [];
-  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-  kernel.anyMessage.connect((_, { msg, direction }) => {
-    if (direction === "send") window.sent.push(msg.header.msg_type);
-  });
-}"""
 BUSY = """() => {
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
   const future = kernel.requestExecute({ code: "import time; time.sleep(600)", silent: true });
   window.ended = false;
   future.done.then(() => { window.ended = true; });
 }"""
-
-
-@pytest.fixture
-def open_widget(open_notebook, tmp_path):
-    def opened(*more_cells):
-        cells = [new_code_cell(text.strip()) for text in (CELL, *more_cells)]
-        nbformat.write(new_notebook(cells=cells, metadata=KERNEL), tmp_path / "microscope.ipynb")
-        return open_notebook(tmp_path / "microscope.ipynb", timeout=400)
-
-    return opened
-
-
-def pixels(page, name):
-    """What a panel looks like, uint8 (H, W, 3)."""
-    from PIL import Image
-
-    shot = page.page.locator(PANELS[name]).first.screenshot()
-    return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
-
-
-def changed(before, after):
-    """Which columns of a panel look other than before, bool (W,)."""
-    return (np.abs(before - after).max(axis=2) > 8).any(axis=0)
 
 
 def press(page, label, *keys):
@@ -84,15 +49,10 @@ def press(page, label, *keys):
         page.page.keyboard.press(key)
 
 
-def test_every_control_changes_picture_and_state(open_widget):
-    page = open_widget()
+def test_every_control_changes_picture_and_state(open_cells):
+    page = open_cells(CELL, timeout=400)
     print(f"the cell ran in {page.seconds:.1f} s")
-    for theme in ("light", "dark"):
-        page.set_theme(theme)
-        page.screenshot_outputs("microscope")
-        page.assert_nothing_clipped()
-    page.set_theme("light")
-    page.assert_all_pictures_have_alt_text()
+    page.assert_looks_right("microscope")
 
     for label, keys, panel, setting, value in MOVES:
         before, after = page.move(label, keys, PANELS[panel], f"microscope.settings[{setting!r}]")
@@ -105,41 +65,40 @@ def test_every_control_changes_picture_and_state(open_widget):
     assert page.evaluate_in_kernel("microscope.errors") == []
 
 
-def test_opacity_wipe_and_outline_do_not_ask_the_kernel(open_widget):
-    page = open_widget()
-    page.page.evaluate(COUNT)
+def test_opacity_wipe_and_outline_do_not_ask_the_kernel(open_cells):
+    page = open_cells(CELL, timeout=400)
     page.page.evaluate(BUSY)
     page.page.wait_for_function("!harness.settled()")
-    asked = page.page.evaluate("window.sent.length")
+    asked = page.sent()
 
     for name in PANELS:
-        before = pixels(page, name)
+        before = page.pixels(PANELS[name])
         press(page, "Map opacity", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight")
-        assert changed(before, pixels(page, name)).mean() > 0.5, name
+        assert changed(before, page.pixels(PANELS[name])).any(axis=0).mean() > 0.5, name
         press(page, "Map opacity", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowLeft")
-        assert not changed(before, pixels(page, name)).any(), "back where it was"
+        assert not changed(before, page.pixels(PANELS[name])).any(), "back where it was"
 
-    alone = {side: pixels(page, side) for side in "AB"}
-    middle = pixels(page, "wipe")
+    alone = {side: page.pixels(PANELS[side]) for side in "AB"}
+    middle = page.pixels(PANELS["wipe"])
     press(page, "Wipe between A and B", "End")
-    all_a = pixels(page, "wipe")
+    all_a = page.pixels(PANELS["wipe"])
     press(page, "Wipe between A and B", "Home")
-    all_b = pixels(page, "wipe")
+    all_b = page.pixels(PANELS["wipe"])
     # Below the letters A and B in the corners, off the divider, and off the edges, which may lie between two pixels.
     for whole, side in ((all_a, "A"), (all_b, "B")):
-        assert not changed(alone[side][30:-4], whole[30:-4])[6:-6].any(), f"the whole map is {side}'s"
+        assert not changed(alone[side][30:-4], whole[30:-4])[:, 6:-6].any(), f"the whole map is {side}'s"
     assert changed(all_a, all_b).any(), "the maps differ"
-    assert not changed(all_a[30:-4], middle[30:-4])[6:120].any(), "A is on the left"
-    assert not changed(all_b[30:-4], middle[30:-4])[136:-6].any(), "B is on the right"
+    assert not changed(all_a[30:-4], middle[30:-4])[:, 6:120].any(), "A is on the left"
+    assert not changed(all_b[30:-4], middle[30:-4])[:, 136:-6].any(), "B is on the right"
     press(page, "Wipe between A and B", *["PageUp"] * 3)
     assert 5 < page.control("Wipe between A and B").value() < 100
 
-    before = pixels(page, "A")
+    before = page.pixels(PANELS["A"])
     press(page, "Outline the lesion", "Space")
-    outlined = changed(before, pixels(page, "A"))
+    outlined = changed(before, page.pixels(PANELS["A"])).any(axis=0)
     assert outlined.any() and not outlined.all()
 
-    assert page.page.evaluate("window.sent.length") == asked, page.page.evaluate("window.sent")
+    assert page.sent() == asked
     assert not page.page.evaluate("window.ended"), "the kernel was busy all the time"
     page.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
     page.page.wait_for_function("window.ended")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 
 import careedu
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-# Without it JupyterLab would ask which kernel to take.
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 CELL = """
 import careedu
 
@@ -48,23 +44,13 @@ def saved(tmp_path_factory):
 
 
 @pytest.fixture
-def open_widget(open_notebook, saved, tmp_path):
-    def opened(*more_cells):
-        cells = [new_code_cell(text.strip()) for text in (CELL.format(folder=str(saved)), *more_cells)]
-        nbformat.write(new_notebook(cells=cells, metadata=KERNEL), tmp_path / "comparison.ipynb")
-        return open_notebook(tmp_path / "comparison.ipynb")
-
-    return opened
+def open_widget(open_cells, saved):
+    return lambda *more_cells: open_cells(CELL.format(folder=str(saved)), *more_cells)
 
 
 def test_every_control_changes_picture_and_state(open_widget):
     page = open_widget("view.state.comparison.plot()")
-    for theme in ("light", "dark"):
-        page.set_theme(theme)
-        page.screenshot_outputs("comparison")
-        page.assert_nothing_clipped()
-    page.set_theme("light")
-    page.assert_all_pictures_have_alt_text()
+    page.assert_looks_right("comparison")
 
     for label, keys, picture, setting, value in MOVES:
         before, after = page.move(label, keys, picture, f"explorer.settings[{setting!r}]")

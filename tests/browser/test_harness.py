@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-import nbformat
 import pytest
+from notebook_page import changed
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -58,27 +58,15 @@ button
 """
 
 
-@pytest.fixture
-def open_cells(open_notebook, tmp_path):
-    def opened(*cells, **options):
-        notebook = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(cell.strip(), id=f"cell-{n}") for n, cell in enumerate(cells)],
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
-        )
-        nbformat.write(notebook, tmp_path / "made.ipynb")
-        return open_notebook(tmp_path / "made.ipynb", **options)
-
-    return opened
-
-
 def test_controls_are_driven_by_keyboard_and_the_kernel_agrees(open_cells):
     page = open_cells(WIDGET)
     assert page.evaluate_in_kernel("__import__('sys').prefix") == sys.prefix
 
     slider = page.control("Strength").focus()
     assert slider.value() == 10
-    before = page.picture_before("img")
+    before, asked = page.picture_before("img"), page.sent()
     slider.press("ArrowRight")
+    assert "comm_msg" in page.sent()[len(asked) :]
     assert 0 < page.wait_until_picture_changes("img", before) < 5000
     assert slider.value() == page.evaluate_in_kernel("slider.value") == 11
 
@@ -89,6 +77,10 @@ def test_controls_are_driven_by_keyboard_and_the_kernel_agrees(open_cells):
     assert ticked.value() is page.evaluate_in_kernel("ticked.value") is True
     row = page.control("Side").focus().press("Tab", "Space")
     assert row.value() == page.evaluate_in_kernel("row.value") == "right"
+    before, looked = page.picture_before("img"), page.pixels(".jp-OutputArea img")
+    page.control("Strength").focus().press("End")
+    page.wait_until_picture_changes("img", before)
+    assert changed(looked, page.pixels(".jp-OutputArea img")).mean() > 0.9
     page.control("Count up").focus().press("Enter", "Space")
     assert page.evaluate_in_kernel("bar.value") == 2
     with pytest.raises(AssertionError, match="Strength"):

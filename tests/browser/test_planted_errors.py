@@ -4,8 +4,6 @@ import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-# Without it JupyterLab would ask which kernel to take.
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 NOTEBOOK = """
 import careedu
 from careedu.show.imbalance_widget import ImbalanceExplorer, ImbalanceView
@@ -27,12 +25,8 @@ explorer.{what} = broken
     [("class_weights", "Imbalance ratio", "ArrowRight"), ("method", "Train whole networks here", "Enter")],
     ids=["callback", "background training"],
 )
-def test_planted_errors_are_seen(open_notebook, tmp_path, what, label, key):
-    import nbformat
-    from nbformat.v4 import new_code_cell, new_notebook
-
-    nbformat.write(new_notebook(cells=[new_code_cell(NOTEBOOK)], metadata=KERNEL), tmp_path / "planted.ipynb")
-    page = open_notebook(tmp_path / "planted.ipynb")
+def test_planted_errors_are_seen(open_cells, what, label, key):
+    page = open_cells(NOTEBOOK)
     page.assert_no_errors()
     page.run_in_kernel(BROKEN.format(what=what))
     page.control(label).focus().press(key)

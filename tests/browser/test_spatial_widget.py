@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from notebook_page import changed
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-# Without it JupyterLab would ask which kernel to take.
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 MADE_UP = Path(__file__).parents[1] / "unit"
 # The comparison has a mean-image arm; the sweep with fewer images has none, and draws the phantoms.
 CELLS = (
@@ -50,60 +46,17 @@ MOVES = [
     ("Alignment jitter", ("ArrowRight",), "free", "jitter", 0.1),
     ("Epoch", ("ArrowLeft",), "permuted", "epoch", 2),
 ]
-COUNT = """() => {
-  window.sent = [];
-  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-  kernel.anyMessage.connect((_, { msg, direction }) => {
-    if (direction === "send") window.sent.push(msg.header.msg_type);
-  });
-}"""
 
 
-@pytest.fixture
-def open_widget(open_notebook, tmp_path):
-    def opened():
-        cells = [new_code_cell(text.strip()) for text in CELLS]
-        nbformat.write(new_notebook(cells=cells, metadata=KERNEL), tmp_path / "spatial.ipynb")
-        return open_notebook(tmp_path / "spatial.ipynb", timeout=400)
-
-    return opened
-
-
-def pixels(page, name):
-    """What a panel looks like, int (H, W, 3)."""
-    from PIL import Image
-
-    shot = page.page.locator(PANELS[name]).first.screenshot()
-    return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
-
-
-def changed(before, after):
-    """Which pixels look other than before, bool (H, W)."""
-    return np.abs(before - after).max(axis=2) > 8
-
-
-def test_every_control_changes_picture_and_state(open_widget):
-    page = open_widget()
+def test_every_control_changes_picture_and_state(open_cells):
+    page = open_cells(*CELLS, timeout=400)
     print(f"the cells ran in {page.seconds:.1f} s")
     assert page.evaluate_in_kernel("careedu.__file__").startswith(str(MADE_UP.parents[1]))
-    for theme in ("light", "dark"):
-        page.set_theme(theme)
-        page.screenshot_outputs("spatial")
-        page.assert_nothing_clipped()
-    page.set_theme("light")
-    page.assert_all_pictures_have_alt_text()
+    page.assert_looks_right("spatial")
 
     for label, keys, panel, setting, value in MOVES:
-        before = page.evaluate_in_kernel(f"explorer.settings[{setting!r}]")
-        assert before != value, f"{label}: nothing to change"
-        control = page.control(label).focus()
-        drawn = page.picture_before(PANELS[panel])
-        control.press(*keys)
-        milliseconds = page.wait_until_picture_changes(PANELS[panel], drawn)
-        page.settle()
-        after = page.evaluate_in_kernel(f"explorer.settings[{setting!r}]")
+        before, after = page.move(label, keys, PANELS[panel], f"explorer.settings[{setting!r}]")
         assert after == value, f"{label}: {before} became {after}, not {value}"
-        print(f"{label}: {before} → {after}, {milliseconds:.0f} ms")
     page.screenshot_outputs("spatial-moved")
     page.assert_nothing_clipped()
     page.run_in_kernel("explorer.set(images=160, jitter=0.02); explorer.set(epoch=2)")
@@ -116,26 +69,22 @@ def test_every_control_changes_picture_and_state(open_widget):
     assert page.page.get_by_text("cannot be changed: they were given without a sweep").count() == 1
 
 
-def test_opacity_and_outline_do_not_ask_the_kernel(open_widget):
-    page = open_widget()
-    page.page.evaluate(COUNT)
+def test_opacity_and_outline_do_not_ask_the_kernel(open_cells):
+    page = open_cells(*CELLS, timeout=400)
+    asked = page.sent()
     for name in PANELS:
-        before = pixels(page, name)
-        page.control("Map opacity").focus()
-        for _ in range(8):
-            page.page.keyboard.press("ArrowRight")
-        assert changed(before, pixels(page, name)).mean() > 0.2, name
-        for _ in range(8):
-            page.page.keyboard.press("ArrowLeft")
-        assert not changed(before, pixels(page, name)).any(), "back where it was"
+        before = page.pixels(PANELS[name])
+        page.control("Map opacity").focus().press(*["ArrowRight"] * 8)
+        assert changed(before, page.pixels(PANELS[name])).mean() > 0.2, name
+        page.control("Map opacity").press(*["ArrowLeft"] * 8)
+        assert not changed(before, page.pixels(PANELS[name])).any(), "back where it was"
 
-    with_outline = {name: pixels(page, name) for name in PANELS}
-    page.control("Outline the lesion zones").focus()
-    page.page.keyboard.press("Space")
+    with_outline = {name: page.pixels(PANELS[name]) for name in PANELS}
+    page.control("Outline the lesion zones").focus().press("Space")
     for name, before in with_outline.items():
-        gone = changed(before, pixels(page, name))
+        gone = changed(before, page.pixels(PANELS[name]))
         assert 0 < gone.mean() < 0.2, name
-    assert page.page.evaluate("window.sent") == []
+    assert page.sent() == asked
 
     # What was set in the page stays where the kernel draws anew.
     hidden = page.page.locator(f'{PANELS["pixels"]} > div[style*="--careedu-outline"]').first

@@ -1,37 +1,20 @@
-"""The exercises of notebook 02: right forms are accepted, wrong ones told why, and nothing is given away."""
+"""The exercises of notebook 02: right answers are accepted however they are computed, wrong ones told why.
 
-import itertools
+What holds for the exercises of every notebook is tested in test_every_exercise.py.
+"""
+
 from math import comb
 
 import numpy as np
 import pytest
 import torch
+from shown_solution import solution_of
 
 from careedu.course.exercises import care
-from careedu.course.exercises.care import exercise_1, exercise_2, exercise_3, exercise_4, exercise_5
-from careedu.course.exercises.care_evidence import ARMS, CLAIMS
-from careedu.course.exercises.exercise import as_numbers
-from careedu.course.exercises.function import FunctionExercise
+from careedu.course.exercises.care import exercise_1, exercise_2, exercise_3, exercise_5
 from careedu.experiment.attention import inside_share, pointing_game
 from careedu.methods.care import attention_loss
 from careedu.nn.maps import class_activation_map, normalize_map
-
-ALL = {name: getattr(care, name) for name in care.__all__}
-FUNCTIONS = {name: e for name, e in ALL.items() if isinstance(e, FunctionExercise)}
-every = pytest.mark.parametrize("exercise", ALL.values(), ids=ALL.keys())
-every_function = pytest.mark.parametrize("exercise", FUNCTIONS.values(), ids=FUNCTIONS.keys())
-RIGHT = {
-    "place": "random boxes",
-    "loss": "without attention",
-    "use": "lesion transplant",
-    "classes": "boxes of all classes",
-}
-
-
-def solution_of(exercise):
-    names = {}
-    exec(exercise.code, names)
-    return names[exercise.name]
 
 
 def pointing(maps, masks):
@@ -42,86 +25,9 @@ def class_map(features, weight):
     return normalize_map(class_activation_map(features, weight))
 
 
-# What holds for all of them
-
-
 def test_the_notebook_has_five_exercises_in_its_order():
-    assert [e.name for e in ALL.values()] == ["attention_loss", "class_map", "needed", "controls", "pointing"]
-
-
-@every
-def test_the_stub_is_not_yet_answered(exercise):
-    for reply in (exercise.check(...), exercise.check()):
-        assert reply.kind == "not yet"
-        assert exercise.name in reply.text
-    assert not exercise.solved
-
-
-@every_function
-def test_a_function_that_gives_the_stub_back_is_not_yet_answered(exercise):
-    assert exercise.check(lambda *given: ...).kind == "not yet"
-
-
-@every
-def test_the_solution_passes_its_own_check_and_is_short(exercise):
-    reply = exercise.check(solution_of(exercise))
-    assert reply, repr(reply)
-    assert exercise.solved
-    assert exercise.praise in reply.text
-    assert exercise.thought in repr(reply)
-    assert len(exercise.code.splitlines()) <= 15
-    assert exercise.code in repr(exercise.solution())
-    exercise.check(...)
-    assert not exercise.solved
-
-
-@every
-def test_nobody_sees_the_next_thought_or_the_solution_before(exercise):
-    before = [exercise.check(...), exercise.check("nonsense"), *(exercise.hint() for _ in range(4))]
-    assert all(exercise.thought not in repr(reply) + reply._repr_html_() for reply in before)
-    assert all(exercise.code not in repr(reply) for reply in before)
-    assert exercise.check("nonsense").kind == "wrong"
-
-
-@every
-def test_hints_go_from_faint_to_plain_and_the_last_stays(exercise):
-    exercise._hints_given = 0
-    texts = [exercise.hint().text for _ in range(len(exercise.hints) + 1)]
-    assert len(set(texts)) == len(exercise.hints) >= 3
-    assert texts[-1] == texts[-2]
-    assert all(len(text) > 40 for text in texts)
-
-
-@every_function
-def test_every_mistake_is_told_by_its_own_reason(exercise):
-    def in_numpy(function):
-        return lambda *given: function(*(g.numpy() if isinstance(g, torch.Tensor) else g for g in given))
-
-    said = [exercise.check(in_numpy(mistake)).text for mistake, _ in exercise.mistakes]
-    assert said == [why for _, why in exercise.mistakes]
-    assert len(set(said)) == len(said) >= 10
-
-
-@every_function
-def test_what_is_no_answer_in_kind_is_told_why(exercise):
-    def broken(*given):
-        raise KeyError("where is it")
-
-    answers = {
-        "not called": 3.0,
-        "None": lambda *given: None,
-        "text": lambda *given: "high",
-        "NaN": lambda *given: as_numbers(exercise.right(*(g.numpy() for g in given[:2]), *given[2:])) * np.nan,
-        "shape": lambda *given: np.zeros((7, 2)),
-        "bool": lambda *given: True,
-        "arguments": lambda: 1,
-        "raises": broken,
-    }
-    replies = {name: exercise.check(answer) for name, answer in answers.items()}
-    assert all(reply.kind == "wrong" for reply in replies.values())
-    assert len({reply.text for reply in replies.values()}) == len(answers)
-    assert "KeyError: 'where is it'" in replies["raises"].text
-    assert "shape (7, 2)" in replies["shape"].text
+    names = [getattr(care, name).name for name in care.__all__]
+    assert names == ["attention_loss", "class_map", "needed", "controls", "pointing"]
 
 
 def test_the_references_agree_with_the_package():
@@ -174,13 +80,10 @@ def in_a_loop(maps, inside, cap, outside_weight):
         in_numpy,
         in_lists,
         in_a_loop,
-        lambda *given: attention_loss(*given).float(),
         lambda *given: attention_loss(given[0].float(), *given[1:]),
-        lambda *given: list(attention_loss(*given)),
-        lambda *given: tuple(in_numpy(*given).tolist()),
     ],
 )
-def test_the_attention_loss_is_accepted_in_every_form(right):
+def test_the_attention_loss_is_accepted_however_it_is_computed(right):
     reply = exercise_1.check(right)
     assert reply, repr(reply)
 
@@ -242,16 +145,14 @@ def map_in_numpy(features, weight):
     [
         class_map,
         map_in_numpy,
-        lambda a, w: map_in_numpy(a, w).tolist(),
         lambda a, w: class_map(a.float(), w.float()),
         lambda a, w: class_map(a, w / a[0, 0].numel()),  # Grad-CAM's weights: the factor goes with the stretch
-        lambda a, w: list(class_map(a, w)),
         lambda a, w: (lambda d: d / (d.amax((1, 2), True) + 1e-5))(
             (f := class_activation_map(a, w)) - f.amin((1, 2), True)
         ),
     ],
 )
-def test_a_map_is_accepted_in_every_form(right):
+def test_a_map_is_accepted_however_it_is_computed(right):
     reply = exercise_2.check(right)
     assert reply, repr(reply)
 
@@ -304,13 +205,6 @@ def test_the_numbers_that_are_told_are_right():
     assert f"takes {23 * mixed}" in exercise_3.thought
 
 
-@pytest.mark.parametrize(
-    "form", [int, float, str, np.int64, torch.tensor, np.array, lambda n: [n], lambda n: n + 0.005]
-)
-def test_the_number_of_test_images_is_accepted_in_every_form(form):
-    assert exercise_3.check(form(138))
-
-
 def test_a_wrong_number_of_test_images_is_told_why():
     wrong = [
         6,
@@ -330,78 +224,12 @@ def test_a_wrong_number_of_test_images_is_told_why():
         140.5,
         184,
         137,
-        None,
-        True,
-        "many",
     ]
-    wrong += [[6, 138], np.nan, len]
     replies = [exercise_3.check(answer) for answer in wrong]
     assert all(reply.kind == "wrong" for reply in replies)
     assert len({reply.text for reply in replies}) == len(wrong)
     assert exercise_3.check(5).text == exercise_3.check(115).text
-    assert all("138" not in reply.text for reply in replies[:20])
-
-
-# 4: which control
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        RIGHT,
-        list(RIGHT.values()),
-        tuple(RIGHT.values()),
-        np.array(list(RIGHT.values())),
-        dict(reversed(RIGHT.items())),
-        {claim.upper(): f"  {arm.title()} " for claim, arm in RIGHT.items()},
-        {claim: f"CARE, {arm}" for claim, arm in RIGHT.items()},
-        RIGHT | {"place": "boxes shifted", "loss": "CARE without attention"},
-        RIGHT | {"place": "shifted boxes"},
-    ],
-)
-def test_the_controls_are_accepted_in_every_form(answer):
-    reply = exercise_4.check(answer)
-    assert reply, repr(reply)
-
-
-def test_every_wrong_pairing_has_its_own_reason_and_gives_nothing_away():
-    said = {}
-    for claim, arm in itertools.product(CLAIMS, ARMS):
-        reply = exercise_4.check(RIGHT | {claim: arm})
-        assert bool(reply) == (RIGHT[claim] == arm)
-        if not reply:
-            assert reply.text.startswith(f'3 of 4 are right. Claim "{claim}", with "{arm}": ')
-            said[claim, arm] = reply.text.split('": ')[1]
-            assert RIGHT[claim] not in said[claim, arm]
-    assert len(said) == len(set(said.values())) == 4 * 5
-
-
-def test_other_wrong_answers_are_told_why():
-    wrong = {
-        "other way round": {arm: claim for claim, arm in RIGHT.items()},
-        "keys of the dict": {"place": "random boxes"},
-        "here are 3": list(RIGHT.values())[:3],
-        "is none of the arms": RIGHT | {"use": "magic"},
-        "3, for": RIGHT | {"use": 3},
-        "['random boxes'], for": RIGHT | {"place": ["random boxes"]},
-        "for all four": ["random boxes"] * 4,
-        "None of the four": [*list(RIGHT.values())[1:], "random boxes"],
-        "2 of 4": RIGHT | {"loss": "random boxes", "use": "random boxes"},
-        "is a str": "random boxes",
-        "is a set": set(RIGHT.values()),
-        "is a int": 4,
-        "is a NoneType": None,
-    }
-    for reason, answer in wrong.items():
-        reply = exercise_4.check(answer)
-        assert reply.kind == "wrong"
-        assert reason in reply.text, reply.text
-
-
-def test_controls_that_are_half_filled_in_are_not_yet_answered():
-    assert exercise_4.check(dict.fromkeys(CLAIMS, ...)).kind == "not yet"
-    assert exercise_4.check(RIGHT | {"use": ...}).kind == "not yet"
-    assert exercise_4.check([..., *list(RIGHT.values())[1:]]).kind == "not yet"
+    assert all("138" not in reply.text for reply in replies)
 
 
 # 5: pointing
@@ -420,14 +248,11 @@ def pointing_in_lists(maps, masks):
     [
         pointing,
         pointing_in_lists,
-        lambda f, m: torch.tensor(pointing(f, m)),
-        lambda f, m: np.float32(pointing(f, m)),
-        lambda f, m: [pointing(f, m)],
         lambda f, m: ((f == f.amax((1, 2), keepdim=True)) & m).any(2).any(1).double().mean(),
         lambda f, m: (f * m).amax((1, 2)).eq(f.amax((1, 2))).float().mean(),
     ],
 )
-def test_the_pointing_game_is_accepted_in_every_form(right):
+def test_the_pointing_game_is_accepted_however_it_is_computed(right):
     reply = exercise_5.check(right)
     assert reply, repr(reply)
 

@@ -1,125 +1,27 @@
-"""The exercises of notebook 03: right forms are accepted, wrong ones told why, and nothing is given away."""
+"""The exercises of notebook 03: right answers are accepted however they are computed, wrong ones told why.
+
+What holds for the exercises of every notebook is tested in test_every_exercise.py.
+"""
 
 import itertools
 
 import numpy as np
 import pytest
 import torch
+from shown_solution import solution_of
 from sklearn.metrics import roc_auc_score
 
 from careedu.course.exercises import spatial
-from careedu.course.exercises.exercise import as_numbers
-from careedu.course.exercises.function import FunctionExercise
-from careedu.course.exercises.spatial import (
-    exercise_1,
-    exercise_1b,
-    exercise_2,
-    exercise_3,
-    exercise_4,
-    exercise_5,
-)
-from careedu.course.exercises.spatial_evidence import ARMS, CLAIMS
+from careedu.course.exercises.spatial import exercise_1, exercise_1b, exercise_2, exercise_3, exercise_4
 from careedu.course.exercises.spatial_reach import SIDE
 from careedu.experiment.map_quality import map_auroc
 from careedu.methods.global_attention import GlobalSpatialAttention
 from careedu.nn.spatial_mask import total_variation
 
-ALL = {name: getattr(spatial, name) for name in spatial.__all__}
-FUNCTIONS = {name: e for name, e in ALL.items() if isinstance(e, FunctionExercise)}
-every = pytest.mark.parametrize("exercise", ALL.values(), ids=ALL.keys())
-every_function = pytest.mark.parametrize("exercise", FUNCTIONS.values(), ids=FUNCTIONS.keys())
-RIGHT = {
-    "lesion": "mean image",
-    "classifier": "free mask",
-    "pixel": "permuted pixels",
-    "alignment": "more jitter",
-}
-
-
-def solution_of(exercise):
-    names = {}
-    exec(exercise.code, names)
-    return names[exercise.name]
-
-
-def in_numpy(function):
-    return lambda *given: function(*(g.numpy() if isinstance(g, torch.Tensor) else g for g in given))
-
-
-# What holds for all of them
-
 
 def test_the_notebook_has_its_exercises_in_its_order():
-    names = [e.name for e in ALL.values()]
+    names = [getattr(spatial, name).name for name in spatial.__all__]
     assert names == ["fewest", "reach", "regulariser", "jump", "scores", "controls"]
-
-
-@every
-def test_the_stub_is_not_yet_answered(exercise):
-    for reply in (exercise.check(...), exercise.check()):
-        assert reply.kind == "not yet" and exercise.name in reply.text
-    assert not exercise.solved
-
-
-@every_function
-def test_a_function_that_gives_the_stub_back_is_not_yet_answered(exercise):
-    assert exercise.check(lambda *given: ...).kind == "not yet"
-
-
-@every
-def test_the_solution_passes_its_own_check_and_is_short(exercise):
-    reply = exercise.check(solution_of(exercise))
-    assert reply, repr(reply)
-    assert exercise.solved and exercise.praise in reply.text and exercise.thought in repr(reply)
-    assert len(exercise.code.splitlines()) <= 15 and exercise.code in repr(exercise.solution())
-    exercise.check(...)
-    assert not exercise.solved
-
-
-@every
-def test_nobody_sees_the_next_thought_or_the_solution_before(exercise):
-    before = [exercise.check(...), exercise.check("nonsense"), *(exercise.hint() for _ in range(4))]
-    assert all(exercise.thought not in repr(reply) + reply._repr_html_() for reply in before)
-    assert all(exercise.code not in repr(reply) for reply in before)
-    assert exercise.check("nonsense").kind == "wrong"
-
-
-@every
-def test_hints_go_from_faint_to_plain_and_the_last_stays(exercise):
-    exercise._hints_given = 0
-    texts = [exercise.hint().text for _ in range(len(exercise.hints) + 1)]
-    assert len(set(texts)) == len(exercise.hints) >= 3
-    assert texts[-1] == texts[-2] and all(len(text) > 40 for text in texts)
-
-
-@every_function
-def test_every_mistake_is_told_by_its_own_reason(exercise):
-    said = [exercise.check(in_numpy(mistake)).text for mistake, _ in exercise.mistakes]
-    assert said == [why for _, why in exercise.mistakes]
-    assert len(set(said)) == len(said) >= 10
-
-
-@every_function
-def test_what_is_no_answer_in_kind_is_told_why(exercise):
-    def broken(*given):
-        raise KeyError("where is it")
-
-    answers = {
-        "not called": 3.0,
-        "None": lambda *given: None,
-        "text": lambda *given: "high",
-        "NaN": lambda *given: as_numbers(in_numpy(exercise.right)(*given)) * np.nan,
-        "shape": lambda *given: np.zeros((7, 2)),
-        "bool": lambda *given: True,
-        "arguments": lambda: 1,
-        "raises": broken,
-        "in place": lambda first, *rest: (first.mul_(0.5), solution_of(exercise)(first, *rest))[1],
-    }
-    replies = {name: exercise.check(answer) for name, answer in answers.items()}
-    assert all(reply.kind == "wrong" for reply in replies.values())
-    assert len({reply.text for reply in replies.values()}) == len(answers)
-    assert "KeyError: 'where is it'" in replies["raises"].text and "in place" in replies["in place"].text
-    assert "shape (7, 2)" in replies["shape"].text and "NaN" in replies["NaN"].text
 
 
 def test_the_references_agree_with_the_package():
@@ -135,13 +37,6 @@ def test_the_references_agree_with_the_package():
 # 1: as many images as pixels
 
 
-@pytest.mark.parametrize(
-    "form", [int, float, str, np.int64, torch.tensor, np.array, lambda n: [n], lambda n: n + 0.005]
-)
-def test_the_number_of_images_is_accepted_in_every_form(form):
-    assert exercise_1.check(form(SIDE**2))
-
-
 def test_the_number_of_images_is_the_rank():
     """On random images of 4 × 4: as many as pixels reach every map, one fewer does not, but with the bias it does."""
     random, pixels = np.random.default_rng(0), 16
@@ -153,7 +48,7 @@ def test_the_number_of_images_is_the_rank():
 
 
 def test_a_wrong_number_of_images_is_told_why():
-    wrong = [575, 577, 24, 4096, 576**2, 1152, 288, 1, 0, 300.5, 300, 600, None, True, "many", [1, 2], np.nan, len]
+    wrong = [575, 577, 24, 4096, 576**2, 1152, 288, 1, 0, 300.5, 300, 600]
     replies = [exercise_1.check(answer) for answer in wrong]
     assert all(reply.kind == "wrong" for reply in replies)
     assert len({reply.text for reply in replies}) == len(wrong)
@@ -186,7 +81,6 @@ def other_weights(pixels, target):
         other_weights,
         lambda v, t: torch.linalg.lstsq(v, t[:, None], driver="gelsd").solution[:, 0],
         lambda v, t: torch.linalg.pinv(v.float()) @ t.float(),
-        lambda v, t: list(torch.linalg.pinv(v) @ t),
         lambda v, t: torch.linalg.pinv(v.T @ v) @ v.T @ t,
     ],
 )
@@ -261,7 +155,7 @@ def regulariser_in_lists(values, sparsity, variation):
         lambda m, s, v: s * np.mean(m := np.asarray(m)) + v * sum(np.abs(np.diff(m, axis=d)).mean() for d in (0, 1)),
     ],
 )
-def test_the_term_is_accepted_in_every_form(right):
+def test_the_term_is_accepted_however_it_is_computed(right):
     reply = exercise_2.check(right)
     assert reply, repr(reply)
 
@@ -292,9 +186,9 @@ def test_a_wrong_term_is_told_why(wrong, reason):
 # 3: the scale trap
 
 
-@pytest.mark.parametrize("form", [float, str, np.float32, torch.tensor, lambda n: [n], lambda n: 4, lambda n: "4.1"])
-def test_the_jump_is_accepted_in_every_form(form):
-    assert exercise_3.check(form(4.096))
+@pytest.mark.parametrize("rounded", [4, "4.1"])
+def test_the_jump_is_accepted_when_rounded(rounded):
+    assert exercise_3.check(rounded)
 
 
 def test_the_jump_is_what_adam_does():
@@ -326,9 +220,6 @@ def test_a_wrong_jump_is_told_why():
         0,
         -7,
         3.3,
-        None,
-        np.nan,
-        len,
     ]
     replies = [exercise_3.check(answer) for answer in wrong]
     assert all(reply.kind == "wrong" for reply in replies)
@@ -357,13 +248,10 @@ def scores_in_lists(values, zone):
     [
         scores,
         scores_in_lists,
-        lambda m, z: torch.tensor(scores(m, z)),
-        lambda m, z: np.float32(scores(m, z)),
-        lambda m, z: [torch.tensor(score) for score in scores(m, z)],
         lambda m, z: tuple(roc_auc_score(z.flatten(), sign * m.flatten()) for sign in (1, -1)),
     ],
 )
-def test_the_scores_are_accepted_in_every_form(right):
+def test_the_scores_are_accepted_however_they_are_computed(right):
     reply = exercise_4.check(right)
     assert reply, repr(reply)
 
@@ -401,60 +289,3 @@ def test_the_scores_are_accepted_in_every_form(right):
 def test_wrong_scores_are_told_why(wrong, reason):
     reply = exercise_4.check(wrong)
     assert reply.kind == "wrong" and reason in reply.text, reply.text
-
-
-# 5: which control
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        RIGHT,
-        list(RIGHT.values()),
-        tuple(RIGHT.values()),
-        np.array(list(RIGHT.values())),
-        dict(reversed(RIGHT.items())),
-        {claim.upper(): f"  {arm.title()} " for claim, arm in RIGHT.items()},
-        {claim: f"Global attention, {arm}" for claim, arm in RIGHT.items()},
-        RIGHT | {"lesion": "negative mean image", "alignment": "alignment jitter"},
-        RIGHT | {"classifier": "free", "pixel": "permuted"},
-    ],
-)
-def test_the_controls_are_accepted_in_every_form(answer):
-    reply = exercise_5.check(answer)
-    assert reply, repr(reply)
-
-
-def test_every_wrong_pairing_has_its_own_reason_and_gives_nothing_away():
-    said = {}
-    for claim, arm in itertools.product(CLAIMS, ARMS):
-        reply = exercise_5.check(RIGHT | {claim: arm})
-        assert bool(reply) == (RIGHT[claim] == arm)
-        if not reply:
-            assert reply.text.startswith(f'3 of 4 are right. Claim "{claim}", with "{arm}": ')
-            said[claim, arm] = reply.text.split('": ')[1]
-            assert RIGHT[claim] not in said[claim, arm]
-    assert len(said) == len(set(said.values())) == 4 * 5
-
-
-def test_other_wrong_pairings_are_told_why():
-    wrong = {
-        "other way round": {arm: claim for claim, arm in RIGHT.items()},
-        "keys of the dict": {"lesion": "mean image"},
-        "here are 3": list(RIGHT.values())[:3],
-        "is none of the arms": RIGHT | {"lesion": "magic"},
-        '"no mask" for all four': ["no mask"] * 4,
-        "None of the four": [*list(RIGHT.values())[1:], "mean image"],
-        "2 of 4": RIGHT | {"lesion": "no mask", "pixel": "no mask"},
-        "is a str": "mean image",
-        "is a set": set(RIGHT.values()),
-        "is a NoneType": None,
-    }
-    for reason, answer in wrong.items():
-        reply = exercise_5.check(answer)
-        assert reply.kind == "wrong" and reason in reply.text, reply.text
-
-
-def test_controls_that_are_half_filled_in_are_not_yet_answered():
-    assert exercise_5.check(dict.fromkeys(CLAIMS, ...)).kind == "not yet"
-    assert exercise_5.check(RIGHT | {"pixel": ...}).kind == "not yet"
