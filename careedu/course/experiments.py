@@ -238,7 +238,7 @@ _ALL = (
             f"03-smoke-{model}",
             CHEST,
             {name: _SPATIAL[name] for name in ("cross-entropy", "global attention")},
-            {"epochs": 8, "model": model},
+            {"epochs": 2, "model": model},
             seeds=TUNING_SEEDS[:1],
             exploratory=True,
         )

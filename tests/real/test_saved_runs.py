@@ -54,8 +54,10 @@ def train_again(name: str, capsys: pytest.CaptureFixture) -> None:
     if alike:
         assert same
     # Elsewhere the last bits differ and a training goes another way: as far as another seed would lead it, no further.
-    margin = values.std(ddof=1)
-    assert values.min() - margin <= again.balanced_accuracy() <= values.max() + margin
+    # How far that is one seed does not tell; a smoke run has to run through, and no more.
+    if len(values) > 1:
+        margin = values.std(ddof=1)
+        assert values.min() - margin <= again.balanced_accuracy() <= values.max() + margin
 
 
 @pytest.mark.slow
