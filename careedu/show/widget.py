@@ -160,10 +160,6 @@ class BackgroundTask:
         """Whether a stop was asked for."""
         return self._stop.is_set()
 
-    def stopped_within(self, seconds: float) -> bool:
-        """Wait so long, or until a stop is asked for; whether it was."""
-        return self._stop.wait(seconds)
-
     def _run(self) -> None:
         try:
             self._work(self)

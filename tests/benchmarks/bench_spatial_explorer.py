@@ -13,6 +13,8 @@ from widget_latency import opened, tell
 from careedu.course.experiments import IMAGES, JITTERS
 
 CELL = f"""
+import torch  # as notebook 03 has done before
+
 import careedu
 from careedu.show.spatial_widget import SpatialExplorer, SpatialView
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import replace
+from time import monotonic
 
 import numpy as np
 import pytest
@@ -165,6 +166,33 @@ def test_without_a_mean_image_arm_the_training_images_of_each_seed_are_averaged(
         assert explorer.maps[MEAN].aurocs[seed] == pytest.approx(auroc(mean), abs=1e-6)
     assert explorer.maps["Method"].against_mean.seeds == 3 and not explorer.here.wants_images
     assert "arm here" in view.parts["picture mean"].value and "not known" in view.parts["measures mean"].value
+
+
+def test_images_are_drawn_when_the_widget_rests_and_those_of_the_chosen_point_first(chest, monkeypatch):
+    comparison = made_up_comparison(3, arms=LEARNED, data=chest)
+    few = made_up_comparison(3, arms=LEARNED, data=chest, images=80)
+    explorer = SpatialExplorer(comparison, {(80, 0.02): few})
+    here, there = explorer.points[160, 0.02], explorer.points[80, 0.02]
+    drawn = []
+    redraw = type(chest).redraw
+
+    def slow(self, seed):
+        drawn.append((monotonic(), explorer.settings["images"]))
+        if len(drawn) == 1:
+            explorer.set(images=80)
+        return redraw(self, seed)
+
+    monkeypatch.setattr(type(chest), "redraw", slow)
+    explorer.set(epoch=1)
+    start = monotonic()
+    explorer.load_images(rest=0.2)
+    # One of the first point was under way; the second's waited for the rest after the move and then are all there.
+    assert drawn[0][0] - start > 0.15 and drawn[1][0] - drawn[0][0] > 0.15
+    assert [images for _, images in drawn] == [160, 80, 80, 80]
+    assert here.wants_images and not there.wants_images
+    explorer.set(images=160)
+    explorer.load_images()
+    assert len(drawn) == 6 and not here.wants_images
 
 
 @pytest.mark.parametrize("error", [MissingDataError("fetch them"), InvalidInputError("other images")])

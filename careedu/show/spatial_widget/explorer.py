@@ -7,7 +7,10 @@ so without learning: the explorer says which of the two it is, and never more th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from math import inf
 from numbers import Integral, Real
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,6 +77,7 @@ class SpatialExplorer(WidgetState):
                 raise InvalidInputError(f"the sweep at {key} has images of {_size(other)} pixels, not {self.size}")
             self.points.setdefault(_checked_point(key), SpatialMaps(other, self.zone))
         self.task: BackgroundTask | None = None
+        self._moved = -inf
         super().__init__(epoch=1, seed=comparison.seeds[0], images=first[0], jitter=first[1])
         self.settings["epoch"] = max(self._last(role) for role in self.here.arms)
         self.update()
@@ -118,6 +122,7 @@ class SpatialExplorer(WidgetState):
         if point in self.points and "seed" not in changes:
             seeds = self.points[point].comparison.seeds
             changes["seed"] = self.settings["seed"] if self.settings["seed"] in seeds else seeds[0]
+        self._moved = monotonic()
         super().set(**changes)
 
     def _nearest(self, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,26 +148,30 @@ class SpatialExplorer(WidgetState):
     def _last(self, role: str) -> int:
         return self.here.epochs(role, self.settings["seed"])[1]
 
-    def load_images(self) -> None:
-        """Average the training images of each seed of the chosen point; `here.missing` says why that cannot be."""
-        # Another point may be chosen in the meantime.
+    def load_images(self, rest: float = 0.0) -> None:
+        """Average the training images of each seed of the chosen point; `here.missing` says why that cannot be.
+
+        Parameters
+        ----------
+        rest : float
+            Seconds for which nothing may have been moved before a seed's images are drawn.
+        """
+
+        def wanted(here: SpatialMaps) -> bool:
+            while (left := self._moved + rest - monotonic()) > 0:
+                sleep(left)
+            return self.here is here
+
+        # Another point may be chosen in the meantime: then its images come first.
         while (here := self.here).wants_images:
-            here.load_means()
+            here.load_means(partial(wanted, here))
             with self._lock:
                 self.update()
         self.notify()
 
-    def start_loading(self, after: float = 0.0) -> BackgroundTask:
-        """Average the training images beside the notebook, after so many seconds.
-
-        An error other than missing images goes into `errors`.
-        """
-
-        def work(task: BackgroundTask) -> None:
-            if not task.stopped_within(after):
-                self.load_images()
-
-        self.task = BackgroundTask(self, work)
+    def start_loading(self, rest: float = 0.0) -> BackgroundTask:
+        """Average the training images beside the notebook; an error other than missing images goes into `errors`."""
+        self.task = BackgroundTask(self, lambda _: self.load_images(rest))
         return self.task.start()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -165,13 +165,19 @@ class SpatialMaps:
         """Whether a mean image can only come from the images, and nobody has asked for them."""
         return not self.missing and any(self.mean(seed) is None for seed in self.comparison.seeds)
 
-    def load_means(self) -> None:
-        """Average the training images of each seed; where they are not on this machine, `missing` says why."""
-        from careedu.nn.pixel_features import mean_image
+    def load_means(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Average the training images of each seed, as long as they are wanted.
 
+        Where they are not on this machine, `missing` says why.
+        """
         lacking = [seed for seed in self.comparison.seeds if self.mean(seed) is None]
         try:
             for seed in lacking:
+                if not wanted():
+                    return
+                # Here, as this is the first that needs torch, and importing that takes a second.
+                from careedu.nn.pixel_features import mean_image
+
                 images = self.comparison.data.redraw(seed).train.images
                 self._means[seed] = mean_image(images).double().numpy()
         except (MissingDataError, MissingPackageError, InvalidInputError) as error:

@@ -31,8 +31,8 @@ COLUMN, WHOLE = "404px", f"{WIDTH + 12}px"
 WIDE = {"description_width": "130px"}
 WAIT = 0.4
 """Seconds that the view waits for the mean image, so that one at hand is there at once."""
-PAUSE = 0.3
-"""Seconds until the mean image of another point is asked for: first what was chosen is drawn, undisturbed."""
+REST = 0.3
+"""Seconds without a move before a mean image is drawn beside the widget: what is chosen comes first, undisturbed."""
 NAMES = dict(zip((*ROLES.values(), MEAN), (*ROLES, "mean"), strict=True))
 """What the panels are called in the page, by role."""
 UNKNOWN = "not known"
@@ -166,7 +166,7 @@ class SpatialView(View):
                 drawn[f"measures {NAMES[role]}"] = drawings.measures(look, rival, rival_name, state.no_zone)
             self.write(self.parts, drawn)
             if state.here.wants_images and (state.task is None or not (state.task.running or state.task.failure)):
-                state.start_loading(after=PAUSE)
+                state.start_loading(REST)
 
     def _rival(self) -> tuple[float, str]:
         """What a map has to beat, and its name: the mean image, or its negative where that scores higher."""
