@@ -137,9 +137,11 @@ class Classifier(nn.Module):
                 f"{self.smallest}×{self.smallest}: load them with a larger size="
             )
         mean, std = self.mean[:, None, None], self.std[:, None, None]
-        # x·(w/std) − mean/std: one pass over the images, as what all of them share is computed once.
-        x = (x - mean) / std if weights is None else torch.addcmul(-mean / std, x, weights / std)
-        return x.contiguous(memory_format=torch.channels_last)
+        if weights is None:
+            return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+        # x·(w/std) − mean/std: one pass over the images, as what all of them share is computed once, in their order.
+        shared = (weights / std)[None].contiguous(memory_format=torch.channels_last)
+        return torch.addcmul(-mean / std, x, shared).contiguous(memory_format=torch.channels_last)
 
     def features(self, x: Tensor) -> Tensor:
         """Feature maps, float (B, K, h, w), of images x (B, C, H, W) in [0, 1], which are `standardized` first.
