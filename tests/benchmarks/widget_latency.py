@@ -15,11 +15,8 @@ from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
-from lab import CHROMIUM_ARGUMENTS, Lab, find_chromium
+from lab import CHROMIUM_ARGUMENTS, KERNEL, Lab, find_chromium
 from notebook_page import NotebookPage
-
-# Without it JupyterLab would ask which kernel to take.
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
 
 @contextmanager

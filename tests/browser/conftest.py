@@ -9,14 +9,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from lab import CHROMIUM_ARGUMENTS, Lab, find_chromium
+from lab import CHROMIUM_ARGUMENTS, KERNEL, Lab, find_chromium
 from nbformat.v4 import new_code_cell, new_notebook
 from notebook_page import NotebookPage
 
 REPOSITORY = Path(__file__).parents[2]
 ARTEFACTS = REPOSITORY / "artefacts" / "browser"
-# Without it JupyterLab would ask which kernel to take.
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 # Both files are called conftest, so that of the folder above cannot be imported by its name.
 require = runpy.run_path(str(REPOSITORY / "tests" / "conftest.py"))["require"]
 

@@ -16,6 +16,8 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
+# Without it JupyterLab would ask which kernel to take.
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",

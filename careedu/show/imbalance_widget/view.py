@@ -8,11 +8,10 @@ import ipywidgets
 from ipywidgets import FloatSlider, HBox, IntSlider, Layout, VBox
 
 from careedu.show import drawing
-from careedu.show.drawing import HUES
+from careedu.show.drawing import HUES, SHAPES
 from careedu.show.imbalance_widget.explorer import WEIGHTINGS, ImbalanceExplorer, Side
 from careedu.show.widget import SIDES, View
 
-SHAPES = {"A": "circle", "B": "square"}
 WIDE, WIDER = {"description_width": "95px"}, {"description_width": "115px"}
 # Two columns side by side fit into a notebook on a screen of 1280 pixels with JupyterLab's side bar open.
 COLUMN, DRAWING, LEFT = "412px", 400, 95
