@@ -1,8 +1,8 @@
 """The experiments whose saved runs the notebooks open: data, methods, seeds and settings, written down once.
 
-Main tables have ten seeds and at most six trained arms (notebook 01: nine) on one phantom and one real set; a few more of
-that size stand beside them where their findings asked for it. Sweeps have three seeds and are marked exploratory. Nothing
-here was tuned on a test split.
+Main tables have ten seeds and at most six trained arms (notebook 01: nine) on one phantom and one real set; a few more
+of that size stand beside them where their findings asked for it. Sweeps have three seeds and are marked exploratory.
+Nothing here was tuned on a test split.
 """
 
 from __future__ import annotations

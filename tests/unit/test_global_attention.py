@@ -352,6 +352,13 @@ def test_the_network_keeps_its_face_and_looks_through_the_map():
     torch.testing.assert_close(network(x)[1:2], network(x[1:2]), atol=1e-5, rtol=1e-5)
 
 
+def test_a_network_looks_through_its_map_only_at_images_of_its_size():
+    network = AttentiveClassifier(build_model("small", 3, 1), FixedMask(torch.rand(32, 32))).eval()
+    for height, width in ((32, 40), (64, 64)):
+        with pytest.raises(InvalidInputError, match="the size they were trained at"):
+            network(torch.rand(2, 1, height, width))
+
+
 @pytest.mark.parametrize("level", ["input", "features"])
 def test_own_maps_that_are_all_the_map_change_nothing(level):
     network = AttentiveClassifier(build_model("small", 3, 1), FixedMask(torch.rand(32, 32)), level).eval()
