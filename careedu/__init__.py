@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     )
     from careedu.methods.lesion_transplant import LesionTransplant
     from careedu.methods.references import LesionSize, NearestNeighbour
-    from careedu.show.comparison import Comparison, compare
+    from careedu.show.compare import Comparison, compare
 
 __all__ = ["CareeduError", "__version__", *_HOME]
 

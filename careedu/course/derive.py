@@ -27,7 +27,7 @@ from typing import Any
 
 from careedu.data.shipped import shipped
 from careedu.errors import InvalidInputError
-from careedu.experiment.checkpoint import write_bytes
+from careedu.files import write_bytes
 
 Notebook = dict[str, Any]
 

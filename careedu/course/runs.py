@@ -38,7 +38,7 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
         The folder that was written.
     """
     from careedu.experiment.attention_results import measure_attention
-    from careedu.show.comparison import compare
+    from careedu.show.compare import compare
 
     comparison = compare(
         experiment.load(),

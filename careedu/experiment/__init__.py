@@ -1,1 +1,1 @@
-"""The experiment floor: the one training loop, runs, metrics and their intervals."""
+"""The experiment floor: `fit`, the grid of methods and seeds, saved runs and results."""

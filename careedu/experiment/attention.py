@@ -1,7 +1,6 @@
-"""Where a network looks: whether its map points into the lesion, and how much of the map lies there.
+"""Where trained networks look: their attention map where they have one for all images, and the map of a class.
 
-All measures are one number an image. `regions` are masks, bool (N, H, W), or boxes, float (N, 4) in pixels of the maps;
-an image without a lesion (an empty mask, a NaN row) has the measure NaN.
+`careedu.measure.map_quality` has the measures as functions of arrays.
 """
 
 from __future__ import annotations
@@ -10,73 +9,83 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas
-from numpy.typing import ArrayLike
 
 from careedu.errors import InvalidInputError
+from careedu.measure.map_quality import area_share, inside_share, pointing_game
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
     from careedu.experiment.run import Run
 
+ATTENTION_MAP = "attention map"
+"""Name of the trace that holds an attention map after each epoch."""
 
-def pointing_game(maps: ArrayLike, regions: ArrayLike) -> np.ndarray:
-    """Whether the map's maximum lies in the lesion (Zhang et al., ECCV 2016, section 4.2).
+
+def attention_map(network: Any) -> np.ndarray:
+    """The map that a network sees every image through.
 
     Parameters
     ----------
-    maps : float (N, H, W)
-        Arrays or tensors.
-    regions : bool (N, H, W) or float (N, 4)
+    network : nn.Module
+        As `careedu.GlobalAttention` wraps it and as `Run.network` opens it.
 
     Returns
     -------
-    float64 (N,)
-        1 or 0; where several pixels share the maximum, the share of them that lies in the lesion, so that a flat map
-        scores what a blind guess does. The paper allows 15 pixels beside the object; here none are.
+    ndarray
+        float32 (H, W) in [0, 1].
 
     Raises
     ------
     InvalidInputError
-        If maps or regions have the wrong shape, or a map holds NaN.
+        If the network has no such map.
     """
-    maps, inside = _checked(maps, regions)
-    peak = maps == maps.max(axis=(1, 2), keepdims=True)
-    hits = (peak & inside).sum(axis=(1, 2)) / peak.sum(axis=(1, 2))
-    return np.where(inside.any(axis=(1, 2)), hits, np.nan)
+    attention = getattr(network, "attention", None)
+    if not hasattr(attention, "map"):
+        raise InvalidInputError(
+            f"a network of the kind {type(network).__name__} has no attention map; train one with "
+            "careedu.GlobalAttention()"
+        )
+    return attention.map().detach().float().cpu().numpy()
 
 
-def inside_share(maps: ArrayLike, regions: ArrayLike) -> np.ndarray:
-    """Share of the map's mass that lies in the lesion: Σ inside F / Σ F.
+def recorded_maps(run: Run) -> np.ndarray:
+    """The attention maps that were recorded after each epoch.
 
     Parameters
     ----------
-    maps : float (N, H, W)
-        Not negative.
-    regions : bool (N, H, W) or float (N, 4)
+    run : Run
 
     Returns
     -------
-    float64 (N,)
-        In [0, 1]. A map of zeros, which looks nowhere, counts like one that looks everywhere alike: the area's share.
-
-    Raises
-    ------
-    InvalidInputError
-        If maps or regions have the wrong shape, or a map holds NaN or is negative.
+    ndarray
+        float64 (E, H, W) in [0, 1], the last being that after the last epoch. E is 0 without any, and 1 where only the
+        last was kept, as saved results do for all seeds but the first.
     """
-    maps, inside = _checked(maps, regions)
-    if (maps < 0).any():
-        raise InvalidInputError("maps hold negative values, whose mass has no share: use normalize_map first")
-    total = maps.sum(axis=(1, 2))
-    share = (maps * inside).sum(axis=(1, 2)) / np.where(total > 0, total, 1)
-    share = np.where(total > 0, share, inside.mean(axis=(1, 2)))
-    return np.where(inside.any(axis=(1, 2)), share, np.nan)
+    kept = run.traces.get(ATTENTION_MAP)
+    if kept is None or not len(kept):
+        return np.zeros((0, *run.configuration["data"]["image shape"][1:]))
+    return kept / np.iinfo(kept.dtype).max
 
 
-def area_share(regions: ArrayLike, size: tuple[int, int]) -> np.ndarray:
-    """Share of the image (H, W) that the lesion covers: what both measures are for a map that knows nothing."""
-    inside = _inside(regions, (len(regions), *size))
-    return np.where(inside.any(axis=(1, 2)), inside.mean(axis=(1, 2)), np.nan)
+def trained_map(run: Run) -> np.ndarray | None:
+    """The attention map of the trained network, as it was recorded, or else as its weights hold it.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    ndarray or None
+        float64 (H, W) in [0, 1]; None where the run has none.
+    """
+    maps = recorded_maps(run)
+    # The record is finer than weights that were saved as float16, unless it is an older one of eight bits. Every state
+    # of a `SpatialMask` holds the map, so that no network has to be built for it.
+    rough = not len(maps) or run.traces[ATTENTION_MAP].dtype == np.uint8
+    if rough and run.weights is not None and "attention.values" in run.weights:
+        return run.weights["attention.values"].double().numpy()
+    return maps[-1] if len(maps) else None
 
 
 def attention_of(run: Run, dataset: LesionDataset) -> pandas.DataFrame:
@@ -119,28 +128,3 @@ def attention_of(run: Run, dataset: LesionDataset) -> pandas.DataFrame:
         "chance": area_share(regions, maps.shape[1:]),
     }
     return pandas.DataFrame(columns)
-
-
-def _checked(maps: ArrayLike, regions: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    maps = np.asarray(maps, dtype=np.float64)
-    if maps.ndim != 3 or 0 in maps.shape[1:]:
-        raise InvalidInputError(f"maps must be (N, H, W), not {maps.shape}")
-    if np.isnan(maps).any():
-        raise InvalidInputError(f"{int(np.isnan(maps).any(axis=(1, 2)).sum())} maps hold NaN")
-    return maps, _inside(regions, maps.shape)
-
-
-def _inside(regions: ArrayLike, shape: tuple[int, int, int]) -> np.ndarray:
-    """Regions as bool (N, H, W)."""
-    regions = np.asarray(regions)
-    if regions.shape == shape and regions.dtype == bool:
-        return regions
-    if regions.shape == (shape[0], 4) and np.issubdtype(regions.dtype, np.floating):
-        import torch
-
-        from careedu.methods.boxes import inside_boxes
-
-        return inside_boxes(torch.from_numpy(np.ascontiguousarray(regions)), shape[1:]).numpy()
-    raise InvalidInputError(
-        f"regions must be masks, bool {shape}, or boxes, float ({shape[0]}, 4), not {regions.dtype} {regions.shape}"
-    )

@@ -11,10 +11,10 @@ import numpy as np
 import pandas
 
 from careedu.errors import InvalidInputError, unknown_name
-from careedu.experiment.checkpoint import read_tensors, write_tensors
-from careedu.experiment.crossed import spread_of_images
 from careedu.experiment.saved_results import locate_results
-from careedu.experiment.statistics import Difference, Estimate, difference_of, estimate_of
+from careedu.files import read_tensors, write_tensors
+from careedu.measure.crossed import spread_of_images
+from careedu.measure.statistics import Difference, Estimate, difference_of, estimate_of
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset

@@ -15,9 +15,9 @@ import torch
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import Splits
 from careedu.errors import InvalidInputError, unknown_name
-from careedu.experiment.reproducibility import choose_device, choose_precision, versions
 from careedu.methods import build_method
 from careedu.methods.method import Method, UntrainedMethod
+from careedu.training.reproducibility import choose_device, choose_precision, versions
 
 REVISION = 1
 """Raised by hand when the loop's results change, so that saved runs tell old from new."""

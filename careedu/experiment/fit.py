@@ -17,14 +17,15 @@ from torch import nn
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError
-from careedu.experiment import metrics
 from careedu.experiment.configuration import Settings, configure, resolve_method, run_key
-from careedu.experiment.prediction import class_maps, predict_logits
-from careedu.experiment.reproducibility import choose_device, derive_seed, reproducible
 from careedu.experiment.run import Run
-from careedu.experiment.training import INITIALISATION, EpochReport, SharedStage, Training
-from careedu.methods.method import Method, Stage, TrainedMethod, TrainingFacts, UntrainedMethod
+from careedu.measure import metrics
+from careedu.methods.method import Method, TrainedMethod, TrainingFacts, UntrainedMethod
 from careedu.nn.backbones import build_model
+from careedu.training.loop import INITIALISATION, EpochReport, SharedStage, Training
+from careedu.training.prediction import class_maps, predict_logits
+from careedu.training.reproducibility import choose_device, derive_seed, reproducible
+from careedu.training.stage import Stage
 
 
 def fit(

@@ -12,10 +12,10 @@ import numpy as np
 import pandas
 
 from careedu.errors import CareeduError, InvalidInputError, unknown_name
-from careedu.experiment import statistics
-from careedu.experiment.metrics import METRICS
 from careedu.experiment.run import Run
-from careedu.experiment.statistics import Difference, Estimate
+from careedu.measure import statistics
+from careedu.measure.metrics import METRICS
+from careedu.measure.statistics import Difference, Estimate
 
 MAIN_METRICS = ("balanced accuracy", "rare recall", "macro F1", "AUROC", "calibration error")
 
@@ -124,7 +124,7 @@ class Results:
         return np.stack([run.probabilities for run in runs]).astype(np.float32).astype(np.float64)
 
     def metric(self, name: str) -> str:
-        """The metric as `careedu.experiment.statistics` calls it: "recall of" a class may name the class."""
+        """The metric as `careedu.measure.statistics` calls it: "recall of" a class may name the class."""
         prefix = "recall of "
         if name.startswith(prefix) and name.removeprefix(prefix) in self.classes:
             return statistics.recall_metric(self.classes.index(name.removeprefix(prefix)))
@@ -139,7 +139,7 @@ class Results:
         ----------
         method : str
         metric : str
-            A name of `careedu.experiment.metrics.METRICS`, or "recall of" and the name of a class.
+            A name of `careedu.measure.metrics.METRICS`, or "recall of" and the name of a class.
         """
         key = self._known(method), self.metric(metric)
         if key not in self._estimates:

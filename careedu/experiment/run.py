@@ -13,9 +13,9 @@ import numpy as np
 import pandas
 
 from careedu.errors import CheckpointError, InvalidInputError, MissingWeightsError
-from careedu.experiment import metrics
-from careedu.experiment.checkpoint import read_tensors, whole_folder, write_bytes, write_tensors
-from careedu.experiment.intervals import Interval, jackknife_interval, mean_of_recalls_interval, recall_interval
+from careedu.files import read_tensors, whole_folder, write_bytes, write_tensors
+from careedu.measure import metrics
+from careedu.measure.intervals import Interval, jackknife_interval, mean_of_recalls_interval, recall_interval
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,7 +108,7 @@ class Run:
         return [recall_interval(right[rows], self.groups[rows]) for rows in own]
 
     def interval(self, metric: str) -> Interval:
-        """A metric of `careedu.experiment.metrics.METRICS` with its 95 % interval over the test images' groups.
+        """A metric of `careedu.measure.metrics.METRICS` with its 95 % interval over the test images' groups.
 
         The interval tells what other test patients would do to this one trained network. It knows nothing of what
         another seed would do: for that, `careedu.compare` trains several.
@@ -166,8 +166,8 @@ class Run:
         """
         import torch
 
-        from careedu.experiment.prediction import class_maps
         from careedu.nn.maps import resize_map
+        from careedu.training.prediction import class_maps
 
         images, labels = torch.as_tensor(images), torch.as_tensor(labels)
         shape = tuple(self.configuration["data"]["image shape"])

@@ -19,9 +19,9 @@ import pandas
 
 from careedu.data.shipped import shipped
 from careedu.errors import CheckpointError, InvalidInputError
-from careedu.experiment.checkpoint import read_tensors, tensor_names, whole_folder, write_bytes, write_tensors
-from careedu.experiment.map_quality import ATTENTION_MAP, trained_map
+from careedu.experiment.attention import ATTENTION_MAP, trained_map
 from careedu.experiment.run import Run
+from careedu.files import read_tensors, tensor_names, whole_folder, write_bytes, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from careedu.errors import CheckpointError, InvalidInputError
-from careedu.experiment.checkpoint import replace_folder
 from careedu.experiment.configuration import run_key
 from careedu.experiment.run import Run
+from careedu.files import replace_folder
 
 
 class RunStore:

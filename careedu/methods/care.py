@@ -39,15 +39,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from careedu.data.batch import Batch
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.boxes import given_boxes, inside_boxes, lesion_boxes, random_boxes, scale_boxes, shifted_boxes
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import LossMethod, Stage, Terms, TrainedMethod, TrainingFacts
+from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts
 from careedu.methods.segmentation import boxes_of_a_trained_segmentation
 from careedu.nn.arguments import at_least_float32
 from careedu.nn.maps import class_activation_map, grad_cam, normalize_map, resize_map
+from careedu.training.batch import Batch
+from careedu.training.stage import Stage, Terms
 
 BOXES = ("given", "saliency", "segmentation", "random", "shifted")
 CLASSES = ("rare", "all")

@@ -15,15 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from careedu.data.batch import Batch, FeatureBatch
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.imbalance import CrossEntropy
-from careedu.methods.method import LossMethod, Stage, TrainedMethod, TrainingFacts
+from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts
 from careedu.nn.backbones import Classifier
 from careedu.nn.local_attention import KINDS, build_local_attention
 from careedu.nn.maps import resize_map
 from careedu.nn.pixel_features import mean_image, permuted_pixels, pixel_scores, pixel_stack, principal_components
 from careedu.nn.spatial_mask import START, FixedMask, FreeMask, SpatialMask, total_variation
+from careedu.training.batch import Batch, FeatureBatch
+from careedu.training.stage import Stage
 
 MAPS = (
     "pixels",

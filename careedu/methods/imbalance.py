@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from careedu.data.batch import Batch, FeatureBatch
 from careedu.errors import InvalidInputError, MissingPackageError, unknown_name
-from careedu.methods.method import LossMethod, Stage, TrainedMethod, TrainingFacts
+from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts
 from careedu.nn import losses
 from careedu.nn.backbones import NormalizedLinear
+from careedu.training.batch import Batch, FeatureBatch
+from careedu.training.stage import Stage
 
 WEIGHTINGS = ("none", "inverse", "effective-number")
 # The first stage of methods that learn features by plain cross-entropy and change the head alone.

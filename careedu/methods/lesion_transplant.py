@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from careedu.data.augmentation import Draw
-from careedu.data.batch import Batch, unit_range
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError
 from careedu.methods.boxes import enclosing_boxes, inside_boxes, lesion_regions
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import LossMethod, Stage, TrainedMethod, TrainingFacts
+from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts
+from careedu.training.batch import Batch, unit_range
+from careedu.training.stage import Stage
 
 MOST = 0.5  # of the draws of common images that may become rare ones
 

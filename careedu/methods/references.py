@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from careedu.data.batch import unit_range
 from careedu.data.dataset import LesionDataset
 from careedu.errors import InvalidInputError
 from careedu.methods.method import UntrainedMethod
+from careedu.training.batch import unit_range
 
 
 @dataclass(frozen=True)

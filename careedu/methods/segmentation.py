@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from careedu.data.augmentation import Augmentation
-from careedu.data.batch import Batch, unit_range
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError
 from careedu.methods.boxes import component_boxes
 from careedu.nn.unet import UNet
+from careedu.training.batch import Batch, unit_range
 
 BATCH, UPDATES = 16, 150
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from careedu.errors import InvalidInputError
-from careedu.experiment.leave_one_out import metric_without
+from careedu.measure.leave_one_out import metric_without
 from careedu.show.picture import Picture
 from careedu.show.style import COLOURS, FAINT, INK, MARKERS, QUIET, figure
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from careedu.experiment.results import Results
-    from careedu.experiment.statistics import Difference, Estimate
+    from careedu.measure.statistics import Difference, Estimate
 
 SIGNS = {"better": "▲", "worse": "▼", "no difference shown": "–", "too few seeds": "?", "reference": "ref."}
 """A sign for each verdict that differs from the others without colour."""
@@ -122,7 +122,7 @@ def plot_differences(results: Results, metric: str = "rare recall", reference: s
     ----------
     results : Results
     metric : str
-        A name of `careedu.experiment.metrics.METRICS`, or "recall of" and the name of a class.
+        A name of `careedu.measure.metrics.METRICS`, or "recall of" and the name of a class.
     reference : str, optional
         The results' own where not given.
 

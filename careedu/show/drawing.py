@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from careedu.experiment.intervals import Interval
+from careedu.measure.intervals import Interval
 from careedu.show.style import COLOURS
 
 TEXT = "var(--jp-content-font-color1,#222)"

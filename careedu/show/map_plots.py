@@ -87,7 +87,7 @@ def plot_weight_maps(maps: Mapping[str, np.ndarray], zone: np.ndarray | None = N
     InvalidInputError
         If there are too many maps or none, or they do not fit each other or the zone.
     """
-    from careedu.experiment.map_quality import map_auroc
+    from careedu.measure.map_quality import map_auroc
 
     if not 1 <= len(maps) <= 6:
         raise InvalidInputError(f"from 1 to 6 maps can be shown, not {len(maps)}")

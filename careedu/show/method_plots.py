@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from careedu.errors import InvalidInputError
-from careedu.experiment.intervals import Interval, recall_interval
-from careedu.experiment.precision import average_precision_interval, positive_predictive_value_interval
 from careedu.experiment.run import Run
+from careedu.measure.intervals import Interval, recall_interval
+from careedu.measure.precision import average_precision_interval, positive_predictive_value_interval
 from careedu.show.picture import Picture
 from careedu.show.style import COLOURS, MARKERS, QUIET, figure
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from careedu.errors import InvalidInputError
-from careedu.experiment.checkpoint import write_bytes
+from careedu.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from careedu.data.augmentation import Augmentation
-from careedu.data.batch import Batch
 from careedu.data.dataset import LesionDataset
 from careedu.methods.boxes import inside_boxes
 from careedu.methods.care import CARE, attention_loss
@@ -23,6 +22,7 @@ from careedu.methods.imbalance import LogitAdjusted
 from careedu.methods.method import TrainingFacts
 from careedu.nn.backbones import build_model
 from careedu.nn.maps import normalize_map, resize_map
+from careedu.training.batch import Batch
 
 FACTS = TrainingFacts(counts=(20, 10, 2), rare=(2,), image_shape=(3, 64, 64))
 

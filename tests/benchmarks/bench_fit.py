@@ -15,8 +15,8 @@ from time import process_time
 import torch
 
 import careedu
-from careedu.data.batch import unit_range
 from careedu.nn.backbones import build_model
+from careedu.training.batch import unit_range
 
 EPOCHS, BATCH = 5, 32
 

@@ -15,12 +15,12 @@ from collections.abc import Callable
 import torch
 
 from careedu.data.augmentation import Augmentation
-from careedu.data.batch import Batch
 from careedu.data.dataset import LesionDataset
 from careedu.methods.global_attention import GlobalAttention
 from careedu.methods.imbalance import CrossEntropy
 from careedu.methods.method import TrainedMethod, TrainingFacts
 from careedu.nn.backbones import build_model
+from careedu.training.batch import Batch
 
 
 def compare(plain: Callable[[], object], ours: Callable[[], object], rounds: int) -> tuple[float, float, float]:

@@ -6,7 +6,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 NOTEBOOK = """
 import careedu
-from careedu.show.imbalance_widget import ImbalanceExplorer, ImbalanceView
+from careedu.show.imbalance import ImbalanceExplorer, ImbalanceView
 
 data = careedu.load("phantom-skin", size=32, largest=40, val=6, test=12, imbalance=4)
 explorer = ImbalanceExplorer(careedu.fit(data, "cross-entropy", epochs=1, progress=False), data)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import careedu
-from careedu.show.comparison import Comparison
+from careedu.show.compare import Comparison
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

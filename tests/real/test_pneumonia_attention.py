@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import careedu
-from careedu.experiment.map_quality import trained_map
+from careedu.experiment.attention import trained_map
 from careedu.nn.pixel_features import mean_image
 
 

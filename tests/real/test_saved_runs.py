@@ -12,7 +12,7 @@ from careedu.course.experiments import EXPERIMENTS
 from careedu.course.runs import processor
 from careedu.data.shipped import shipped
 from careedu.experiment.grid import seeds_of, train_grid
-from careedu.experiment.reproducibility import versions
+from careedu.training.reproducibility import versions
 
 SAVED = sorted(folder.parent.name for folder in shipped("runs").glob("*/results.json"))
 PHANTOM = [name for name in SAVED if EXPERIMENTS[name].data["name"].startswith("phantom")]

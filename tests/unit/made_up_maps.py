@@ -11,7 +11,7 @@ from made_up_runs import made_up_run
 
 import careedu
 from careedu.data.phantoms import lesion_zones
-from careedu.show.comparison import Comparison
+from careedu.show.compare import Comparison
 
 SIZE = 32
 ZONE = lesion_zones("chest", SIZE)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from careedu.data.augmentation import Augmentation
-from careedu.data.batch import Batch, FeatureBatch, unit_range
 from careedu.data.dataset import AUGMENTATIONS, LesionDataset
 from careedu.errors import InvalidInputError, UnknownNameError
+from careedu.training.batch import Batch, FeatureBatch, unit_range
 
 FULL = Augmentation.named("any-orientation")
 SEEDS = st.integers(0, 2**31)

@@ -15,13 +15,13 @@ from torch.nn import functional
 
 import careedu
 from careedu.data.augmentation import Augmentation
-from careedu.data.batch import Batch
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.methods import build_method, care, segmentation
 from careedu.methods.care import CARE, attention_loss, true_class_map
 from careedu.methods.method import TrainingFacts
 from careedu.nn.backbones import NormalizedLinear, build_model
 from careedu.nn.maps import normalize_map, resize_map
+from careedu.training.batch import Batch
 
 DATA = thinned(made_up_splits(), 2, 12)
 FACTS = TrainingFacts(counts=(50, 50, 12), rare=(2,), image_shape=(1, 32, 32), dataset=DATA.train)

@@ -14,8 +14,8 @@ from PIL import Image
 
 import careedu
 from careedu.errors import InvalidInputError, UnknownNameError
-from careedu.experiment.metrics import METRICS, metric_value
 from careedu.experiment.results import Results
+from careedu.measure.metrics import METRICS, metric_value
 from careedu.show.comparison_plots import SIGNS, plot_comparison, plot_differences, values_per_seed
 from careedu.show.picture import PIXEL_RATIO
 

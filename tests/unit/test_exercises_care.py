@@ -12,7 +12,7 @@ from shown_solution import solution_of
 
 from careedu.course.exercises import care
 from careedu.course.exercises.care import exercise_1, exercise_2, exercise_3, exercise_5
-from careedu.experiment.attention import inside_share, pointing_game
+from careedu.measure.map_quality import inside_share, pointing_game
 from careedu.methods.care import attention_loss
 from careedu.nn.maps import class_activation_map, normalize_map
 

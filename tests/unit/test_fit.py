@@ -13,13 +13,14 @@ from made_up import made_up_splits, thinned
 import careedu
 from careedu.data.augmentation import Augmentation
 from careedu.errors import CareeduError, CheckpointError, InvalidInputError, UnknownNameError
-from careedu.experiment.checkpoint import read_tensors
 from careedu.experiment.fit import fit
-from careedu.experiment.reproducibility import choose_precision, derive_seed
-from careedu.experiment.training import TrainingStopped
+from careedu.files import read_tensors
 from careedu.methods import METHODS
 from careedu.methods.imbalance import CrossEntropy
-from careedu.methods.method import Stage, TrainedMethod
+from careedu.methods.method import TrainedMethod
+from careedu.training.loop import TrainingStopped
+from careedu.training.reproducibility import choose_precision, derive_seed
+from careedu.training.stage import Stage
 
 DATA = thinned(made_up_splits(), 2, 12)
 QUICK = {"epochs": 3, "progress": False, "device": "cpu"}

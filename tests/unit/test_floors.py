@@ -13,7 +13,8 @@ import careedu
 
 PACKAGE = Path(careedu.__file__).parent
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if "shipped" not in p.relative_to(PACKAGE).parts)
-FLOORS = ("errors", "data", "nn", "methods", "experiment", "show", "course")  # from the ground up
+# From the ground up.
+FLOORS = ("errors", "files", "data", "nn", "measure", "training", "methods", "experiment", "show", "course")
 LONGEST = 350
 HEAVY = ("torch", "torchvision", "matplotlib", "seaborn", "sklearn", "scipy", "pandas", "ipywidgets", "IPython")
 # What the top of the package itself holds; everything else it offers lies on a floor.

@@ -16,18 +16,10 @@ from sklearn.metrics import roc_auc_score
 
 import careedu
 from careedu.data.augmentation import Augmentation
-from careedu.data.batch import Batch
 from careedu.errors import CareeduError, InvalidInputError
-from careedu.experiment.map_quality import (
-    attention_map,
-    interval_over_seeds,
-    map_auroc,
-    map_difference,
-    recorded_maps,
-    trained_map,
-)
+from careedu.experiment.attention import attention_map, recorded_maps, trained_map
 from careedu.experiment.results import Results
-from careedu.experiment.training import TrainingStopped
+from careedu.measure.map_quality import interval_over_seeds, map_auroc, map_difference
 from careedu.methods.global_attention import (
     MAPS,
     AttentiveClassifier,
@@ -40,6 +32,8 @@ from careedu.nn.backbones import build_model
 from careedu.nn.local_attention import SpatialAttention, SqueezeExcitation
 from careedu.nn.pixel_features import mean_image, pixel_scores, principal_components
 from careedu.nn.spatial_mask import FixedMask, FreeMask, total_variation
+from careedu.training.batch import Batch
+from careedu.training.loop import TrainingStopped
 
 DATA = thinned(made_up_splits(train=90, val=15, test=15), 2, 12)
 OPTIONS = {"epochs": 2, "progress": False, "device": "cpu"}

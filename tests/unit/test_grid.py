@@ -16,11 +16,11 @@ from small_grid import DATA, OPTIONS, Failing, Own, finished, same_bits, same_ru
 
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment import configuration, grid
-from careedu.experiment.checkpoint import read_tensors, write_tensors
 from careedu.experiment.configuration import Settings, configure, run_key
 from careedu.experiment.fit import fit
 from careedu.experiment.grid import name_methods, seeds_of, torch_threads, train_grid
 from careedu.experiment.store import RunStore
+from careedu.files import read_tensors, write_tensors
 from careedu.methods.imbalance import ClassBalanced, CrossEntropy, Focal
 from careedu.methods.references import NearestNeighbour
 

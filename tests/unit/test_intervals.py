@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from careedu.errors import InvalidInputError
-from careedu.experiment import metrics
-from careedu.experiment.intervals import Interval, jackknife_interval, mean_of_recalls_interval, recall_interval
+from careedu.measure import metrics
+from careedu.measure.intervals import Interval, jackknife_interval, mean_of_recalls_interval, recall_interval
 
 DRAWS = 1000
 

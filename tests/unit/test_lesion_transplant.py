@@ -11,11 +11,11 @@ from made_up import made_up_splits, thinned
 
 import careedu
 from careedu.data.augmentation import Augmentation
-from careedu.data.batch import Batch
 from careedu.errors import InvalidInputError
 from careedu.methods import build_method
 from careedu.methods.lesion_transplant import LesionTransplant, cover_lesions, shifted, transplant_lesions
 from careedu.methods.method import TrainingFacts
+from careedu.training.batch import Batch
 
 DATA = thinned(made_up_splits(), 2, 10)
 FACTS = TrainingFacts(counts=(50, 50, 10), rare=(2,), image_shape=(1, 32, 32), dataset=DATA.train)

@@ -11,7 +11,7 @@ from made_up import made_up_splits, thinned
 
 import careedu
 from careedu.errors import InvalidInputError
-from careedu.experiment.precision import average_precision_interval, positive_predictive_value_interval
+from careedu.measure.precision import average_precision_interval, positive_predictive_value_interval
 from careedu.show.method_plots import plot_methods, plot_prevalence
 
 DATA = thinned(made_up_splits(), 2, 12)

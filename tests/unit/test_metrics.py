@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from careedu.errors import InvalidInputError, UnknownNameError
-from careedu.experiment import metrics
+from careedu.measure import metrics
 
 
 @st.composite

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from careedu.errors import InvalidInputError
-from careedu.experiment.intervals import recall_interval
-from careedu.experiment.precision import (
+from careedu.measure.intervals import recall_interval
+from careedu.measure.precision import (
     average_precision_interval,
     positive_predictive_value,
     positive_predictive_value_interval,

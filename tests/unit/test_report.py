@@ -16,9 +16,9 @@ import pytest
 import careedu
 from careedu.errors import InvalidInputError
 from careedu.experiment.results import MAIN_METRICS
-from careedu.experiment.statistics import Difference
+from careedu.measure.statistics import Difference
 from careedu.methods.method import UntrainedMethod
-from careedu.show.comparison import Comparison
+from careedu.show.compare import Comparison
 from careedu.show.picture import Picture
 from careedu.show.report import report_page, write_report
 from careedu.show.report.recipe import recipe

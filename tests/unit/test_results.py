@@ -8,8 +8,9 @@ import pytest
 from made_up_runs import CLASSES, made_up_run, made_up_runs
 
 from careedu.errors import InvalidInputError, UnknownNameError
-from careedu.experiment import configuration, statistics
+from careedu.experiment import configuration
 from careedu.experiment.results import MAIN_METRICS, Results
+from careedu.measure import statistics
 from careedu.methods.imbalance import CrossEntropy, Focal
 
 

@@ -14,7 +14,7 @@ from made_up import made_up_splits, thinned
 
 import careedu
 from careedu.errors import CheckpointError, InvalidInputError, MissingWeightsError
-from careedu.experiment.metrics import METRICS
+from careedu.measure.metrics import METRICS
 
 DATA = thinned(made_up_splits(), 2, 12)
 

@@ -20,7 +20,7 @@ from careedu.errors import CheckpointError, InvalidInputError
 from careedu.experiment import saved_results
 from careedu.experiment.results import Results
 from careedu.experiment.saved_results import join_common, split_common
-from careedu.show.comparison import Comparison, compare
+from careedu.show.compare import Comparison, compare
 
 
 def same_table(first: Results, second: Results) -> bool:

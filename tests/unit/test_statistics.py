@@ -12,11 +12,11 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from careedu.errors import CareeduError, InvalidInputError, UnknownNameError
-from careedu.experiment import metrics
-from careedu.experiment.crossed import freedom, spread, variances
-from careedu.experiment.intervals import Interval, mean_of_recalls_interval, recall_interval
-from careedu.experiment.leave_one_out import metric_without, recall_metric
-from careedu.experiment.statistics import Difference, Estimate, difference, estimate, holm, sign_flip_p
+from careedu.measure import metrics
+from careedu.measure.crossed import freedom, spread, variances
+from careedu.measure.intervals import Interval, mean_of_recalls_interval, recall_interval
+from careedu.measure.leave_one_out import metric_without, recall_metric
+from careedu.measure.statistics import Difference, Estimate, difference, estimate, holm, sign_flip_p
 
 NAMES = [*metrics.METRICS, "recall of class 1"]
 
@@ -35,7 +35,7 @@ def found(hits):
 
 
 def plain(name, probabilities, labels, rare):
-    """The metric as `careedu.experiment.metrics` has it."""
+    """The metric as `careedu.measure.metrics` has it."""
     if len(labels) == 0:
         return math.nan
     if name.startswith("recall"):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
-from careedu.experiment.statistics import FEWEST_SEEDS, difference, estimate, holm, sign_flip_p
+from careedu.measure.statistics import FEWEST_SEEDS, difference, estimate, holm, sign_flip_p
 
 pytestmark = pytest.mark.slow
 

@@ -18,13 +18,13 @@ import pytest
 import torch
 from small_grid import DATA, OPTIONS, Failing, finished, same_bits, same_runs
 
+from careedu import files
 from careedu.errors import CheckpointError, InvalidInputError
-from careedu.experiment import checkpoint
-from careedu.experiment.checkpoint import read_tensors, whole_folder, write_bytes, write_tensors
 from careedu.experiment.configuration import run_key
 from careedu.experiment.fit import fit
 from careedu.experiment.grid import train_grid
 from careedu.experiment.store import RunStore
+from careedu.files import read_tensors, whole_folder, write_bytes, write_tensors
 
 HERE = Path(__file__).parent
 
@@ -227,7 +227,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_rubbish(tmp_pat
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_bytes(path, b"new")
     assert path.read_bytes() == b"old"

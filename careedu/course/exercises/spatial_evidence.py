@@ -1,6 +1,6 @@
 """Exercises of notebook 03 on evidence: what a map scores against a zone, and which control could refute which claim.
 
-The reference of the score is computed anew in NumPy, apart from `careedu.experiment.map_quality`; a test holds the two
+The reference of the score is computed anew in NumPy, apart from `careedu.measure.map_quality`; a test holds the two
 together.
 """
 

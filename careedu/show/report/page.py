@@ -8,8 +8,8 @@ from careedu import __version__
 from careedu.data.phantom_splits import PHANTOMS
 from careedu.data.sources import SOURCES
 from careedu.errors import InvalidInputError
-from careedu.experiment.checkpoint import write_bytes
 from careedu.experiment.results import Results
+from careedu.files import write_bytes
 from careedu.show.comparison_plots import plot_comparison, plot_differences
 from careedu.show.report import tables
 from careedu.show.report.layout import bullets, code, escape, facts, figure, notice, page, paragraph, section

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from careedu.experiment.results import Results
-from careedu.experiment.statistics import FEWEST_SEEDS, Difference
+from careedu.measure.statistics import FEWEST_SEEDS, Difference
 
 DASH = "–"
 MINUS = "−"

@@ -1,0 +1,1 @@
+"""The measure floor: metrics, intervals, paired statistics and map quality, in numpy and scipy alone."""

@@ -1,0 +1,182 @@
+"""`compare`: methods × seeds in, a comparison out that can be read, shown, moved and handed on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from careedu.errors import InvalidInputError
+from careedu.experiment.results import Results
+
+if TYPE_CHECKING:
+    import pandas
+
+    from careedu.data.dataset import Splits
+    from careedu.experiment.store import RunStore
+    from careedu.methods.method import Method
+    from careedu.show.comparison.view import ComparisonView
+    from careedu.show.picture import Picture
+
+
+def compare(
+    data: Splits,
+    methods: Mapping[str, Method | str] | Sequence[Method | str],
+    *,
+    seeds: int | Sequence[int] = 10,
+    n_jobs: int = 1,
+    store: str | os.PathLike | RunStore | None = None,
+    threads: int | None = None,
+    reference: str | None = None,
+    progress: bool = True,
+    **fit_options: Any,
+) -> Comparison:
+    """Train several methods with several seeds on equal footing, and compare them.
+
+    Seed s redraws the thinned or generated training images and the initialisation, alike for all methods: results are
+    paired. Validation and test images are the same throughout.
+
+    Parameters
+    ----------
+    data : Splits
+    methods : sequence of Method or str, or mapping of name to Method
+        The first is the reference, unless `reference` says otherwise.
+    seeds : int or sequence of int
+        A number n stands for 0 to n − 1. Under six no difference can be shown; six show one, and none of several after
+        Holm's correction. Ten are enough for a family of 25.
+    n_jobs : int
+        Trainings at a time on this machine. On a cluster, leave it at 1 and call inside
+        ``joblib.parallel_config("dask")`` or ``("ray")``.
+    store : path, optional
+        A folder where every finished run is saved at once and found again: a stopped comparison goes on where it was.
+        Without it nothing is saved.
+    threads : int, optional
+        torch's threads of each training, 1 by default; part of what its bits depend on.
+    reference : str, optional
+        Name of the method that the others are compared with.
+    progress : bool
+    **fit_options
+        Of `careedu.fit`: model, epochs, batch_size, …
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument does not fit, or the store cannot be written to.
+
+    Examples
+    --------
+    >>> data = load("phantom-skin", imbalance=10)
+    >>> comparison = compare(data, ["cross-entropy", "logit-adjusted"], seeds=10, n_jobs=2, store="runs")
+    >>> comparison.table()
+    """
+    from careedu.experiment.grid import name_methods, train_grid
+
+    named = name_methods(methods)
+    if reference is not None and reference not in named:
+        raise InvalidInputError(f"reference={reference!r} is none of the methods: {', '.join(named)}")
+    runs = train_grid(
+        data, named, seeds=seeds, n_jobs=n_jobs, store=store, threads=threads, progress=progress, **fit_options
+    )
+    return Comparison(runs, reference=reference, data=data)
+
+
+class Comparison(Results):
+    """Results of several methods, to be read as a table, a picture, a widget or a report.
+
+    Parameters
+    ----------
+    runs : mapping of str to mapping of int to Run
+    reference : str, optional
+    provenance : mapping, optional
+    data : Splits, optional
+        The images, for what shows them. Where not given, they are loaded when needed, by the runs' own recipe.
+    """
+
+    def __init__(
+        self,
+        runs: Mapping[str, Mapping[int, Any]],
+        *,
+        reference: str | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        data: Splits | None = None,
+    ) -> None:
+        super().__init__(runs, reference=reference, provenance=provenance)
+        self._data = data
+
+    @property
+    def data(self) -> Splits:
+        """The images these results are about, loaded by the runs' recipe where they were not given.
+
+        Raises
+        ------
+        MissingDataError
+            If they are real images that are not on this machine.
+        InvalidInputError
+            If what the recipe gives are other test images.
+        """
+        if self._data is None:
+            from careedu.data.load import load
+
+            recipe = self.first.configuration["data"]["recipe"]
+            names = ("size", "imbalance", "counts", "seed", "rare", "augmentation")
+            data = load(recipe["name"], **{name: recipe[name] for name in names}, **recipe["options"])
+            if data.test.ids.tolist() != self.first.ids.tolist():
+                raise InvalidInputError(
+                    f"{recipe['name']!r} on this machine has other test images than these results were measured on"
+                )
+            self._data = data
+        return self._data
+
+    def summary(
+        self, metrics: Sequence[str] = ("rare recall", "balanced accuracy"), reference: str | None = None
+    ) -> pandas.DataFrame:
+        """The table to be read: of each metric mean and interval, and in words how it stands against the reference.
+
+        Parameters
+        ----------
+        metrics : sequence of str
+        reference : str, optional
+
+        Returns
+        -------
+        DataFrame
+            Of text, one row a method. `table` has the numbers.
+        """
+        import pandas
+
+        against = self.reference if reference is None else reference
+        columns = {}
+        for metric in metrics:
+            found = self.differences(metric, against)
+            # An interval is not broken over lines.
+            columns[metric] = [
+                str(self.estimate(name, metric)).replace(" ", "\N{NO-BREAK SPACE}") for name in self.methods
+            ]
+            columns[f"{metric}, against {against}"] = [
+                f"{found[name].effect:+.2f}, {found[name].verdict}".replace("-", "−") if name in found else ""
+                for name in self.methods
+            ]
+        return pandas.DataFrame(columns, index=pandas.Index(self.methods, name="method"))
+
+    def plot(self, methods: Sequence[str] | None = None) -> Picture:
+        """Recall of each class under each method, as dots with 95 % intervals over seeds and test groups."""
+        from careedu.show.comparison_plots import plot_comparison
+
+        return plot_comparison(self, methods)
+
+    def widget(self, a: str | None = None, b: str | None = None) -> ComparisonView:
+        """Two methods side by side: metrics, confusion, images on which they differ, class maps, epochs."""
+        from careedu.show.comparison import ComparisonExplorer, ComparisonView
+
+        return ComparisonView(ComparisonExplorer(self, a, b))
+
+    def report(self, path: str | os.PathLike) -> Path:
+        """Write one self-contained HTML page: methods, data, seeds, versions, figures, tables, limits, recipe."""
+        from careedu.show.report import write_report
+
+        return write_report(self, Path(path))

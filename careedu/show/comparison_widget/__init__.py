@@ -1,6 +1,0 @@
-"""The comparison explorer: two methods side by side, over all seeds and image by image; state, drawings, view."""
-
-from careedu.show.comparison_widget.explorer import ComparisonExplorer
-from careedu.show.comparison_widget.view import ComparisonView
-
-__all__ = ["ComparisonExplorer", "ComparisonView"]

@@ -1,0 +1,135 @@
+"""The drawings of the spatial explorer, and its verdict in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from careedu.measure.intervals import Interval
+from careedu.measure.statistics import FEWEST_SEEDS, Difference
+from careedu.show import drawing
+from careedu.show.comparison_plots import SIGNS
+from careedu.show.drawing import QUIET, TEXT, whiskers
+from careedu.show.global_attention.maps import MEAN, METRICS, SpatialMap
+from careedu.show.style import COLOURS
+
+PICTURE, PANEL = 188, 206
+"""Width of a picture, and of a panel with its margins: four of them fill the widget."""
+_LEFT, _RIGHT, _ROW = 8, 180, 60
+
+
+def measures(look: SpatialMap, rival: float, rival_name: str, no_zone: str) -> str:
+    """What a map and its arm score, with intervals, on axes from 0 to 1.
+
+    Parameters
+    ----------
+    look : SpatialMap
+    rival : float
+        Mean AUROC of what the map has to beat, marked by a hollow square; NaN where there is none.
+    rival_name : str
+    no_zone : str
+        Why there is no AUROC; empty where there is one.
+    """
+
+    def x(value: float) -> float:
+        return _LEFT + (_RIGHT - _LEFT) * float(np.clip(value, 0, 1))
+
+    rows: list[tuple[str, Interval | None]] = [("AUROC, all seeds", look.over_seeds)]
+    for metric in METRICS:
+        found = look.metrics.get(metric)
+        rows.append((metric, None if found is None else Interval(found.estimate, found.low, found.high)))
+    bottom = _ROW * len(rows)
+    body = [drawing.line(x(t), _ROW * n + 36, x(t), _ROW * (n + 1) - 4) for t in (0, 0.5, 1) for n in range(len(rows))]
+    body += [drawing.text(x(t), bottom + 11, f"{t:g}", "middle", QUIET) for t in (0, 0.5, 1)]
+    for number, (name, interval) in enumerate(rows):
+        top = _ROW * number
+        body.append(drawing.text(0, top + 13, name, colour=QUIET))
+        body.append(drawing.text(0, top + 29, interval_words(interval), weight="bold"))
+        y = top + 46
+        if interval is not None and np.isfinite(interval.estimate):
+            body += whiskers(x(interval.low), x(interval.high), y, COLOURS[0])
+            body.append(drawing.mark(x(interval.estimate), y, "circle", COLOURS[0]))
+        if not number and np.isfinite(rival) and look.role != MEAN:
+            body.append(drawing.mark(x(rival), y, "square", TEXT, filled=False))
+    return drawing.svg(PICTURE, bottom + 18, body, f"{look.role}: {in_words(look, no_zone, rival, rival_name)}.")
+
+
+def interval_words(interval: Interval | None) -> str:
+    """An interval in few letters, or that nothing is known; of one seed there is none."""
+    if interval is None or not np.isfinite(interval.estimate):
+        return "not known"
+    if not np.isfinite(interval.high):
+        return f"{interval.estimate:.2f}, one seed"
+    return str(interval)
+
+
+def in_words(look: SpatialMap, no_zone: str, rival: float, rival_name: str) -> str:
+    """All that is measured of a map and its arm."""
+    if look.map is None and not look.metrics:
+        return look.about
+    told = [f"AUROC of the trained map not known ({no_zone})" if no_zone else _auroc_words(look)]
+    if np.isfinite(rival) and look.role != MEAN:
+        told.append(f"hollow square: {rival_name}, {rival:.2f}")
+    told += [f"{metric} {estimate}" for metric, estimate in look.metrics.items()]
+    if look.role == MEAN and not look.metrics:
+        told.append("no network was trained with it here")
+    return "; ".join(told)
+
+
+def _auroc_words(look: SpatialMap) -> str:
+    seeds = len(look.aurocs)
+    return f"AUROC against the lesion zones {interval_words(look.over_seeds)} over {seeds} seed{'s' * (seeds != 1)}"
+
+
+def range_words(shown: np.ndarray) -> str:
+    """What a map's colours mean: blue is its lowest value, yellow its highest."""
+    low, high = f"{shown.min():.3f}", f"{shown.max():.3f}"
+    return f"flat at {low}" if low == high else f"{low} to {high}"
+
+
+def verdicts(looks: Sequence[SpatialMap], rival: float, negative: bool) -> list[tuple[str, str]]:
+    """Whether each arm's map beats the mean image: a sign and a sentence, of those arms that can be compared.
+
+    Parameters
+    ----------
+    looks : sequence of SpatialMap
+    rival : float
+        Mean AUROC of the mean image, or of its negative.
+    negative : bool
+        Whether it is the negative's.
+    """
+    return [
+        (SIGNS[look.against_mean.verdict], verdict_words(look.role, look.against_mean, rival, negative))
+        for look in looks
+        if look.against_mean is not None
+    ]
+
+
+def verdict_words(role: str, against: Difference, rival: float, negative: bool) -> str:
+    """Whether a map beats the mean image, in a sentence that claims no more than the interval allows."""
+    beats = "beats" if against.verdict == "better" else "does not beat"
+    scores = f"{'its negative scores' if negative else 'AUROC'} {rival:.2f}"
+    seeds = f"{against.seeds} seed{'s' * (against.seeds != 1)}"
+    change = f"{_signed(against.effect)} [{_signed(against.low)}, {_signed(against.high)}]"
+    if not np.isfinite(against.high):
+        change = f"{_signed(against.effect)}, no interval"
+    said = f"{role}: the map {beats} the mean image ({scores}): difference {change}, {seeds}"
+    if against.verdict == "too few seeds":
+        return f"{said}. Fewer than {FEWEST_SEEDS} show nothing either way."
+    worse = " It scores worse." if against.verdict == "worse" else ""
+    return f"{said}, adjusted p = {against.adjusted_p:.3f}.{worse}"
+
+
+def _signed(value: float) -> str:
+    # Three digits: a difference of a few thousandths is one here, and its interval may exclude zero or not.
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def reach_words(images: int, cells: int) -> str:
+    """How many images there are for so many pixels, and what follows for the pixel classifier."""
+    if images >= cells:
+        return (
+            f"N = {images} images ≥ {cells} pixels: in general the pixel classifier reaches any map, like a free mask"
+        )
+    return f"N = {images} images < {cells} pixels: some maps are out of the pixel classifier's reach"

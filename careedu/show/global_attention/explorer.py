@@ -1,0 +1,211 @@
+"""The spatial explorer: one weight map for all images, beside its controls and beside the mean image.
+
+A map that scores high against the zones where lesions lie has proved nothing until it beats the mean image, which does
+so without learning: the explorer says which of the two it is, and never more than the interval allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from math import inf
+from numbers import Integral, Real
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from careedu.errors import InvalidInputError
+from careedu.show.global_attention.maps import MEAN, ROLES, SpatialMap, SpatialMaps, anatomy, arm_with, known_zone
+from careedu.show.widget import BackgroundTask, WidgetState
+
+if TYPE_CHECKING:
+    from careedu.show.compare import Comparison
+
+Point = tuple[int, float | None]
+"""Number of training images that the map is learned from, and jitter of their alignment (None where not known)."""
+
+
+class SpatialExplorer(WidgetState):
+    """State of the spatial explorer.
+
+    Settings: ``epoch``, from 1; ``seed``; ``images`` and ``jitter``, which choose among the comparison and the sweeps.
+    Where there are no results at both, the other of the two moves to the nearest at which there are.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        With arms of `careedu.GlobalAttention`: of each ``map`` in `ROLES` the first arm is shown, and where there is
+        one with ``map="mean-image"`` (or its negative) no image is needed.
+    sweeps : mapping of (int, float) to Comparison, optional
+        Number of training images and alignment jitter → the same arms there. The comparison itself is one more, and
+        takes the place of a sweep at its own point.
+    zone : bool (H, W), optional
+        Where lesions can lie. Of phantoms with an anatomy it is known.
+
+    Attributes
+    ----------
+    points : dict of (int, float or None) to SpatialMaps
+    maps : dict of str to SpatialMap
+        By role: the three of `ROLES`, then `MEAN`.
+    zone : ndarray or None
+        bool (H, W): union of the zones.
+    no_zone : str
+        Why there is none.
+    epochs, lowest : int
+        Last epoch, and the first of which there is a map.
+
+    Raises
+    ------
+    InvalidInputError
+        If no arm has a map, a sweep's key or size does not fit, or the zone is not bool of the images' size.
+    """
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        sweeps: Mapping[tuple[int, float], Comparison] | None = None,
+        *,
+        zone: np.ndarray | None = None,
+    ) -> None:
+        self.size = _size(comparison)
+        self.zone, self.no_zone = known_zone(comparison) if zone is None else (_checked_zone(zone, self.size), "")
+        first = _point_of(comparison)
+        self.points: dict[Point, SpatialMaps] = {first: SpatialMaps(comparison, self.zone)}
+        for key, other in (sweeps or {}).items():
+            if _size(other) != self.size:
+                raise InvalidInputError(f"the sweep at {key} has images of {_size(other)} pixels, not {self.size}")
+            self.points.setdefault(_checked_point(key), SpatialMaps(other, self.zone))
+        self.task: BackgroundTask | None = None
+        self._moved = -inf
+        super().__init__(epoch=1, seed=comparison.seeds[0], images=first[0], jitter=first[1])
+        self.settings["epoch"] = max(self._last(role) for role in self.here.arms)
+        self.update()
+
+    @property
+    def here(self) -> SpatialMaps:
+        """The maps at the chosen point."""
+        return self.points[self.settings["images"], self.settings["jitter"]]
+
+    @property
+    def comparison(self) -> Comparison:
+        """The comparison at the chosen point."""
+        return self.here.comparison
+
+    @property
+    def image_counts(self) -> tuple[int, ...]:
+        """The numbers of training images that there are."""
+        return tuple(sorted({images for images, _ in self.points}))
+
+    @property
+    def jitters(self) -> tuple[float | None, ...]:
+        """The jitters that there are."""
+        return tuple(sorted({jitter for _, jitter in self.points}, key=lambda value: (value is None, value or 0)))
+
+    def check(self, settings: dict[str, Any]) -> None:
+        """Refuse values that cannot be, by name."""
+        point = settings["images"], settings["jitter"]
+        if point not in self.points:
+            there = "; ".join(f"images={images}, jitter={jitter}" for images, jitter in self.points)
+            raise InvalidInputError(f"no results at images={point[0]!r}, jitter={point[1]!r}; there are {there}")
+        seeds = self.points[point].comparison.seeds
+        if settings["seed"] not in seeds:
+            raise InvalidInputError(f"seed={settings['seed']!r} is none of {', '.join(map(str, seeds))}")
+        if not settings["epoch"] >= 1:
+            raise InvalidInputError(f"epoch={settings['epoch']!r} must be at least 1")
+
+    def set(self, **changes: Any) -> None:
+        """Change settings and compute what follows; where another point lacks the seed, it begins with its first."""
+        if len({"images", "jitter"} & changes.keys()) == 1:
+            changes |= self._nearest(changes)
+        point = changes.get("images", self.settings["images"]), changes.get("jitter", self.settings["jitter"])
+        if point in self.points and "seed" not in changes:
+            seeds = self.points[point].comparison.seeds
+            changes["seed"] = self.settings["seed"] if self.settings["seed"] in seeds else seeds[0]
+        self._moved = monotonic()
+        super().set(**changes)
+
+    def _nearest(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The other of number and jitter: as it is where there are results, else the nearest at which there are."""
+        place, other = (0, "jitter") if "images" in changes else (1, "images")
+        wanted = changes["images" if place == 0 else "jitter"]
+        there = [point[1 - place] for point in self.points if point[place] == wanted]
+        now = self.settings[other]
+        # None, a jitter that nobody knows, is the nearest only to itself.
+        return {other: min(there, key=lambda v: (v != now, abs((v or 0) - (now or 0))))} if there else {}
+
+    def update(self) -> None:
+        """Compute everything that is shown from the settings."""
+        settings, here = self.settings, self.here
+        self.epochs = max(self._last(role) for role in here.arms)
+        self.lowest = min(self.epochs, *(here.epochs(role, settings["seed"])[0] for role in here.arms))
+        # Clamped, not refused: another seed or point has another number of recorded epochs.
+        settings["epoch"] = int(min(max(settings["epoch"], self.lowest), self.epochs))
+        self.maps: dict[str, SpatialMap] = {
+            role: here.look(role, settings["seed"], settings["epoch"]) for role in (*ROLES.values(), MEAN)
+        }
+
+    def _last(self, role: str) -> int:
+        return self.here.epochs(role, self.settings["seed"])[1]
+
+    def load_images(self, rest: float = 0.0) -> None:
+        """Average the training images of each seed of the chosen point; `here.missing` says why that cannot be.
+
+        Parameters
+        ----------
+        rest : float
+            Seconds for which nothing may have been moved before a seed's images are drawn.
+        """
+
+        def wanted(here: SpatialMaps) -> bool:
+            while (left := self._moved + rest - monotonic()) > 0:
+                sleep(left)
+            return self.here is here
+
+        # Another point may be chosen in the meantime: then its images come first.
+        while (here := self.here).wants_images:
+            here.load_means(partial(wanted, here))
+            with self._lock:
+                self.update()
+        self.notify()
+
+    def start_loading(self, rest: float = 0.0) -> BackgroundTask:
+        """Average the training images beside the notebook; an error other than missing images goes into `errors`."""
+        self.task = BackgroundTask(self, lambda _: self.load_images(rest))
+        return self.task.start()
+
+
+def _size(comparison: Comparison) -> tuple[int, int]:
+    return tuple(comparison.first.configuration["data"]["image shape"][1:])
+
+
+def _point_of(comparison: Comparison) -> Point:
+    """Where in a sweep a comparison stands by itself; jitter is None where the images are not aligned phantoms."""
+    from careedu.data.phantoms import DEFAULTS
+
+    arm = next((arm for option in ROLES if (arm := arm_with(comparison, option))), None)
+    run = comparison.first if arm is None else next(iter(comparison.runs[arm].values()))
+    data = run.configuration["data"]
+    images = run.configuration["method"]["options"].get("images") or sum(data["train counts"])
+    recipe = data.get("recipe") or {}
+    jitter = recipe.get("options", {}).get("jitter", DEFAULTS["jitter"])
+    return int(images), None if anatomy(recipe) is None else float(jitter)
+
+
+def _checked_zone(zone: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    zone = np.asarray(zone)
+    if zone.dtype != bool or zone.shape != size or zone.all() or not zone.any():
+        raise InvalidInputError(
+            f"zone must be bool {size}, neither everywhere nor nowhere, not {zone.dtype} {zone.shape} with "
+            f"{int(np.count_nonzero(zone))} pixels"
+        )
+    return zone
+
+
+def _checked_point(key: Any) -> Point:
+    pair = isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], Integral) and isinstance(key[1], Real)
+    if not pair or key[0] < 1 or not 0 <= key[1] < np.inf:
+        raise InvalidInputError(
+            f"a key of `sweeps` is (number of training images, jitter), such as (200, 0.1), not {key!r}"
+        )
+    return int(key[0]), float(key[1])

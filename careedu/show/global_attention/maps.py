@@ -1,0 +1,268 @@
+"""The weight maps of one comparison, each the same for all images, and what they score beside the mean image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from careedu.errors import InvalidInputError, MissingDataError, MissingPackageError
+from careedu.experiment.attention import recorded_maps, trained_map
+from careedu.measure.map_quality import interval_over_seeds, map_auroc, map_difference
+from careedu.measure.statistics import holm
+
+if TYPE_CHECKING:
+    from careedu.measure.intervals import Interval
+    from careedu.measure.statistics import Difference, Estimate
+    from careedu.show.compare import Comparison
+
+ROLES = {"pixels": "Method", "free": "Free mask", "permuted": "Permuted pixels"}
+"""Arms that learn a map: the option ``map`` of `careedu.GlobalAttention`, and what it is called here."""
+MEAN = "Mean image"
+METRICS = ("balanced accuracy", "rare recall")
+
+
+@dataclass(frozen=True)
+class SpatialMap:
+    """One map for all images, and what it is worth.
+
+    Parameters
+    ----------
+    role : str
+        A value of `ROLES`, or `MEAN`.
+    arm : str or None
+        Name of the arm in the comparison; None where it has none.
+    map : ndarray or None
+        float64 (H, W) in [0, 1], of one seed and epoch.
+    about : str
+        What the map is, or why there is none.
+    auroc : float
+        Of this map against the zones; NaN where there is no map or no zone.
+    aurocs : dict of int to float
+        By seed, of the trained maps.
+    over_seeds : Interval or None
+        Of the trained maps' AUROC, over seeds; infinitely wide for one seed.
+    against_mean : Difference or None
+        AUROC of the trained maps less that of the mean image or its negative, paired over seeds.
+    metrics : dict of str to Estimate
+        The arm's balanced accuracy and rare recall, over seeds and test groups.
+    """
+
+    role: str
+    arm: str | None
+    map: np.ndarray | None
+    about: str
+    auroc: float = np.nan
+    aurocs: Mapping[int, float] = field(default_factory=dict)
+    over_seeds: Interval | None = None
+    against_mean: Difference | None = None
+    metrics: Mapping[str, Estimate] = field(default_factory=dict)
+
+
+class SpatialMaps:
+    """The maps of one comparison. Everything is computed once, so that a move of a slider costs little.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    zone : bool (H, W), optional
+        Where lesions can lie; without it nothing is scored.
+
+    Attributes
+    ----------
+    arms : dict of str to str
+        The arms that are shown, by role.
+    missing : str
+        Why there is no mean image; empty while nobody has asked, and where there is one.
+
+    Raises
+    ------
+    InvalidInputError
+        If no arm has a map.
+    """
+
+    def __init__(self, comparison: Comparison, zone: np.ndarray | None = None) -> None:
+        self.comparison, self.zone, self.missing = comparison, zone, ""
+        found = {role: arm_with(comparison, option) for option, role in ROLES.items()}
+        self.arms = {role: arm for role, arm in found.items() if arm is not None}
+        if not self.arms:
+            raise InvalidInputError(
+                f"{comparison!r} has no arm with a map; train careedu.GlobalAttention() and "
+                'careedu.GlobalAttention(map="free") beside it'
+            )
+        self._courses: dict[tuple[str, int], np.ndarray] = {}
+        self._aurocs: dict[str, dict[int, float]] = {}
+        self._means: dict[int, np.ndarray] = {}
+        self._mean_aurocs: dict[int, float] = {}
+        self._contests: tuple[int, dict[str, Difference]] = (-1, {})
+
+    def epochs(self, role: str, seed: int) -> tuple[int, int]:
+        """The first epoch of which there is a map, and the last of the training; (n + 1, n) where there is none."""
+        arm = self.arms[role]
+        last = len(self.comparison.runs[arm][seed].history)
+        return last - len(self._course(arm, seed)) + 1, last
+
+    def look(self, role: str, seed: int, epoch: int) -> SpatialMap:
+        """The map of a role: of one seed, after one epoch or the nearest that was recorded; its scores over seeds."""
+        if role == MEAN:
+            return self._mean_look(seed)
+        arm = self.arms.get(role)
+        if arm is None:
+            option = next(option for option, known in ROLES.items() if known == role)
+            return SpatialMap(role, None, None, f'no arm with map="{option}" in these results')
+        scores = self.aurocs(arm)
+        look = SpatialMap(
+            role,
+            arm,
+            None,
+            f"these results hold no map of {arm}, seed {seed}",
+            aurocs=scores,
+            over_seeds=interval_over_seeds(list(scores.values())) if scores else None,
+            against_mean=self._against_mean().get(role),
+            metrics=self._metrics(arm),
+        )
+        first, last = self.epochs(role, seed)
+        if first > last:
+            return look
+        epoch = min(max(epoch, first), last)
+        shown = self._course(arm, seed)[epoch - first]
+        return replace(look, map=shown, about=f"map after epoch {epoch} of {last}", auroc=self._score(shown))
+
+    def aurocs(self, arm: str) -> dict[int, float]:
+        """AUROC of an arm's trained map, by seed; nothing without a zone, or for a seed without a map."""
+        if arm not in self._aurocs:
+            maps = {seed: trained_map(run) for seed, run in self.comparison.runs[arm].items()}
+            self._aurocs[arm] = self._scores(maps)
+        return self._aurocs[arm]
+
+    def mean(self, seed: int) -> np.ndarray | None:
+        """A seed's mean training image stretched to [0, 1]: the map of an arm, or loaded; None as long as neither."""
+        if seed not in self._means:
+            for option in ("mean-image", "negative-mean-image"):
+                arm = arm_with(self.comparison, option)
+                found = None if arm is None else trained_map(self.comparison.runs[arm][seed])
+                if found is not None:
+                    self._means[seed] = found if option == "mean-image" else 1 - found
+                    break
+        return self._means.get(seed)
+
+    def mean_aurocs(self) -> dict[int, float]:
+        """AUROC of the mean image, by seed; its negative has one minus that."""
+        means = {seed: self.mean(seed) for seed in self.comparison.seeds}
+        if len(self._mean_aurocs) != sum(mean is not None for mean in means.values()):
+            self._mean_aurocs = self._scores(means)
+        return self._mean_aurocs
+
+    @property
+    def negative(self) -> bool:
+        """Whether it is the negative of the mean image that scores higher, so that it is what a map has to beat."""
+        scores = list(self.mean_aurocs().values())
+        return bool(scores) and float(np.mean(scores)) < 0.5
+
+    @property
+    def wants_images(self) -> bool:
+        """Whether a mean image can only come from the images, and nobody has asked for them."""
+        return not self.missing and any(self.mean(seed) is None for seed in self.comparison.seeds)
+
+    def load_means(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Average the training images of each seed, as long as they are wanted.
+
+        Where they are not on this machine, `missing` says why.
+        """
+        lacking = [seed for seed in self.comparison.seeds if self.mean(seed) is None]
+        try:
+            for seed in lacking:
+                if not wanted():
+                    return
+                # Here, as this is the first that needs torch, and importing that takes a second.
+                from careedu.nn.pixel_features import mean_image
+
+                images = self.comparison.data.redraw(seed).train.images
+                self._means[seed] = mean_image(images).double().numpy()
+        except (MissingDataError, MissingPackageError, InvalidInputError) as error:
+            self.missing = f"the training images cannot be shown: {error}"
+
+    def _course(self, arm: str, seed: int) -> np.ndarray:
+        """Recorded maps, float64 (E, H, W), the last being that of the trained network."""
+        if (arm, seed) not in self._courses:
+            run = self.comparison.runs[arm][seed]
+            maps, last = recorded_maps(run), trained_map(run)
+            self._courses[arm, seed] = maps if last is None else np.concatenate([maps[:-1], last[None]])
+        return self._courses[arm, seed]
+
+    def _score(self, shown: np.ndarray) -> float:
+        return np.nan if self.zone is None else map_auroc(shown, self.zone)
+
+    def _scores(self, maps: Mapping[int, np.ndarray | None]) -> dict[int, float]:
+        if self.zone is None:
+            return {}
+        return {seed: self._score(one) for seed, one in maps.items() if one is not None}
+
+    def _metrics(self, arm: str) -> dict[str, Estimate]:
+        return {metric: self.comparison.estimate(arm, metric) for metric in METRICS}
+
+    def _against_mean(self) -> dict[str, Difference]:
+        """Each arm's trained maps against the mean image or its negative, Holm-adjusted over the arms shown."""
+        means = self.mean_aurocs()
+        if self._contests[0] != len(means):
+            found = {}
+            for role, arm in self.arms.items():
+                own = self.aurocs(arm)
+                both = [seed for seed in own if seed in means]
+                if both:
+                    rival = [1 - means[seed] if self.negative else means[seed] for seed in both]
+                    found[role] = map_difference([own[seed] for seed in both], rival)
+            adjusted = holm([one.p for one in found.values()])
+            pairs = zip(found.items(), adjusted, strict=True)
+            self._contests = len(means), {role: replace(one, adjusted_p=float(p)) for (role, one), p in pairs}
+        return self._contests[1]
+
+    def _mean_look(self, seed: int) -> SpatialMap:
+        arms = (arm_with(self.comparison, option) for option in ("mean-image", "negative-mean-image"))
+        arm, shown = next((one for one in arms if one is not None), None), self.mean(seed)
+        metrics = self._metrics(arm) if arm else {}
+        if shown is None:
+            reason = self.missing or "the training images are being loaded"
+            return SpatialMap(MEAN, arm, None, f"no mean image: {reason}", metrics=metrics)
+        scores = self.mean_aurocs()
+        over = interval_over_seeds(list(scores.values())) if scores else None
+        return SpatialMap(
+            MEAN,
+            arm,
+            shown,
+            "mean of the training images, stretched to [0, 1]",
+            self._score(shown),
+            scores,
+            over,
+            metrics=metrics,
+        )
+
+
+def arm_with(comparison: Comparison, option: str) -> str | None:
+    """The first arm of `careedu.GlobalAttention` with ``map=option``; None where there is none."""
+    for arm, by_seed in comparison.runs.items():
+        method = next(iter(by_seed.values())).configuration["method"]
+        if method["name"] == "global-attention" and method["options"].get("map") == option:
+            return arm
+    return None
+
+
+def known_zone(comparison: Comparison) -> tuple[np.ndarray | None, str]:
+    """Union of the zones where lesions can lie, bool (H, W), or None and the reason why it is not known."""
+    from careedu.data.phantoms import lesion_zones
+
+    data = comparison.first.configuration["data"]
+    kind = anatomy(data.get("recipe") or {})
+    if kind is None:
+        return None, f"where lesions can lie is not known of {data['name']}, or it is everywhere"
+    return lesion_zones(kind, data["image shape"][1]), ""
+
+
+def anatomy(recipe: Mapping[str, Any]) -> str | None:
+    """The kind of aligned phantom that a recipe makes; None where it makes none."""
+    from careedu.data.phantoms import KINDS, lesion_zones
+
+    kind = str(recipe.get("name", "")).removeprefix("phantom-")
+    return kind if kind in KINDS and not lesion_zones(kind).all() else None

@@ -1,0 +1,264 @@
+"""The imbalance explorer: two remedies side by side on the same rare images, live under a slider.
+
+The features rest: they come from a network that was trained before. What a move of a slider trains anew, in a few
+milliseconds, is the linear head, which is where imbalance does most of its harm (Kang et al., ICLR 2020). A button
+trains whole networks with the same settings, to see whether the head told the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+
+from careedu.errors import InvalidInputError, unknown_name
+from careedu.measure import metrics
+from careedu.measure.intervals import Interval, mean_of_recalls_interval, recall_interval
+from careedu.show.widget import SIDES, BackgroundTask, WidgetState
+
+if TYPE_CHECKING:
+    from careedu.data.dataset import Splits
+    from careedu.experiment.run import Run
+    from careedu.methods.method import LossMethod
+
+WEIGHTINGS = ("none", "inverse frequency", "effective number", "logit adjustment")
+DIMENSIONS = 24
+"""Principal components of the features that the head sees: nearly all there is, at a fraction of the time."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one side shows.
+
+    Parameters
+    ----------
+    weights : ndarray
+        float64 (C,), weight of each class in the loss, mean 1.
+    recalls : list of Interval
+    balanced_accuracy : Interval
+    confusion : ndarray
+        int64 (C, C), rows true, columns predicted.
+    trained : ndarray or None
+        float64 (C,), recalls of the whole network trained with these settings, where that was done.
+    """
+
+    weights: np.ndarray
+    recalls: list[Interval]
+    balanced_accuracy: Interval
+    confusion: np.ndarray
+    trained: np.ndarray | None = None
+
+
+class ImbalanceExplorer(WidgetState):
+    """State of the imbalance explorer.
+
+    Settings: ``rare images`` (of the rarest class), ``imbalance`` (commonest to rarest), and for each side, ``"A"`` and
+    ``"B"``: ``weighting`` (one of `WEIGHTINGS`), ``beta``, ``tau`` and ``prior shift`` (how much of the log prior is
+    taken off the logits of a prediction). Names are ``"A weighting"`` and so on; give them to `set` as ``A_weighting``.
+
+    Parameters
+    ----------
+    run : Run
+        A trained network with weights, of which the features are taken.
+    data : Splits
+        Where the training images are drawn from; the test images are those on which recall is measured.
+    """
+
+    def __init__(self, run: Run, data: Splits) -> None:
+        super().__init__(
+            rare_images=min(20, int(data.train.counts.min())),
+            imbalance=10.0,
+            **{f"{side}_weighting": name for side, name in zip(SIDES, ("none", "effective number"), strict=True)},
+            **{f"{side}_beta": 0.99 for side in SIDES},
+            **{f"{side}_tau": 1.0 for side in SIDES},
+            **{f"{side}_prior_shift": 0.0 for side in SIDES},
+        )
+        self.data, self.run = data, run
+        self.classes = data.classes
+        self.order = self._common_first()
+        self.training, self.test = self._features(run, data)
+        self.test_labels, self.test_groups = data.test.labels.numpy(), data.test.groups
+        # One fixed order of each class's images: a larger set holds the smaller one, so that a slider adds and takes.
+        shuffled = np.random.default_rng(0).permutation(len(data.train))
+        labels = data.train.labels.numpy()
+        self.members = [shuffled[labels[shuffled] == c] for c in range(len(self.classes))]
+        self.trained: dict[str, np.ndarray] = {}
+        self.task: BackgroundTask | None = None
+        self.counts: list[int] = []
+        self.sides: dict[str, Side] = {}
+        self.update()
+
+    def _common_first(self) -> list[int]:
+        """Classes from the commonest to the rarest; the run says which, since the pool may be balanced."""
+        counts = self.run.configuration["data"]["train counts"]
+        return sorted(range(len(counts)), key=lambda c: -counts[c])
+
+    @staticmethod
+    def _features(run: Run, data: Splits) -> tuple[np.ndarray, np.ndarray]:
+        from careedu.training.prediction import pooled_or_maps
+
+        network = run.network()
+        training, test = (pooled_or_maps(network, part.images, pooled=True).numpy() for part in (data.train, data.test))
+        mean = training.mean(axis=0)
+        _, scale, axes = np.linalg.svd(training - mean, full_matrices=False)
+        keep = min(DIMENSIONS, int((scale > 1e-6 * scale[0]).sum()))
+        project = axes[:keep].T / (scale[:keep] / np.sqrt(len(training)))  # unit variance along each component
+        return (training - mean) @ project, (test - mean) @ project
+
+    def check(self, settings: dict[str, Any]) -> None:
+        """Refuse values that cannot be, by name."""
+        limits = {"rare_images": (1, 10_000), "imbalance": (1, 1000)}
+        for side in SIDES:
+            limits |= {f"{side}_beta": (0, 0.999999), f"{side}_tau": (0, 5), f"{side}_prior_shift": (-5, 5)}
+            if settings[f"{side}_weighting"] not in WEIGHTINGS:
+                raise unknown_name("weighting", settings[f"{side}_weighting"], WEIGHTINGS)
+        for name, (low, high) in limits.items():
+            if not low <= settings[name] <= high:
+                raise InvalidInputError(f"{name}={settings[name]!r} must lie between {low} and {high}")
+
+    def update(self) -> None:
+        """Draw the training images, train both heads, and measure them."""
+        self.counts = self.training_counts()
+        rows = np.concatenate([members[:n] for members, n in zip(self.members, self.counts, strict=True)])
+        labels = np.repeat(np.arange(len(self.classes)), self.counts)
+        self.trained = {}
+        self.sides = {side: self._side(side, self.training[rows], labels) for side in SIDES}
+
+    def training_counts(self) -> list[int]:
+        """Training images per class: geometric from the rarest up, as far as there are images."""
+        rare, ratio = self.settings["rare_images"], self.settings["imbalance"]
+        steps = len(self.classes) - 1
+        counts = [0] * len(self.classes)
+        for place, c in enumerate(self.order):
+            wanted = round(rare * ratio ** ((steps - place) / steps))
+            counts[c] = max(1, min(wanted, len(self.members[c])))
+        return counts
+
+    def class_weights(self, side: str) -> np.ndarray:
+        """Weight of each class in the loss of one side, mean 1."""
+        from careedu.nn.losses import effective_number_weights, inverse_frequency_weights
+
+        weighting = self.settings[f"{side}_weighting"]
+        if weighting == "inverse frequency":
+            return inverse_frequency_weights(self.counts).numpy()
+        if weighting == "effective number":
+            return effective_number_weights(self.counts, self.settings[f"{side}_beta"]).numpy()
+        return np.ones(len(self.classes))
+
+    def _side(self, side: str, features: np.ndarray, labels: np.ndarray) -> Side:
+        prior = np.log(np.array(self.counts) / sum(self.counts))
+        adjusts = self.settings[f"{side}_weighting"] == "logit adjustment"
+        offset = self.settings[f"{side}_tau"] * prior * adjusts
+        weights = self.class_weights(side)
+        head = train_head(features, labels, weights, offset)
+        logits = self.test @ head[:-1] + head[-1] - self.settings[f"{side}_prior_shift"] * prior
+        probabilities = softmax(logits, axis=1)
+        right = probabilities.argmax(axis=1) == self.test_labels
+        own = [self.test_labels == c for c in range(len(self.classes))]
+        recalls = [recall_interval(right[rows], self.test_groups[rows]) for rows in own]
+        return Side(
+            weights=weights,
+            recalls=recalls,
+            balanced_accuracy=mean_of_recalls_interval(recalls),
+            confusion=metrics.confusion(probabilities, self.test_labels),
+            trained=self.trained.get(side),
+        )
+
+    def method(self, side: str) -> LossMethod:
+        """The method of the package that has this side's settings."""
+        from careedu.methods.imbalance import ClassBalanced, CrossEntropy, LogitAdjusted
+
+        weighting = self.settings[f"{side}_weighting"]
+        if weighting == "inverse frequency":
+            return ClassBalanced(weighting="inverse")
+        if weighting == "effective number":
+            return ClassBalanced(beta=self.settings[f"{side}_beta"])
+        if weighting == "logit adjustment":
+            return LogitAdjusted(tau=self.settings[f"{side}_tau"])
+        return CrossEntropy()
+
+    def train_networks(self, updates: int = 64) -> BackgroundTask:
+        """Train a whole network with each side's settings on the images shown, beside the notebook.
+
+        Parameters
+        ----------
+        updates : int
+            About so many for each side: some seconds on two cores.
+
+        Returns
+        -------
+        BackgroundTask
+            Started. It can be stopped; an error in it is recorded in `errors`.
+        """
+        if self.task is not None and self.task.running:
+            raise InvalidInputError("a training is going on; stop it first, or wait for its end")
+        self.task = BackgroundTask(self, lambda task: self._train(task, updates))
+        return self.task.start()
+
+    def _train(self, task: BackgroundTask, updates: int) -> None:
+        from dataclasses import replace
+
+        from careedu.experiment.fit import fit
+        from careedu.training.loop import TrainingStopped
+
+        counts, settings = list(self.counts), dict(self.settings)
+        rows = np.concatenate([members[:n] for members, n in zip(self.members, counts, strict=True)])
+        data = replace(self.data, train=self.data.train[rows], rare=None, draw_train=None)
+        epochs = max(2, round(updates * 32 / len(rows)))
+        for number, side in enumerate(SIDES):
+            method = self.method(side)
+
+            def report(epoch: Any, number: int = number, label: str = method.label()) -> bool:
+                share = (number + epoch.epoch / epoch.epochs) / len(SIDES)
+                return task.report(share, f"{SIDES[number]}: {label}, epoch {epoch.epoch} of {epoch.epochs}")
+
+            try:
+                run = fit(data, method, epochs=epochs, progress=False, probes=0, on_epoch=report)
+            except TrainingStopped:
+                return
+            if settings == self.settings:  # else the sliders have moved on, and this belongs to what was
+                self.trained[side] = run.recall()
+                self.sides[side] = replace(self.sides[side], trained=run.recall())
+        self.notify()
+
+
+def train_head(features: np.ndarray, labels: np.ndarray, weights: np.ndarray, offset: Sequence[float]) -> np.ndarray:
+    """Train a linear head on frozen features: weighted softmax regression with an offset per class.
+
+    Minimises (1/N) Σ_i w_{y_i} · −log softmax(V z_i + b + offset)_{y_i} + ½ λ ‖V‖² by L-BFGS; λ = 10⁻³ is our choice.
+
+    Parameters
+    ----------
+    features : float (N, K)
+    labels : int (N,)
+    weights : float (C,)
+    offset : float (C,)
+        Added to the logits in training only, as in logit adjustment.
+
+    Returns
+    -------
+    float64 (K + 1, C)
+        Weights, and the biases in the last row.
+    """
+    n, k = features.shape
+    classes = len(weights)
+    design = np.column_stack([features, np.ones(n)])
+    share = weights[labels] / n
+    truth = np.eye(classes)[labels]
+    decay = np.full((k + 1, 1), 1e-3)
+    decay[-1] = 0  # the bias is free
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        head = flat.reshape(k + 1, classes)
+        log_p = log_softmax(design @ head + offset, axis=1)
+        value = -(share * log_p[np.arange(n), labels]).sum() + 0.5 * (decay * head**2).sum()
+        gradient = design.T @ (share[:, None] * (np.exp(log_p) - truth)) + decay * head
+        return value, gradient.ravel()
+
+    start = np.zeros((k + 1) * classes)
+    result = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 100, "gtol": 1e-4})
+    return result.x.reshape(k + 1, classes)

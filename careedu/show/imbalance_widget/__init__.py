@@ -1,6 +1,0 @@
-"""The imbalance explorer: two heads on the same features while the imbalance changes; state and view."""
-
-from careedu.show.imbalance_widget.explorer import ImbalanceExplorer
-from careedu.show.imbalance_widget.view import ImbalanceView
-
-__all__ = ["ImbalanceExplorer", "ImbalanceView"]

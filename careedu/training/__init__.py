@@ -1,0 +1,1 @@
+"""The training floor: what a stage is, the one training loop, batches, schedule, checkpoints, prediction."""

@@ -1,0 +1,79 @@
+"""What a trained network says of images: logits, and where in the image a class's evidence lies."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from careedu.nn.maps import class_activation_map, grad_cam, normalize_map
+from careedu.training.batch import unit_range
+from careedu.training.reproducibility import autocast
+
+CHUNK = 64  # images at a time: more fall out of a laptop's cache and are slower
+
+
+def predict_logits(model: nn.Module, images: Tensor, precision: str = "float32") -> Tensor:
+    """Logits of images, in evaluation mode, without augmentation.
+
+    Parameters
+    ----------
+    model : nn.Module
+    images : Tensor
+        uint8 (N, C, H, W), on the model's device.
+    precision : str
+
+    Returns
+    -------
+    Tensor
+        float32 (N, C) on the CPU.
+    """
+    model.eval()
+    with torch.inference_mode(), autocast(images.device, precision):
+        logits = [model(unit_range(chunk)).float().cpu() for chunk in images.split(CHUNK)]
+    return torch.cat(logits)
+
+
+def pooled_or_maps(model: nn.Module, images: Tensor, pooled: bool, precision: str = "float32") -> Tensor:
+    """Features of images in evaluation mode, float32 (N, K) where `pooled`, else (N, K, h, w), on their device."""
+    model.eval()
+    parts = []
+    with torch.no_grad(), autocast(images.device, precision):
+        for chunk in images.split(CHUNK):
+            features = model.features(unit_range(chunk))
+            parts.append((model.pool(features) if pooled else features).float())
+    return torch.cat(parts)
+
+
+def class_maps(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Map of the evidence for one class per image, on the feature grid.
+
+    The closed form Σ_k W[y]_k A_k where the head is linear, Grad-CAM where it is not; no ReLU, then min-max per image.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With `features`, `pool` and `head`.
+    images : Tensor
+        uint8 (N, C, H, W), on the model's device.
+    labels : Tensor
+        int64 (N,), the class to be mapped.
+
+    Returns
+    -------
+    Tensor
+        float32 (N, h, w) in [0, 1], on the CPU.
+    """
+    model.eval()
+    parts = []
+    for chunk, wanted in zip(images.split(CHUNK), labels.split(CHUNK), strict=True):
+        with torch.no_grad():
+            features = model.features(unit_range(chunk))
+            if isinstance(model.head, nn.Linear):
+                maps = class_activation_map(features, model.head.weight[wanted])
+        if not isinstance(model.head, nn.Linear):
+            features = features.requires_grad_()
+            scores = model.head(model.pool(features)).gather(1, wanted[:, None])
+            # Images do not mix in evaluation mode, so the sum's gradient holds each image's own.
+            maps = grad_cam(features, scores.sum()).detach()
+        parts.append(normalize_map(maps).float().cpu())
+    return torch.cat(parts)

@@ -1,0 +1,115 @@
+"""The attention microscope in a real JupyterLab: every control by keyboard, and what never asks the kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from notebook_page import changed
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+CELL = """
+import careedu
+from careedu.show.care import AttentionMicroscope, AttentionView
+
+comparison = careedu.Comparison.load("01-phantom-skin")
+unseen = careedu.load("phantom-skin", size=64, seed=99, largest=20, val=3, test=4).test
+microscope = AttentionMicroscope(comparison, "cross-entropy", "logit adjustment", images=unseen)
+view = AttentionView(microscope)
+microscope.task.join()
+view
+"""
+PANELS = {name: f'[data-panel="{name}"]' for name in ("A", "wipe", "B")}
+# Label, keys (from the first button or the handle on), panel that must change, setting that must follow, its value.
+MOVES = [
+    ("Epoch", ("ArrowLeft",), "A", "epoch", 15),
+    ("Epoch", ("ArrowLeft",), "B", "epoch", 14),
+    ("Epoch", ("Home",), "wipe", "epoch", 1),
+    ("Picture", ("ArrowRight",), "A", "picture", 1),
+    ("A: method", ("Tab", "Space"), "A", "a", "inverse-frequency weights"),
+    ("B: method", ("Tab",) * 6 + ("Space",), "B", "b", "balanced sampling"),
+    ("Pictures", ("Tab", "Space"), "A", "source", "test images"),
+    ("Picture", ("ArrowRight",), "B", "picture", 1),
+    ("Map of", ("Tab", "Tab", "Space"), "wipe", "map_of", "globular"),
+    ("Pictures", ("Tab", "Tab", "Space"), "wipe", "source", "new images"),
+    ("B: method", ("Tab", "Tab", "Tab", "Space"), "B", "b", "focal"),
+]
+BUSY = """() => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  const future = kernel.requestExecute({ code: "import time; time.sleep(600)", silent: true });
+  window.ended = false;
+  future.done.then(() => { window.ended = true; });
+}"""
+
+
+def press(page, label, *keys):
+    """Press keys on a control of the page without waiting for the kernel, which is busy."""
+    page.control(label).focus()
+    for key in keys:
+        page.page.keyboard.press(key)
+
+
+def test_every_control_changes_picture_and_state(open_cells):
+    page = open_cells(CELL, timeout=400)
+    print(f"the cell ran in {page.seconds:.1f} s")
+    page.assert_looks_right("microscope")
+
+    for label, keys, panel, setting, value in MOVES:
+        before, after = page.move(label, keys, PANELS[panel], f"microscope.settings[{setting!r}]")
+        assert after == value, f"{label}: {before} became {after}, not {value}"
+    page.screenshot_outputs("microscope-moved")
+    page.assert_nothing_clipped()
+    page.run_in_kernel("microscope.set(source='recorded each epoch', b='logit adjustment')")
+    times = page.latency(page.control("Epoch"), ["ArrowRight"] * 8, PANELS["A"])
+    print(f"epoch slider: {np.median(times):.0f} ms, at most {max(times):.0f} ms")
+    assert page.evaluate_in_kernel("microscope.errors") == []
+
+
+def test_opacity_wipe_and_outline_do_not_ask_the_kernel(open_cells):
+    page = open_cells(CELL, timeout=400)
+    page.page.evaluate(BUSY)
+    page.page.wait_for_function("!harness.settled()")
+    asked = page.sent()
+
+    for name in PANELS:
+        before = page.pixels(PANELS[name])
+        press(page, "Map opacity", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight")
+        assert changed(before, page.pixels(PANELS[name])).any(axis=0).mean() > 0.5, name
+        press(page, "Map opacity", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowLeft")
+        assert not changed(before, page.pixels(PANELS[name])).any(), "back where it was"
+
+    alone = {side: page.pixels(PANELS[side]) for side in "AB"}
+    middle = page.pixels(PANELS["wipe"])
+    press(page, "Wipe between A and B", "End")
+    all_a = page.pixels(PANELS["wipe"])
+    press(page, "Wipe between A and B", "Home")
+    all_b = page.pixels(PANELS["wipe"])
+    # Below the letters A and B in the corners, off the divider, and off the edges, which may lie between two pixels.
+    for whole, side in ((all_a, "A"), (all_b, "B")):
+        assert not changed(alone[side][30:-4], whole[30:-4])[:, 6:-6].any(), f"the whole map is {side}'s"
+    assert changed(all_a, all_b).any(), "the maps differ"
+    assert not changed(all_a[30:-4], middle[30:-4])[:, 6:120].any(), "A is on the left"
+    assert not changed(all_b[30:-4], middle[30:-4])[:, 136:-6].any(), "B is on the right"
+    press(page, "Wipe between A and B", *["PageUp"] * 3)
+    assert 5 < page.control("Wipe between A and B").value() < 100
+
+    before = page.pixels(PANELS["A"])
+    press(page, "Outline the lesion", "Space")
+    outlined = changed(before, page.pixels(PANELS["A"])).any(axis=0)
+    assert outlined.any() and not outlined.all()
+
+    assert page.sent() == asked
+    assert not page.page.evaluate("window.ended"), "the kernel was busy all the time"
+    page.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
+    page.page.wait_for_function("window.ended")
+    # What was set in the page stays where the kernel draws anew.
+    hidden = page.page.locator(f'{PANELS["A"]} > div[style*="--careedu-outline"]')
+    control = page.control("Epoch").focus()
+    drawn = page.picture_before(PANELS["A"])
+    control.press("ArrowLeft")
+    page.wait_until_picture_changes(PANELS["A"], drawn)
+    assert hidden.evaluate("e => getComputedStyle(e).opacity") == "0"
+    page.screenshot("microscope-wiped")
+    # The interrupt is an error in the kernel that was asked for; nothing else went wrong.
+    page.told = True
+    assert all("KeyboardInterrupt" in error for error in page.errors())

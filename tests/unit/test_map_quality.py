@@ -1,0 +1,105 @@
+"""Where a map looks: counted by hand, at ties and edges, and of a trained network."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import made_up_splits
+
+import careedu
+from careedu.errors import InvalidInputError, MissingWeightsError
+from careedu.experiment.attention import attention_of
+from careedu.measure.map_quality import area_share, inside_share, pointing_game
+
+
+def one(values):
+    return np.array([values], dtype=float)
+
+
+def test_counted_by_hand():
+    maps = one([[0, 0.2, 0], [0, 1, 0.8], [0, 0, 0]])
+    mask = np.array([[[False, True, False], [False, True, False], [False, False, False]]])
+    assert pointing_game(maps, mask) == [1.0]
+    np.testing.assert_allclose(inside_share(maps, mask), [0.6])
+    np.testing.assert_allclose(area_share(mask, (3, 3)), [2 / 9])
+    box = torch.tensor([[1.0, 0, 2, 2]])  # the same pixels
+    assert pointing_game(torch.from_numpy(maps), box) == [1.0]
+    np.testing.assert_allclose(inside_share(maps, box), [0.6])
+    np.testing.assert_allclose(area_share(box, (3, 3)), [2 / 9])
+    assert pointing_game(maps, ~mask) == [0.0]
+
+
+def test_ties_count_by_their_share_and_a_flat_map_scores_chance():
+    mask = np.zeros((1, 4, 4), dtype=bool)
+    mask[0, 0, :3] = True
+    maps = one([[1, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]])
+    assert pointing_game(maps, mask) == [0.25]
+    for value in (0.0, 0.7):
+        flat = np.full((1, 4, 4), value)
+        for measure in (pointing_game(flat, mask), inside_share(flat, mask)):
+            np.testing.assert_allclose(measure, area_share(mask, (4, 4)))
+
+
+def test_an_image_without_a_lesion_has_no_measure():
+    maps = np.random.default_rng(0).random((2, 5, 5))
+    masks = np.zeros((2, 5, 5), dtype=bool)
+    masks[1, 2, 2] = True
+    boxes = np.array([[np.nan] * 4, [1.0, 1, 3, 3]])
+    for regions in (masks, boxes):
+        for measure in (pointing_game(maps, regions), inside_share(maps, regions), area_share(regions, (5, 5))):
+            assert np.isnan(measure[0]) and np.isfinite(measure[1])
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**31))
+def test_measures_of_a_region_and_of_the_rest_add_up(images, height, width, seed):
+    rng = np.random.default_rng(seed)
+    maps = rng.integers(0, 4, (images, height, width)) / 4
+    mask = rng.random((images, height, width)) < 0.5
+    both = mask.any(axis=(1, 2)) & (~mask).any(axis=(1, 2))
+    for measure in (pointing_game, inside_share):
+        np.testing.assert_allclose((measure(maps, mask) + measure(maps, ~mask))[both], 1)
+    assert ((inside_share(maps, mask)[both] >= 0) & (inside_share(maps, mask)[both] <= 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("maps", "regions", "words"),
+    [
+        (np.zeros((2, 4)), np.zeros((2, 4, 4), dtype=bool), r"\(N, H, W\)"),
+        (np.zeros((2, 4, 4)), np.zeros((2, 5, 5), dtype=bool), "regions must be masks"),
+        (np.zeros((2, 4, 4)), np.zeros((2, 4, 4)), "float64"),
+        (np.full((2, 4, 4), np.nan), np.zeros((2, 4, 4), dtype=bool), "2 maps hold NaN"),
+    ],
+)
+def test_what_does_not_fit_is_named(maps, regions, words):
+    with pytest.raises(InvalidInputError, match=words):
+        pointing_game(maps, regions)
+
+
+def test_negative_mass_is_refused():
+    with pytest.raises(InvalidInputError, match="normalize_map"):
+        inside_share(np.full((1, 2, 2), -1.0), np.ones((1, 2, 2), dtype=bool))
+
+
+def test_a_run_is_measured_image_by_image():
+    data = made_up_splits()
+    run = careedu.fit(data, "cross-entropy", epochs=2, progress=False)
+    table = attention_of(run, data.test)
+    assert list(table.columns) == ["id", "class", "group", "pointing", "inside share", "chance"]
+    assert list(table["id"]) == list(data.test.ids) and list(table["group"]) == list(data.test.groups)
+    assert list(table["class"][:4]) == ["dim", "middling", "bright", "dim"]
+    maps = run.class_maps(data.test.images, data.test.labels)
+    np.testing.assert_array_equal(table["pointing"], pointing_game(maps, data.test.masks))
+    np.testing.assert_array_equal(table["inside share"], inside_share(maps, data.test.masks))
+    np.testing.assert_allclose(table["chance"], 64 / 1024)
+    boxed = replace(data.test, masks=None, has_mask=None)  # square lesions: box and mask are the same pixels
+    assert attention_of(run, boxed).equals(table)
+    with pytest.raises(InvalidInputError, match="no image has a mask or box"):
+        attention_of(run, replace(boxed, boxes=None))
+    with pytest.raises(InvalidInputError, match="classes"):
+        attention_of(run, replace(data.test, classes=("a", "b", "c")))
+    with pytest.raises(MissingWeightsError):
+        attention_of(replace(run, weights=None), data.test)
