@@ -40,7 +40,7 @@ _MODULES = {
     "careedu.methods.references": ("NearestNeighbour", "LesionSize"),
     "careedu.experiment.fit": ("fit",),
     "careedu.experiment.run": ("Run",),
-    "careedu.show.comparison": ("compare", "Comparison"),
+    "careedu.show.compare": ("compare", "Comparison"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
