@@ -140,7 +140,7 @@ def course(values: Mapping[str, np.ndarray], epoch: int, epochs: int, words: tup
     for tick in (0, 0.5, 1):
         body += [line(x.start, y(tick), x.end, y(tick)), text(x.end + 12, y(tick) + 4, f"{tick:g}", colour=QUIET)]
     body.append(dashed(x.start, y(level), x.end, y(level)))
-    body.append(text(x.end, y(level) - 5, "chance", "end", QUIET))
+    body.append(text(x.end - 14, y(level) - 5, "chance", "end", QUIET))
     body.append(line(x(epoch), y(1) - 6, x(epoch), y(0) + 4, TEXT, 1.4))
     step = max(1, round(epochs / 10))
     body += x.numbers(110, sorted({1, epochs, *(t for t in range(step, epochs, step) if epochs - t > step / 2)}))
@@ -152,7 +152,7 @@ def course(values: Mapping[str, np.ndarray], epoch: int, epochs: int, words: tup
         body.append(mark(x(last), y(numbers[last - 1]), SHAPES[side], HUES[side]))
         told.append(f"{side} {', '.join(f'{v:.2f}' for v in numbers)}")
     about = f"{' '.join(words)} after each epoch, epoch {epoch} marked, chance {level:.2f}: {'; '.join(told)}."
-    return svg(WIDTH, 116, body, about[0].upper() + about[1:])
+    return svg(WIDTH, 116, body, capital(about))
 
 
 def confusion_cells(names: Sequence[str], matrix: np.ndarray, left: float) -> list[str]:
@@ -222,6 +222,11 @@ def short(words: str, length: int) -> str:
     return words if len(words) <= length else f"{words[: length - 1]}…"
 
 
+def capital(words: str) -> str:
+    """A sentence with a capital letter at its beginning."""
+    return words[:1].upper() + words[1:]
+
+
 def note(text: str, alert: bool = False) -> str:
     """A sentence in the widget."""
     colour, role = ("#E69F00", ' role="status"') if alert else (FAINT, "")
@@ -233,9 +238,10 @@ def note(text: str, alert: bool = False) -> str:
 
 def heading(title: str, below: str) -> str:
     """What the widget shows now, said by screen readers when it changes."""
+    bold, quiet = (html.escape(capital(words)) for words in (title, below))
     return (
         f'<div aria-live="polite" style="max-width:{WIDTH}px;padding:2px 9px;line-height:1.45;color:{TEXT}">'
-        f'<b>{html.escape(title)}</b><br><span style="color:{QUIET}">{html.escape(below)}</span></div>'
+        f'<b>{bold}</b><br><span style="color:{QUIET}">{quiet}</span></div>'
     )
 
 

@@ -6,10 +6,10 @@ import html
 from collections.abc import Callable
 from typing import Any
 
-from careedu.show.drawing import key_mark, note
+from careedu.show.drawing import capital, key_mark, note
 from careedu.show.layered_picture import image_uri, layer, lesion_shape
 from careedu.show.results_state import PairState, ResultsState
-from careedu.show.view import COLUMN, View
+from careedu.show.view import COLUMN, WHOLE, View
 
 WAIT = 0.4
 """Seconds that a view waits for the images, so that those at hand are there at once."""
@@ -32,7 +32,7 @@ class ResultsView(View):
     @staticmethod
     def notes(lines: list[str]) -> str:
         """Sentences about what cannot be shown."""
-        return "".join(note(f"{line[0].upper()}{line[1:]}.", alert=True) for line in lines if line)
+        return "".join(note(f"{capital(line)}.", alert=True) for line in lines if line)
 
 
 class PairView(ResultsView):
@@ -43,6 +43,13 @@ class PairView(ResultsView):
     def methods(self) -> Any:
         """Which methods are A and B."""
         return self.row(*(self.buttons(side.lower(), f"{side}: method", width=COLUMN) for side in "AB"))
+
+    def picture_class(self, width: str = WHOLE) -> Any:
+        """Of which class the picture is."""
+        rare = self.state.results.rare
+        return self.buttons(
+            "picture_of", "Class", width=width, label=lambda name: f"{name} (rare)" if name in rare else name
+        )
 
     def picture_and_epoch(self, usable: Callable[[], bool]) -> Any:
         """Which picture of its class, and after which epoch, where that is to be chosen."""

@@ -18,7 +18,7 @@ from careedu.show.widget import WidgetState
 ROOT = "careedu-widget"
 """Class of a widget's outermost element in the page."""
 # Two columns side by side fit into a notebook on a screen of 1280 pixels with JupyterLab's side bar open.
-COLUMN, WHOLE = "412px", f"{WIDTH + 12}px"
+COLUMN, WHOLE = "404px", f"{WIDTH + 12}px"
 
 UNKNOWN = "not known"
 

@@ -30,12 +30,9 @@ class AttentionView(PairView):
         height, width = state.size
         self.open(
             self.methods(),
-            self.row(
-                self.buttons("source", "Pictures", width=COLUMN),
-                self.buttons("map_of", "Map of", width=COLUMN, usable=lambda: not state.per_epoch),
-            ),
-            self.buttons("picture_of", "Pictures of"),
+            self.row(self.buttons("source", "Pictures", width=COLUMN), self.picture_class(COLUMN)),
             self.picture_and_epoch(lambda: state.per_epoch),
+            self.buttons("map_of", "Map of", usable=lambda: not state.per_epoch),
             self.part("note"),
             self.part("heading"),
             self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion"),
@@ -53,7 +50,7 @@ class AttentionView(PairView):
         words = ("share of the map", "inside the lesion")
         return {
             "note": self._note(),
-            "heading": drawing.heading(f"{where[0].upper()}{where[1:]}, seed {state.seed}", f"{self._about}."),
+            "heading": drawing.heading(f"{where}, seed {state.seed}", f"{self._about}."),
             "pictures": [self._panel("A"), self._wiped(), self._panel("B")],
             "course": drawing.course(shares, settings["epoch"], state.epochs, words, state.chance),
         }

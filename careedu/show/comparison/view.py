@@ -36,7 +36,7 @@ class ComparisonView(PairView):
             self.part("overview"),
             self.part("seeds"),
             self.buttons("group", "Pictures"),
-            self.buttons("picture_of", "Pictures of"),
+            self.picture_class(),
             self.picture_and_epoch(lambda: any(one.course is not None for one in state.seen.values())),
             self.part("heading"),
             self.part("strip"),

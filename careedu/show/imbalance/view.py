@@ -21,6 +21,8 @@ SHORT = dict(zip(WEIGHTINGS, ("none", "inverse", "effective", "logit"), strict=T
 class ImbalanceView(View):
     """View of an `ImbalanceExplorer`. Its parts: "A", "B" and "doing"."""
 
+    wide = "110px"
+
     def __init__(self, state: ImbalanceExplorer) -> None:
         super().__init__(state)
         self.state: ImbalanceExplorer = state
@@ -67,7 +69,7 @@ class ImbalanceView(View):
         )
         tau = slider("tau", "τ", min=0, max=3, usable=weighted("logit adjustment"))
         shift = slider("prior_shift", "prior shift", min=-1, max=3)
-        return VBox([weighting, beta, tau, shift, self.part(side)], layout=Layout(width=COLUMN, overflow="hidden"))
+        return VBox([weighting, beta, tau, shift, self.part(side)], layout=Layout(width="412px", overflow="hidden"))
 
     def _train(self) -> None:
         self.state.train_networks()
