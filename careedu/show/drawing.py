@@ -238,7 +238,7 @@ def note(text: str, alert: bool = False) -> str:
 
 def heading(title: str, below: str) -> str:
     """What the widget shows now, said by screen readers when it changes."""
-    bold, quiet = (html.escape(capital(words)) for words in (title, below))
+    bold, quiet = (html.escape(words) for words in (title, below))
     return (
         f'<div aria-live="polite" style="max-width:{WIDTH}px;padding:2px 9px;line-height:1.45;color:{TEXT}">'
         f'<b>{bold}</b><br><span style="color:{QUIET}">{quiet}</span></div>'

@@ -7,20 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import made_up_splits, thinned
 
 import careedu
 from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError
-from careedu.nn.maps import resize_map
-from careedu.show import layered_picture
 from careedu.show.compare import Comparison
 from careedu.show.comparison.explorer import GROUPS, PAGE, ComparisonExplorer
 from careedu.show.comparison.view import ComparisonView
-from careedu.show.layered_picture import outline_path
-from careedu.show.style import cividis
 from careedu.show.widget import SIDES
 
 DATA = thinned(made_up_splits(), 2, 12)
@@ -295,35 +290,3 @@ def test_names_cannot_break_out_of_the_page(comparison):
     view = ComparisonView(ComparisonExplorer(renamed))
     view.state.task.join(60)
     assert all("<img src=x" not in part.value for part in view.parts.values())
-
-
-def squares(path):
-    """Edges of unit length of an outline."""
-    edges = set()
-    for x, y, way, end in re.findall(r"M(\d+) (\d+)([HV])(\d+)", path):
-        start = int(x) if way == "H" else int(y)
-        for step in range(start, int(end)):
-            edges.add((way, step, int(y)) if way == "H" else (way, int(x), step))
-    return edges
-
-
-@given(st.integers(0, 2**24 - 1))
-def test_an_outline_is_the_edge_between_inside_and_outside(bits):
-    mask = np.array([bits >> k & 1 for k in range(24)], dtype=bool).reshape(4, 6)
-    expected = set()
-    for y, x in np.argwhere(mask).tolist():
-        for edge in (("H", x, y), ("H", x, y + 1), ("V", x, y), ("V", x + 1, y)):
-            expected ^= {edge}
-    assert squares(outline_path(mask)) == expected
-
-
-def test_a_map_is_enlarged_as_torch_enlarges_it(monkeypatch):
-    shown = []
-    monkeypatch.setattr(layered_picture, "image_uri", lambda pixels: shown.append(pixels) or "")
-    values = np.random.default_rng(0).random((5, 7))
-    layered_picture.map_uri(values, (40, 56))
-    whole = resize_map(torch.from_numpy(values).float()[None], (40, 56))[0].numpy()
-    level = (whole * 255).round().astype(int)
-    # A level more or less, where the two round another way.
-    near = [cividis()[(level + d).clip(0, 255)] for d in (-1, 0, 1)]
-    assert np.all([shown[0] == colours for colours in near], axis=3).any(axis=0).all()

@@ -10,6 +10,7 @@ from careedu.show import drawing
 from careedu.show.care import drawings
 from careedu.show.care.drawings import PICTURE
 from careedu.show.care.microscope import AttentionMicroscope, Look
+from careedu.show.drawing import capital
 from careedu.show.layered_picture import map_layer, panel
 from careedu.show.results_view import PairView
 from careedu.show.view import COLUMN
@@ -50,7 +51,7 @@ class AttentionView(PairView):
         words = ("share of the map", "inside the lesion")
         return {
             "note": self._note(),
-            "heading": drawing.heading(f"{where}, seed {state.seed}", f"{self._about}."),
+            "heading": drawing.heading(*(capital(words) for words in (f"{where}, seed {state.seed}", f"{self._about}."))),
             "pictures": [self._panel("A"), self._wiped(), self._panel("B")],
             "course": drawing.course(shares, settings["epoch"], state.epochs, words, state.chance),
         }
