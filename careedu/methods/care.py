@@ -48,7 +48,7 @@ from careedu.methods.segmentation import boxes_of_a_trained_segmentation
 from careedu.nn.arguments import at_least_float32
 from careedu.nn.maps import class_activation_map, grad_cam, normalize_map, resize_map
 from careedu.training.batch import Batch
-from careedu.training.stage import Stage, Terms
+from careedu.training.stage import Stage, Terms, Update
 
 BOXES = ("given", "saliency", "segmentation", "random", "shifted")
 CLASSES = ("rare", "all")
@@ -232,7 +232,7 @@ class CARE(TrainedMethod):
         attention = self.terms(facts, lambda progress: (first + progress * second) / epochs)
         return [
             Stage("classification", first, classification, shared=shared),
-            Stage("attention", second, attention, learning_rate=self.learning_rate),
+            Stage("attention", second, Update(attention, learning_rate=self.learning_rate)),
         ]
 
     def terms(self, facts: TrainingFacts, progress: Callable[[float], float] = lambda within: within) -> Terms:

@@ -382,7 +382,7 @@ def test_beyond_the_border_image_and_map_are_both_continued():
 
 
 def loss_terms(method, model, batch, facts):
-    return method.stages(facts, 2)[0].terms(model, batch)
+    return method.stages(facts, 2)[0].updates[0].terms(model, batch)
 
 
 def test_the_loss_is_cross_entropy_and_the_two_regularisers():
