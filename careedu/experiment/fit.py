@@ -22,7 +22,7 @@ from careedu.errors import InvalidInputError
 from careedu.experiment.configuration import Settings, configure, digest, identity, resolve_method
 from careedu.experiment.run import Run
 from careedu.measure import metrics
-from careedu.methods.method import Method, TrainedMethod, TrainingFacts, UntrainedMethod
+from careedu.methods.method import Method, TrainedMethod, TrainingFacts, UntrainedMethod, Workspace
 from careedu.nn.backbones import build_model
 from careedu.training.checkpoint import SharedStages
 from careedu.training.loop import INITIALISATION, EpochReport, Training
@@ -113,7 +113,8 @@ def fit(
     )
     configuration = configure(data, method, settings)
     chosen_device, chosen_precision = choose_device(device), configuration["precision"]
-    train = method.prepare(data, seed)
+    folder = Path(shared_stages) if shared_stages else Path(checkpoint).parent if checkpoint else None
+    train = method.prepare(data, seed, Workspace(progress, folder))
     empty = [name for name, n in zip(train.classes, train.counts.tolist(), strict=True) if n == 0]
     if empty:
         raise InvalidInputError(
@@ -135,7 +136,7 @@ def fit(
     with reproducible(chosen_device):
         torch.manual_seed(derive_seed(seed, INITIALISATION))
         network = method.wrap(build_model(model, len(data.classes), facts.image_shape[0]), facts)
-        _standardize(network, train)
+        network.standardize_by(train.images)
     network = network.to(chosen_device, memory_format=torch.channels_last)
     evaluation = _Evaluation(data, method, facts, probes, chosen_device, chosen_precision)
     training = Training(
@@ -237,20 +238,6 @@ def _reference_run(data: Splits, train: LesionDataset, method: UntrainedMethod, 
         probes=np.zeros(0, dtype=np.int64),
         seconds=perf_counter() - started,
     )
-
-
-def _standardize(network: nn.Module, train: LesionDataset) -> None:
-    """Tell the network mean and spread of the training images' intensities, one pair a channel."""
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    mean, spread = [], []
-    for channel in train.images.unbind(1):
-        # Only 256 intensities exist: counting them is exact, and needs no copy of the images in float64.
-        share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
-        mean.append(share @ levels)
-        spread.append((share @ (levels - mean[-1]).square()).sqrt())
-    spread = torch.stack(spread)
-    # A set of constant images has no spread; dividing by one leaves them alone.
-    network.standardize(torch.stack(mean).float(), torch.where(spread > 1e-6, spread, 1.0).float())
 
 
 def _check_stages(stages: list[Stage], epochs: int, method: TrainedMethod) -> None:

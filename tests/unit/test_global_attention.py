@@ -417,8 +417,9 @@ def test_every_map_gets_gradient_exactly_where_it_is_learned(which, level):
     assert bool(learned) == (not which.endswith("mean-image"))
     assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in learned.values())
     (stage,) = method.stages(facts, 2)
-    assert all(f"attention.{name}".startswith(tuple(stage.learning_rates)) for name in learned)
-    assert list(stage.learning_rates.values()) == [10.0]
+    (update,) = stage.updates
+    assert all(f"attention.{name}".startswith(tuple(update.learning_rates)) for name in learned)
+    assert list(update.learning_rates.values()) == [10.0]
 
 
 def test_the_mean_image_and_its_negative():
