@@ -12,9 +12,9 @@ from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.nn.backbones import MODELS, Classifier, NormalizedLinear, build_model
 from careedu.nn.maps import class_activation_map
 
-# Feature maps, the divisor of the image size on the grid, and the parameters without the head for three image channels.
-# The parameters are those of the architectures as published by torchvision, less their classifiers; of the U-Net counted
-# by hand: 9·(3·12 + 12·12 + 12·24 + 24·24 + 24·48 + 48·48) weights of convolutions and 4·(12 + 24 + 48) of normalisations.
+# Feature maps, the divisor of the image size on the grid, and the parameters without the head for three image channels:
+# those of the architectures as published by torchvision, less their classifiers; of the U-Net counted by hand, the
+# convolutions' 9·(3·12 + 12·12 + 12·24 + 24·24 + 24·48 + 48·48) and the normalisations' 4·(12 + 24 + 48).
 FACES = {
     "small": (128, 8, None),
     "googlenet": (1024, 32, 5_599_904),
