@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.imbalance import CrossEntropy
-from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts
 from careedu.nn.local_attention import KINDS, build_local_attention
 from careedu.nn.maps import resize_map
 from careedu.nn.pixel_features import mean_image, permuted_pixels, pixel_scores, pixel_stack, principal_components
@@ -119,7 +119,7 @@ class GlobalSpatialAttention(SpatialMask):
 
 
 @dataclass(frozen=True)
-class GlobalAttention(TrainedMethod):
+class GlobalAttention(BuiltOnLoss):
     """Global spatial attention (Xu et al., arXiv 2007.15897): L = CE + λ_s mean(M) + λ_tv TV(M).
 
     The map is learned with the network. In training it is moved as the augmentation moves each image; test images are
@@ -173,6 +173,7 @@ class GlobalAttention(TrainedMethod):
     learning_rate: float = 10.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for value, known, what in ((self.map, MAPS, "map"), (self.level, LEVELS, "level")):
             if value not in known:
                 raise unknown_name(what, value, known)
@@ -184,8 +185,6 @@ class GlobalAttention(TrainedMethod):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InvalidInputError(f"{name}={value!r} must be a whole number, at least 1")
-        if not isinstance(self.classification, LossMethod):
-            raise InvalidInputError(f"classification={self.classification!r} must be a loss, such as careedu.Focal()")
 
     def mask(self, facts: TrainingFacts) -> SpatialMask:
         """The mask before training; of a saved run, one that its state can be loaded into."""
@@ -211,7 +210,7 @@ class GlobalAttention(TrainedMethod):
 
     def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
         """What the loss needs, seen through the mask."""
-        model, mask = self.classification.wrap(model, facts), self.mask(facts)
+        model, mask = super().wrap(model, facts), self.mask(facts)
         setattr(model, LEVELS[self.level], mask if self.level == "input" else MaskedFeatures(mask))
         return model
 
@@ -240,13 +239,9 @@ class GlobalAttention(TrainedMethod):
 
         return [Stage(self.name, epochs, terms, learning_rates={f"{LEVELS[self.level]}.": self.learning_rate})]
 
-    def adjust(self, logits: Tensor, facts: TrainingFacts) -> Tensor:
-        """What the loss needs."""
-        return self.classification.adjust(logits, facts)
-
 
 @dataclass(frozen=True)
-class LocalAttention(TrainedMethod):
+class LocalAttention(BuiltOnLoss):
     """The rival: attention on the feature maps that differs from image to image, trained with the network.
 
     Parameters
@@ -263,19 +258,16 @@ class LocalAttention(TrainedMethod):
     kind: str = "squeeze-excitation"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.kind not in KINDS:
             raise unknown_name("kind of local attention", self.kind, KINDS)
 
     def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
         """What the loss needs, with attention behind the last features."""
-        model = self.classification.wrap(model, facts)
+        model = super().wrap(model, facts)
         model.after = build_local_attention(self.kind, model.channels)
         return model
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """One stage."""
         return [Stage(self.name, epochs, self.classification.terms(facts))]
-
-    def adjust(self, logits: Tensor, facts: TrainingFacts) -> Tensor:
-        """What the loss needs."""
-        return self.classification.adjust(logits, facts)

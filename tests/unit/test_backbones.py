@@ -356,7 +356,7 @@ def test_what_the_slots_record_and_freeze_is_the_networks():
 def test_weights_that_do_not_fit_are_an_error_with_the_remedy():
     model = build_model("small", 3)
     older = {f"body.{name}": tensor for name, tensor in model.state_dict().items()}
-    with pytest.raises(CheckpointError, match=r"train it again with careedu\.fit .*body\.body"):
+    with pytest.raises(CheckpointError, match=r"train it again with careedu\.fit \(.*Missing key"):
         model.load_state_dict(older)
     with pytest.raises(CheckpointError, match="size mismatch"):
         model.load_state_dict(build_model("small", 4).state_dict())
