@@ -102,7 +102,7 @@ class Method(ABC):
 
     def own_classes(self) -> dict[str, str]:
         """Name and place, ``"module:class"``, of what is not careedu's: the method itself, and methods inside it."""
-        own = {} if self.name in METHODS else {self.name: f"{type(self).__module__}:{type(self).__qualname__}"}
+        own = {} if self.name in METHODS else {self.name: f"{type(self).__module__}:{type(self).__name__}"}
         for inner in self._inner_methods():
             own |= inner.own_classes()
         return own
