@@ -132,6 +132,7 @@ def configure(data: Splits, method: Method, settings: Settings) -> dict[str, Any
             "label": method.label(),
             "options": method.options(),
             "revision": method.all_revisions(),
+            **({"own classes": own} if (own := method.own_classes()) else {}),
         },
         "model": "none" if isinstance(method, UntrainedMethod) else settings.model,
         "epochs": settings.epochs,

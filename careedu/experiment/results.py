@@ -213,7 +213,7 @@ class Results:
     def outdated(self) -> list[str]:
         """What has changed since these runs were made: one line for the loop and one a method; empty if nothing has."""
         from careedu.experiment.configuration import REVISION
-        from careedu.methods import METHODS, build_method
+        from careedu.methods import rebuild_method
 
         lines = []
         made = {str(run.configuration["revision"]) for by_seed in self.runs.values() for run in by_seed.values()}
@@ -221,11 +221,8 @@ class Results:
             lines.append(f"the training loop is at revision {REVISION}, these runs were made with {_revisions(made)}")
         for name, by_seed in self.runs.items():
             method = next(iter(by_seed.values())).configuration["method"]
-            if method["name"] not in METHODS:
-                lines.append(f"{name} is not part of this careedu, so nobody can tell whether it has changed")
-                continue
             try:
-                now = build_method(method["name"], **method["options"]).all_revisions()
+                now = rebuild_method(method).all_revisions()
             except CareeduError as error:
                 lines.append(f"{name} cannot be made any more as it was for its runs: {error}")
                 continue
