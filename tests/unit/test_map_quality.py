@@ -12,7 +12,9 @@ from made_up import made_up_splits
 import careedu
 from careedu.errors import InvalidInputError, MissingWeightsError
 from careedu.experiment.attention import attention_of
+from careedu.measure import map_quality
 from careedu.measure.map_quality import area_share, inside_share, pointing_game
+from careedu.methods.boxes import inside_boxes
 
 
 def one(values):
@@ -63,6 +65,29 @@ def test_measures_of_a_region_and_of_the_rest_add_up(images, height, width, seed
     for measure in (pointing_game, inside_share):
         np.testing.assert_allclose((measure(maps, mask) + measure(maps, ~mask))[both], 1)
     assert ((inside_share(maps, mask)[both] >= 0) & (inside_share(maps, mask)[both] <= 1)).all()
+
+
+# Quarters of pixels, so that edges fall on centres and between them, and boxes also lie outside, backwards or empty.
+EDGES = st.one_of(st.integers(-8, 40).map(lambda quarter: quarter / 4), st.floats(-2, 10, width=32), st.just(np.nan))
+
+
+@given(st.lists(st.tuples(EDGES, EDGES, EDGES, EDGES), min_size=1, max_size=4), st.integers(1, 8), st.integers(1, 8))
+def test_the_inside_of_a_box_is_what_the_methods_take_it_for(boxes, height, width):
+    boxes = np.array(boxes, dtype=np.float32)
+    inside = map_quality._inside(boxes, (len(boxes), height, width))
+    np.testing.assert_array_equal(inside, inside_boxes(torch.from_numpy(boxes), (height, width)))
+    # Pixel by pixel: centres from the first edges on, and before the second ones.
+    for box, found in zip(boxes, inside, strict=True):
+        for y, x in np.ndindex(height, width):
+            assert found[y, x] == (box[0] <= x + 0.5 < box[2] and box[1] <= y + 0.5 < box[3])
+
+
+def test_edges_on_pixel_centres_are_half_open():
+    boxes = np.array([[0.5, 1.5, 2.5, 2.5], [0.6, 1.6, 2.6, 2.6], [np.nan] * 4, [0, np.nan, 3, 3]])
+    inside = map_quality._inside(boxes, (4, 3, 4))
+    assert np.argwhere(inside[0]).tolist() == [[1, 0], [1, 1]]
+    assert np.argwhere(inside[1]).tolist() == [[2, 1], [2, 2]]
+    assert not inside[2:].any()
 
 
 @pytest.mark.parametrize(
