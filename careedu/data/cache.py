@@ -126,6 +126,7 @@ def _write(entry: Path, length: int, batches: Batches) -> None:
     except OSError as error:
         raise _Unwritable from error
     try:
+        # Not `careedu.files.whole_folder`, which replaces what is there: another process may be opening it.
         _fill(staging, length, batches)
         try:
             staging.replace(entry)
