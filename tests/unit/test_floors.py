@@ -18,8 +18,8 @@ FILES = sorted(p for p in PACKAGE.rglob("*.py") if "shipped" not in p.relative_t
 FLOORS = ("errors", "files", "data", "nn", "measure", "training", "methods", "experiment", "show", "course")
 LONGEST = 350
 HEAVY = ("torch", "torchvision", "matplotlib", "seaborn", "sklearn", "scipy", "pandas", "ipywidgets", "IPython")
-# What the top of the package itself holds; everything else it offers lies on a floor.
-TOP = {"CareeduError", "__version__"}
+# What the top of the package holds itself; everything else that it offers lies on a floor.
+TOP = ("CareeduError", "__version__")
 # All that the measures may stand on.
 MEASURING = {"numpy", "scipy", "sklearn"}
 
