@@ -13,6 +13,7 @@ import pandas
 
 from careedu.errors import CareeduError, InvalidInputError, unknown_name
 from careedu.experiment.run import Run
+from careedu.experiment.saved_results import read_results, write_results
 from careedu.measure import statistics
 from careedu.measure.metrics import METRICS
 from careedu.measure.statistics import Difference, Estimate
@@ -244,12 +245,17 @@ class Results:
         InvalidInputError
             If the folder exists and holds no saved results, or something cannot be saved: nothing is written.
         """
-        from careedu.experiment.saved_results import write_results
-
         weights = [weights] if isinstance(weights, str) else weights
         for name in weights:
             self._known(name)
-        return write_results(self, Path(folder), weights, courses)
+        return write_results(
+            Path(folder),
+            self.runs,
+            reference=self.reference,
+            provenance=self.provenance,
+            weights=weights,
+            courses=courses,
+        )
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> Results:
@@ -260,8 +266,6 @@ class Results:
         CheckpointError
             If there is none, or it is damaged.
         """
-        from careedu.experiment.saved_results import read_results
-
         runs, reference, provenance = read_results(folder)
         return cls(runs, reference=reference, provenance=provenance)
 

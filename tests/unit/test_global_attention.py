@@ -12,14 +12,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import made_up_dataset, made_up_splits, thinned
-from sklearn.metrics import roc_auc_score
 
 import careedu
 from careedu.data.augmentation import Augmentation
 from careedu.errors import CareeduError, InvalidInputError
 from careedu.experiment.attention import attention_map, recorded_maps, trained_map
 from careedu.experiment.results import Results
-from careedu.measure.map_quality import interval_over_seeds, map_auroc, map_difference
+from careedu.measure.map_quality import map_auroc
 from careedu.methods.global_attention import (
     MAPS,
     GlobalAttention,
@@ -595,47 +594,12 @@ def test_spatial_attention_weights_positions_of_each_image():
             SpatialAttention(wrong)
 
 
-# Measures
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10_000))
-def test_map_auroc_is_the_area_under_the_curve(seed):
-    generator = np.random.default_rng(seed)
-    zone = generator.random((6, 7)) < 0.4
-    zone[0, 0], zone[0, 1] = True, False
-    values = generator.integers(0, 5, (6, 7)) / 4  # with ties
-    assert map_auroc(values, zone) == pytest.approx(roc_auc_score(zone.ravel(), values.ravel()))
-
-
-def test_map_auroc_at_its_ends_and_what_it_refuses():
-    zone = np.zeros((4, 4), dtype=bool)
-    zone[1:3] = True
-    assert map_auroc(zone.astype(float), zone) == 1 and map_auroc(1.0 - zone, zone) == 0
-    assert map_auroc(np.full((4, 4), 0.88), zone) == 0.5
-    for values, where, words in (
-        (np.zeros((4, 4)), np.ones((4, 4), dtype=bool), "everywhere"),
-        (np.zeros((4, 4)), np.zeros((4, 4), dtype=bool), "nowhere"),
-        (np.zeros((4, 5)), zone, r"\(H, W\)"),
-        (np.full((4, 4), np.nan), zone, "NaN"),
-    ):
-        with pytest.raises(InvalidInputError, match=words):
-            map_auroc(values, where)
+# The map that is measured
 
 
 def test_a_network_without_a_map_says_so():
     with pytest.raises(CareeduError, match="GlobalAttention"):
         attention_map(build_model("small", 3, 1))
-
-
-def test_intervals_over_seeds():
-    interval = interval_over_seeds([0.6, 0.7, 0.8])
-    assert interval.estimate == pytest.approx(0.7)
-    assert interval.high - interval.estimate == pytest.approx(4.302653 * 0.1 / math.sqrt(3), rel=1e-5)
-    assert interval_over_seeds([0.6])[1:] == (-math.inf, math.inf)
-    for wrong in ([], [math.nan], [[1.0]]):
-        with pytest.raises(InvalidInputError, match="one a seed"):
-            interval_over_seeds(wrong)
 
 
 def test_what_is_recorded_orders_the_pixels_as_the_map_itself(run):
@@ -674,15 +638,3 @@ def test_saved_results_keep_the_last_map_of_every_seed(run, tmp_path):
     for seed, whole in ((0, run), (1, other)):
         assert small[seed].traces.keys() == {"attention map"}
         np.testing.assert_allclose(small[seed].traces["attention map"], whole.traces["attention map"][-1:], atol=1)
-
-
-def test_a_map_beats_another_only_where_interval_and_p_say_so():
-    base = np.array([0.6, 0.62, 0.58, 0.61, 0.6, 0.63, 0.59, 0.6])
-    for gain, verdict in ((0.1, "better"), (-0.1, "worse"), (0.0, "no difference shown")):
-        noise = 0.02 * np.array([1, -1, 1, -1, 1, -1, 1, -1])
-        found = map_difference(base + gain + noise, base)
-        assert found.verdict == verdict and found.effect == pytest.approx(gain)
-        assert (found.effect, found.low, found.high) == pytest.approx(interval_over_seeds(gain + noise))
-    assert map_difference(base[:5] + 0.1, base[:5]).verdict == "too few seeds"
-    with pytest.raises(InvalidInputError, match="pair them by seed"):
-        map_difference(base, base[:3])
