@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from torch import nn
 
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset, Splits
+from careedu.data.digest import content_digest
 from careedu.errors import InvalidInputError
 from careedu.experiment.configuration import Settings, configure, digest, identity, resolve_method
 from careedu.experiment.run import Run
@@ -256,10 +256,7 @@ def _shared_stages(
     leading = list(takewhile(lambda stage: stage.shared is not None, stages[:-1]))
     if not leading:
         return []
-    content = hashlib.blake2b(digest_size=12)
-    for part in (*train.images.split(1024), train.labels):
-        content.update(part.contiguous().numpy())  # chunk by chunk: a large set lies on the disk
-    images = content.hexdigest()
+    images = content_digest(train.images, train.labels)
     steps = [{"stage": dict(stage.shared), "epochs": stage.epochs, **_own_settings(stage)} for stage in leading]
     kept = []
     for number in range(1, len(leading) + 1):
@@ -271,7 +268,7 @@ def _shared_stages(
 
 def _own_settings(stage: Stage) -> dict[str, Any]:
     """What of a stage is set apart from the loop, as JSON values."""
-    rows = None if stage.rows is None else hashlib.blake2b(stage.rows.numpy(), digest_size=12).hexdigest()
+    rows = None if stage.rows is None else content_digest(stage.rows)
     augmentation = None if stage.augmentation is None else asdict(stage.augmentation)
     own = {"rows": rows, "batch size": stage.batch_size, "augmentation": augmentation}
     return {name: value for name, value in own.items() if value is not None}
