@@ -23,6 +23,7 @@ _MODULES = {
     "careedu.data.load": ("load",),
     "careedu.data.dataset": ("LesionDataset", "Splits"),
     "careedu.data.augmentation": ("Augmentation",),
+    "careedu.data.phantoms": ("lesion_zones",),
     "careedu.methods.imbalance": (
         "CrossEntropy",
         "Focal",
@@ -33,6 +34,9 @@ _MODULES = {
         "ClassifierRetraining",
         "FeatureSMOTE",
     ),
+    "careedu.methods.boxes": ("lesion_boxes",),
+    "careedu.methods.segmentation": ("boxes_of_a_trained_segmentation",),
+    "careedu.methods.method": ("TrainingFacts",),
     "careedu.methods.lesion_transplant": ("LesionTransplant",),
     "careedu.methods.care": ("CARE",),
     "careedu.methods.global_attention": ("GlobalAttention", "LocalAttention"),
@@ -40,6 +44,8 @@ _MODULES = {
     "careedu.methods.references": ("NearestNeighbour", "LesionSize"),
     "careedu.experiment.fit": ("fit",),
     "careedu.experiment.run": ("Run",),
+    "careedu.experiment.attention": ("attention_of", "trained_map"),
+    "careedu.experiment.attention_results": ("AttentionResults",),
     "careedu.show.compare": ("compare", "Comparison"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
@@ -48,8 +54,12 @@ if TYPE_CHECKING:
     from careedu.data.augmentation import Augmentation
     from careedu.data.dataset import LesionDataset, Splits
     from careedu.data.load import load
+    from careedu.data.phantoms import lesion_zones
+    from careedu.experiment.attention import attention_of, trained_map
+    from careedu.experiment.attention_results import AttentionResults
     from careedu.experiment.fit import fit
     from careedu.experiment.run import Run
+    from careedu.methods.boxes import lesion_boxes
     from careedu.methods.care import CARE
     from careedu.methods.controls import MisplacedWeights
     from careedu.methods.global_attention import GlobalAttention, LocalAttention
@@ -64,7 +74,9 @@ if TYPE_CHECKING:
         LogitAdjusted,
     )
     from careedu.methods.lesion_transplant import LesionTransplant
+    from careedu.methods.method import TrainingFacts
     from careedu.methods.references import LesionSize, NearestNeighbour
+    from careedu.methods.segmentation import boxes_of_a_trained_segmentation
     from careedu.show.compare import Comparison, compare
 
 __all__ = ["CareeduError", "__version__", *_HOME]

@@ -20,7 +20,7 @@ from careedu.nn.spatial_mask import total_variation
 
 
 def test_the_notebook_has_its_exercises_in_its_order():
-    names = [getattr(global_attention, name).name for name in global_attention.__all__]
+    names = [exercise.name for exercise in global_attention.exercises]
     assert names == ["fewest", "reach", "regulariser", "jump", "scores", "controls"]
 
 

@@ -19,7 +19,7 @@ from careedu.errors import InvalidInputError
 _WORDS = {word: number for number, word in enumerate(("zero", "one", "two", "three", "four", "five"))}
 
 
-def numbered(module: dict[str, Any]) -> list[str]:
+def numbered(module: dict[str, Any]) -> tuple[Exercise, ...]:
     """Call the exercises of a module `exercise_1`, `exercise_2` … in the order in which they stand in it.
 
     Parameters
@@ -29,13 +29,11 @@ def numbered(module: dict[str, Any]) -> list[str]:
 
     Returns
     -------
-    list of str
-        The names.
+    tuple of Exercise
     """
-    made = [value for value in module.values() if isinstance(value, Exercise)]
-    names = {f"exercise_{number}": exercise for number, exercise in enumerate(made, start=1)}
-    module.update(names)
-    return list(names)
+    made = tuple(value for value in module.values() if isinstance(value, Exercise))
+    module.update({f"exercise_{number}": exercise for number, exercise in enumerate(made, start=1)})
+    return made
 
 
 class Exercise(ABC):

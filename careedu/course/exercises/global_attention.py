@@ -1,4 +1,4 @@
-"""The exercises of notebook 03: `exercise_1` and so on, in the order in which they stand here.
+"""The exercises of notebook 03: `exercise_1` and so on, in the order in which they stand here; `exercises` are all.
 
 Each function is the solution that readers are shown, and what their answers are held to; tests hold it to the package.
 """
@@ -281,8 +281,8 @@ control_exercise = ControlExercise(
     why="No learning, no classifier, another pixel's intensities, loose images: one change each.",
 )
 
-__all__ = numbered(globals())
+exercises = numbered(globals())
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # where the numbers are not seen
 
     def __getattr__(name: str) -> Exercise: ...
