@@ -23,7 +23,7 @@ from shown_solution import solution_of
 
 import careedu.course.exercises as package
 from careedu.course.exercises.controls import ControlExercise
-from careedu.course.exercises.exercise import Exercise, NumberExercise, as_numbers
+from careedu.course.exercises.exercise import Exercise, NumberExercise, as_numbers, numbered
 from careedu.course.exercises.function import FunctionExercise
 from careedu.errors import InvalidInputError
 
@@ -173,6 +173,13 @@ def test_the_exercises_of_a_notebook_are_numbered_and_called_differently(noteboo
     # Of what a reader writes: one thing in one place.
     source = inspect.getsource(NOTEBOOKS[notebook])
     assert not re.search(r"exercise_\d+ *[=:]", source)
+
+
+def test_another_exercise_gets_its_number_by_standing_there():
+    first, second = NOTEBOOKS["care"].exercises[:2]
+    module = {"second": second, "something": 3, "kind": Exercise, "first": first}
+    assert numbered(module) == (second, first)
+    assert module["exercise_1"] is second and module["exercise_2"] is first
 
 
 # Before there is an answer
