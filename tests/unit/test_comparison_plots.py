@@ -16,7 +16,7 @@ import careedu
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment.results import Results
 from careedu.measure.metrics import METRICS, metric_value
-from careedu.show.comparison_plots import SIGNS, plot_comparison, plot_differences, values_per_seed
+from careedu.show.comparison_plots import SIGNS, plot_comparison, plot_differences, plot_methods, values_per_seed
 from careedu.show.picture import PIXEL_RATIO
 
 DATA = thinned(made_up_splits(), 2, 12)
@@ -127,3 +127,28 @@ def test_the_dots_are_the_metrics_of_single_runs(metric, name):
         else:
             expected = run.recall()[THREE.classes.index(metric.removeprefix("recall of "))]
         assert value == pytest.approx(expected, abs=1e-6)
+
+
+# Runs side by side
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return {"nearest": BASE, "size": careedu.fit(DATA, careedu.LesionSize())}
+
+
+def test_every_run_and_class_is_in_picture_and_words(runs):
+    picture = plot_methods(runs)
+    assert picture.png.startswith(b"\x89PNG")
+    for name, run in runs.items():
+        recalls = ", ".join(f"{label} {r:.2f}" for label, r in zip(run.classes, run.recall(), strict=True))
+        assert f"{name}: {recalls}" in picture.alt
+    assert plot_methods(runs).png == picture.png
+    assert plot_methods(runs, reference="size").png != picture.png, "the dotted line moves"
+
+
+def test_runs_that_cannot_be_set_side_by_side_are_refused(runs):
+    with pytest.raises(InvalidInputError, match="no run"):
+        plot_methods({})
+    with pytest.raises(InvalidInputError, match="'naive' is none of the runs"):
+        plot_methods(runs, reference="naive")
