@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,15 +19,16 @@ from torch import nn
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError
-from careedu.experiment.configuration import Settings, configure, resolve_method, run_key
+from careedu.experiment.configuration import Settings, configure, digest, identity, resolve_method
 from careedu.experiment.run import Run
 from careedu.measure import metrics
-from careedu.methods.method import Method, TrainedMethod, TrainingFacts, UntrainedMethod
+from careedu.methods.method import Method, TrainedMethod, TrainingFacts, UntrainedMethod, Workspace
 from careedu.nn.backbones import build_model
-from careedu.training.loop import INITIALISATION, EpochReport, SharedStage, Training
+from careedu.training.checkpoint import SharedStages
+from careedu.training.loop import INITIALISATION, EpochReport, Training
 from careedu.training.prediction import class_maps, predict_logits
 from careedu.training.reproducibility import choose_device, derive_seed, reproducible
-from careedu.training.stage import Stage
+from careedu.training.stage import Stage, trainable_in
 
 
 def fit(
@@ -78,7 +81,7 @@ def fit(
     probes : int
         Test images per class whose maps are recorded after each epoch.
     shared_stages : path, optional
-        A folder where a first stage that several methods have in common is kept, so that it is trained once.
+        A folder where the first stages that several methods have in common are kept, so that they are trained once.
     on_epoch : callable, optional
         Called with an `EpochReport` after each epoch; if it returns False the training stops with `TrainingStopped`.
 
@@ -110,7 +113,8 @@ def fit(
     )
     configuration = configure(data, method, settings)
     chosen_device, chosen_precision = choose_device(device), configuration["precision"]
-    train = method.prepare(data, seed)
+    folder = Path(shared_stages) if shared_stages else Path(checkpoint).parent if checkpoint else None
+    train = method.prepare(data, seed, Workspace(progress, folder))
     empty = [name for name, n in zip(train.classes, train.counts.tolist(), strict=True) if n == 0]
     if empty:
         raise InvalidInputError(
@@ -132,8 +136,7 @@ def fit(
     with reproducible(chosen_device):
         torch.manual_seed(derive_seed(seed, INITIALISATION))
         network = method.wrap(build_model(model, len(data.classes), facts.image_shape[0]), facts)
-        _standardize(network, train)
-        _set_batch_statistics(network, updates_per_epoch=max(1, len(train) // batch_size))
+        network.standardize_by(train.images)
     network = network.to(chosen_device, memory_format=torch.channels_last)
     evaluation = _Evaluation(data, method, facts, probes, chosen_device, chosen_precision)
     training = Training(
@@ -148,13 +151,12 @@ def fit(
         precision=chosen_precision,
         evaluate=evaluation.after_epoch,
     )
-    keeper = None
-    if shared_stages is not None and len(stages) > 1 and stages[0].shared is not None:
-        keeper = _shared_stage(Path(shared_stages), configuration, stages[0], train)
+    shared = [] if shared_stages is None else _shared_stages(Path(shared_stages), configuration, stages, train)
     description = f"{method.label()}, seed {settings.seed}"
-    training.run(Path(checkpoint) if checkpoint else None, configuration, progress, description, on_epoch, keeper)
+    training.run(Path(checkpoint) if checkpoint else None, configuration, progress, description, on_epoch, shared)
     if hasattr(network, "freeze"):
         network.freeze()  # what was made of the training images stays, the images go
+    record = training.record
     return Run(
         configuration=configuration,
         probabilities=evaluation.probabilities(network, data.test),
@@ -163,10 +165,11 @@ def fit(
         ids=data.test.ids,
         validation_probabilities=evaluation.probabilities(network, data.val),
         validation_labels=data.val.labels.numpy().copy(),
-        history=pandas.DataFrame(training.history),
-        traces={name: np.stack(arrays) for name, arrays in training.traces.items()},
+        history=pandas.DataFrame(record.history),
+        traces={name: np.stack(arrays) for name, arrays in record.traces.items()},
         probes=evaluation.probes.numpy(),
-        seconds=training.seconds,
+        pretraining=pandas.DataFrame(record.pretraining),
+        seconds=record.seconds,
         weights={name: tensor.detach().cpu() for name, tensor in network.state_dict().items()},
     )
 
@@ -237,32 +240,6 @@ def _reference_run(data: Splits, train: LesionDataset, method: UntrainedMethod, 
     )
 
 
-def _standardize(network: nn.Module, train: LesionDataset) -> None:
-    """Tell the network mean and spread of the training images' intensities, one pair a channel."""
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    mean, spread = [], []
-    for channel in train.images.unbind(1):
-        # Only 256 intensities exist: counting them is exact, and needs no copy of the images in float64.
-        share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
-        mean.append(share @ levels)
-        spread.append((share @ (levels - mean[-1]).square()).sqrt())
-    spread = torch.stack(spread)
-    # A set of constant images has no spread; dividing by one leaves them alone.
-    network.standardize(torch.stack(mean).float(), torch.where(spread > 1e-6, spread, 1.0).float())
-
-
-def _set_batch_statistics(network: nn.Module, updates_per_epoch: int) -> None:
-    """Let batch normalisation forget fast enough for a small set.
-
-    Its running statistics follow the weights with a lag of ten updates. That is nothing for a thousand images but three
-    epochs for a hundred, after which such a network predicts by statistics that were never its own. They look back over
-    an epoch instead, ten updates at most and two at least (our choice).
-    """
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.momentum = min(0.5, max(0.1, 1 / updates_per_epoch))
-
-
 def _check_stages(stages: list[Stage], epochs: int, method: TrainedMethod) -> None:
     supervised = sum(stage.epochs for stage in stages if stage.supervised)
     if supervised != epochs:
@@ -272,8 +249,29 @@ def _check_stages(stages: list[Stage], epochs: int, method: TrainedMethod) -> No
         )
 
 
-def _shared_stage(folder: Path, configuration: dict[str, Any], stage: Stage, train: LesionDataset) -> SharedStage:
-    """Where the outcome of a first stage is kept: it follows from all but the method, and from what the stage names."""
-    images = hashlib.blake2b(train.images.numpy().tobytes() + train.labels.numpy().tobytes(), digest_size=12)
-    what = {"stage": dict(stage.shared), "epochs of it": stage.epochs, "images": images.hexdigest()}
-    return SharedStage(folder / f"{run_key(configuration, **what)}.safetensors", what)
+def _shared_stages(
+    folder: Path, configuration: dict[str, Any], stages: Sequence[Stage], train: LesionDataset
+) -> list[SharedStages]:
+    """Where the outcomes of the first stages are kept that say what they follow from, beside all but the method."""
+    leading = list(takewhile(lambda stage: stage.shared is not None, stages[:-1]))
+    if not leading:
+        return []
+    content = hashlib.blake2b(digest_size=12)
+    for part in (*train.images.split(1024), train.labels):
+        content.update(part.contiguous().numpy())  # chunk by chunk: a large set lies on the disk
+    images = content.hexdigest()
+    steps = [{"stage": dict(stage.shared), "epochs": stage.epochs, **_own_settings(stage)} for stage in leading]
+    kept = []
+    for number in range(1, len(leading) + 1):
+        what = {"stages": steps[:number], "images": images}
+        path = folder / f"{digest({**identity(configuration, method=False), **what})}.safetensors"
+        kept.append(SharedStages(path, what, trainable_in(leading[:number])))
+    return kept
+
+
+def _own_settings(stage: Stage) -> dict[str, Any]:
+    """What of a stage is set apart from the loop, as JSON values."""
+    rows = None if stage.rows is None else hashlib.blake2b(stage.rows.numpy(), digest_size=12).hexdigest()
+    augmentation = None if stage.augmentation is None else asdict(stage.augmentation)
+    own = {"rows": rows, "batch size": stage.batch_size, "augmentation": augmentation}
+    return {name: value for name, value in own.items() if value is not None}

@@ -51,6 +51,8 @@ class Run:
         Time that the training took.
     weights : dict of str to Tensor, optional
         The trained network's parameters and buffers.
+    pretraining : DataFrame
+        One row an epoch of the stages that see no label: stage, epoch (counted apart), learning rate, loss terms.
     """
 
     configuration: dict[str, Any]
@@ -65,6 +67,7 @@ class Run:
     probes: np.ndarray
     seconds: float
     weights: Mapping[str, Tensor] | None = field(default=None, repr=False)
+    pretraining: pandas.DataFrame = field(default_factory=pandas.DataFrame)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -245,7 +248,8 @@ class Run:
                 "seconds": self.seconds,
                 "groups": self.groups.tolist(),
                 "ids": self.ids.tolist(),
-                "history": {name: _json_column(column) for name, column in self.history.items()},
+                "history": _json_columns(self.history),
+                "pretraining": _json_columns(self.pretraining),
             }
             write_bytes(partial / "run.json", (json.dumps(text, indent=1, allow_nan=False) + "\n").encode())
         return folder
@@ -286,6 +290,8 @@ class Run:
                 probes=arrays["probes"],
                 seconds=text["seconds"],
                 weights=weights,
+                # Older runs have none.
+                pretraining=pandas.DataFrame(text.get("pretraining", {})),
             )
         except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise CheckpointError(
@@ -298,6 +304,9 @@ class Run:
         return f"Run({self.method} on {data}, seed {self.configuration['seed']}: rare recall {rare})"
 
 
-def _json_column(column: pandas.Series) -> list:
-    """Values of a column, to the last bit; a loss term that a stage did not have is null."""
-    return [None if isinstance(value, float) and np.isnan(value) else value for value in column.tolist()]
+def _json_columns(table: pandas.DataFrame) -> dict[str, list]:
+    """Columns of a table, to the last bit; a loss term that a stage did not have is null."""
+    return {
+        name: [None if isinstance(value, float) and np.isnan(value) else value for value in column.tolist()]
+        for name, column in table.items()
+    }

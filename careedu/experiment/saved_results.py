@@ -95,6 +95,7 @@ def write_results(results: Results, folder: Path, weights: Sequence[str], course
                 "seconds": round(run.seconds, 2),
                 "probes": which[run.probes.tobytes()],
                 "history": _rounded(run.history),
+                **({"pretraining": _rounded(run.pretraining)} if len(run.pretraining) else {}),
             }
             for run, mine in zip(runs, own, strict=True)
         ],
@@ -157,6 +158,7 @@ def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], 
                 probes=arrays[f"probes/{entry['probes']}"],
                 seconds=entry["seconds"],
                 weights=SavedWeights(weights) if is_first and weights.is_file() else None,
+                pretraining=_history(entry.get("pretraining", {})),
             )
         return runs, text["reference"], text["provenance"]
     except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:

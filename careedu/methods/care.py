@@ -43,12 +43,12 @@ from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.boxes import given_boxes, inside_boxes, lesion_boxes, random_boxes, scale_boxes, shifted_boxes
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts
+from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts, Workspace
 from careedu.methods.segmentation import boxes_of_a_trained_segmentation
 from careedu.nn.arguments import at_least_float32
 from careedu.nn.maps import class_activation_map, grad_cam, normalize_map, resize_map
 from careedu.training.batch import Batch
-from careedu.training.stage import Stage, Terms
+from careedu.training.stage import Stage, Terms, Update
 
 BOXES = ("given", "saliency", "segmentation", "random", "shifted")
 CLASSES = ("rare", "all")
@@ -183,7 +183,7 @@ class CARE(TrainedMethod):
             if not fits:
                 raise InvalidInputError(f"{option}={getattr(self, option)!r} must be {limit}")
 
-    def prepare(self, data: Splits, seed: int) -> LesionDataset:
+    def prepare(self, data: Splits, seed: int, workspace: Workspace | None = None) -> LesionDataset:
         """The training images with the boxes that this method may use, and no masks.
 
         Images and labels stay as they are, and the boxes are a function of the data and the seed alone.
@@ -197,7 +197,7 @@ class CARE(TrainedMethod):
         boxes = torch.full((len(train), 4), torch.nan)
         if self.alpha > 0:
             rows = self._wanted(data, seed)
-            boxes[rows] = self._boxes(data, rows, seed)
+            boxes[rows] = self._boxes(data, rows, seed, workspace)
             if bool(boxes.isnan().all()):
                 which = "rare class " + ", ".join(map(repr, data.rare)) if self.classes == "rare" else "any class"
                 raise InvalidInputError(
@@ -232,7 +232,7 @@ class CARE(TrainedMethod):
         attention = self.terms(facts, lambda progress: (first + progress * second) / epochs)
         return [
             Stage("classification", first, classification, shared=shared),
-            Stage("attention", second, attention, learning_rate=self.learning_rate),
+            Stage("attention", second, Update(attention, learning_rate=self.learning_rate)),
         ]
 
     def terms(self, facts: TrainingFacts, progress: Callable[[float], float] = lambda within: within) -> Terms:
@@ -271,14 +271,14 @@ class CARE(TrainedMethod):
             rows.append(own[torch.from_numpy(order)][: math.ceil(self.box_share * len(own) - 1e-9)])
         return torch.cat(rows).sort().values
 
-    def _boxes(self, data: Splits, rows: Tensor, seed: int) -> Tensor:
+    def _boxes(self, data: Splits, rows: Tensor, seed: int, workspace: Workspace | None) -> Tensor:
         size = tuple(data.train.images.shape[2:])
         if len(rows) == 0:
             return torch.zeros(0, 4)
         if self.boxes == "saliency":
             found = lesion_boxes(data.train.images[rows], "minimum-barrier")
         elif self.boxes == "segmentation":
-            found = boxes_of_a_trained_segmentation(data, rows, seed)
+            found = boxes_of_a_trained_segmentation(data, rows, seed, workspace)
         else:
             found = given_boxes(data.train)[rows]
         found = scale_boxes(found, self.box_scale, size)

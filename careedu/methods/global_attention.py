@@ -24,7 +24,7 @@ from careedu.nn.maps import resize_map
 from careedu.nn.pixel_features import mean_image, permuted_pixels, pixel_scores, pixel_stack, principal_components
 from careedu.nn.spatial_mask import START, FixedMask, FreeMask, SpatialMask, total_variation
 from careedu.training.batch import Batch, FeatureBatch
-from careedu.training.stage import Stage
+from careedu.training.stage import Stage, Update
 
 MAPS = (
     "pixels",
@@ -274,7 +274,7 @@ class GlobalAttention(TrainedMethod):
                 "variation": self.variation * total_variation(values),
             }
 
-        return [Stage(self.name, epochs, terms, learning_rates={"attention.": self.learning_rate})]
+        return [Stage(self.name, epochs, Update(terms, learning_rates={"attention.": self.learning_rate}))]
 
     def adjust(self, logits: Tensor, facts: TrainingFacts) -> Tensor:
         """What the loss needs."""

@@ -19,7 +19,7 @@ from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts
 from careedu.nn import losses
 from careedu.nn.backbones import NormalizedLinear
 from careedu.training.batch import Batch, FeatureBatch
-from careedu.training.stage import Stage
+from careedu.training.stage import Stage, Update
 
 WEIGHTINGS = ("none", "inverse", "effective-number")
 # The first stage of methods that learn features by plain cross-entropy and change the head alone.
@@ -255,7 +255,7 @@ class ClassifierRetraining(TrainedMethod):
         terms = CrossEntropy().terms(facts)
         return [
             Stage("features", first, terms, shared=PLAIN_FEATURES),
-            Stage("head", second, terms, trainable=("head.",), sampler="class-balanced", begin=restart_head),
+            Stage("head", second, Update(terms, trainable=("head.",)), sampler="class-balanced", begin=restart_head),
         ]
 
 
@@ -294,8 +294,7 @@ class FeatureSMOTE(TrainedMethod):
             Stage(
                 "head",
                 second,
-                head_only,
-                trainable=("head.",),
+                Update(head_only, trainable=("head.",)),
                 inputs="pooled-features",
                 resample=self.resample,
                 begin=restart_head,

@@ -20,7 +20,7 @@ from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError
 from careedu.methods.boxes import enclosing_boxes, inside_boxes, lesion_regions
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts
+from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts, Workspace
 from careedu.training.batch import Batch, unit_range
 from careedu.training.stage import Stage
 
@@ -62,7 +62,7 @@ class LesionTransplant(TrainedMethod):
                 f"target={self.target!r} must be above 0 and finite, feather={self.feather!r} in (0, 0.25]"
             )
 
-    def prepare(self, data: Splits, seed: int) -> LesionDataset:
+    def prepare(self, data: Splits, seed: int, workspace: Workspace | None = None) -> LesionDataset:
         """The training images as they are, once every rare class is known to have a lesion to cut out.
 
         Raises

@@ -7,8 +7,12 @@ are drawn and which named terms its loss has. It never trains: `careedu.fit` doe
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -45,6 +49,29 @@ class TrainingFacts:
         return torch.tensor(self.counts, dtype=torch.float64, device=reference.device)
 
 
+@dataclass(frozen=True)
+class Workspace:
+    """How and where a method may train something of its own before the training, a segmentation for instance.
+
+    Parameters
+    ----------
+    progress : bool
+        Whether it shows a progress bar.
+    folder : Path, optional
+        Where what it trains is kept, so that it goes on after a stop and need not be trained again.
+    """
+
+    progress: bool = False
+    folder: Path | None = None
+
+    def checkpoint(self, name: str, identity: Mapping[str, Any]) -> Path | None:
+        """File for the checkpoint of a training that follows from JSON values; None without a folder."""
+        if self.folder is None:
+            return None
+        text = json.dumps(identity, sort_keys=True, allow_nan=False)
+        return self.folder / f"{name}-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}.safetensors"
+
+
 class Method(ABC):
     """Base of every method. Subclasses are frozen dataclasses whose fields are the method's options."""
 
@@ -73,7 +100,7 @@ class Method(ABC):
                 changed.append(f"{f.name}={value.label() if isinstance(value, Method) else value}")
         return f"{self.name} ({', '.join(changed)})" if changed else self.name
 
-    def prepare(self, data: Splits, seed: int) -> LesionDataset:
+    def prepare(self, data: Splits, seed: int, workspace: Workspace | None = None) -> LesionDataset:
         """The training images this method trains on; by default those of `data`."""
         return data.train
 

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.nn.contrastive import unit_vectors
+from careedu.nn.unet import UNetEncoder
 
 MODELS: dict[str, str] = {
     "small": "residual network of 0.3 M parameters made for a CPU; feature grid of size/8, K = 128",
@@ -29,6 +30,7 @@ MODELS: dict[str, str] = {
     "resnet18": "ResNet-18 (He et al., CVPR 2016); K = 512",
     "resnet50": "ResNet-50 (He et al., CVPR 2016); K = 2048",
     "densenet121": "DenseNet-121 (Huang et al., CVPR 2017); K = 1024",
+    "unet": "encoder of a small U-Net (Ronneberger et al., MICCAI 2015), which can learn from masks first; K = 48",
 }
 """The names that `build_model` knows, and what each one is."""
 
@@ -73,6 +75,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(channels, classes)
         self.channels = channels
         self.smallest = smallest
+        self.training_parts = nn.ModuleDict()
         self.register_buffer("mean", torch.zeros(image_channels))
         self.register_buffer("std", torch.ones(image_channels))
         self.to(memory_format=torch.channels_last)
@@ -104,6 +107,19 @@ class Classifier(nn.Module):
             )
         self.mean.copy_(mean)
         self.std.copy_(std)
+
+    def standardize_by(self, images: Tensor) -> None:
+        """Standardise by the mean and spread of training images, uint8 (N, C, H, W), one pair a channel."""
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        mean, spread = [], []
+        for channel in images.cpu().unbind(1):
+            # Only 256 intensities exist: counting them is exact, and needs no copy of the images in float64.
+            share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
+            mean.append(share @ levels)
+            spread.append((share @ (levels - mean[-1]).square()).sqrt())
+        spread = torch.stack(spread)
+        # A set of constant images has no spread; dividing by one leaves them alone.
+        self.standardize(torch.stack(mean).float(), torch.where(spread > 1e-6, spread, 1.0).float())
 
     def standardized(self, x: Tensor, weights: Tensor | None = None) -> Tensor:
         """The images as `body` takes them: (w ⊙ x − mean) / std, in channels-last order.
@@ -240,6 +256,10 @@ def build_model(name: str, classes: int, channels: int = 1) -> Classifier:
         )
     if name == "small":
         return Classifier(_small_body(channels), 128, classes, channels, smallest=16)
+    if name == "unet":
+        encoder = UNetEncoder(channels)
+        _initialize(encoder)
+        return Classifier(encoder, encoder.widths[-1], classes, channels, smallest=16)
     from torchvision import models  # takes a second to import, which the small network does not need
 
     # torchvision is asked for the architecture only. On the "meta" device its layers have shapes but no memory, so

@@ -382,7 +382,7 @@ def test_beyond_the_border_image_and_map_are_both_continued():
 
 
 def loss_terms(method, model, batch, facts):
-    return method.stages(facts, 2)[0].terms(model, batch)
+    return method.stages(facts, 2)[0].updates[0].terms(model, batch)
 
 
 def test_the_loss_is_cross_entropy_and_the_two_regularisers():
@@ -417,8 +417,9 @@ def test_every_map_gets_gradient_exactly_where_it_is_learned(which, level):
     assert bool(learned) == (not which.endswith("mean-image"))
     assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in learned.values())
     (stage,) = method.stages(facts, 2)
-    assert all(f"attention.{name}".startswith(tuple(stage.learning_rates)) for name in learned)
-    assert list(stage.learning_rates.values()) == [10.0]
+    (update,) = stage.updates
+    assert all(f"attention.{name}".startswith(tuple(update.learning_rates)) for name in learned)
+    assert list(update.learning_rates.values()) == [10.0]
 
 
 def test_the_mean_image_and_its_negative():
