@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -207,28 +208,35 @@ def plot_recalls(runs: Run | Sequence[Run] | Mapping[str, Run]) -> Picture:
 
 
 def plot_history(run: Run) -> Picture:
-    """Loss terms of the training, and validation metrics beside them, over the epochs."""
-    history = run.history
-    if len(history) == 0:
+    """Loss terms of the training, and validation metrics beside them, over the epochs.
+
+    Epochs of pretraining, which see no label and are counted apart, have a panel of their own before them.
+    """
+    if len(run.history) == 0:
         raise InvalidInputError(f"{run.method} was not trained, so it has no history")
-    losses = [name for name in history if name.startswith("loss: ")]
-    with figure(8.4, 2.8) as fig:
-        left, right = fig.subplots(1, 2)
-        left.set(title="training loss", xlabel="epoch")
-        right.set(title="validation", xlabel="epoch", ylim=(-0.02, 1.02))
-        starts = history.index[history["stage"] != history["stage"].shift()]
-        for axis, columns in ((left, losses), (right, ("balanced accuracy", "rare recall"))):
-            for k, name in enumerate(columns):
-                look = {"color": COLOURS[k], "marker": MARKERS[k], "ms": 3}
-                axis.plot(history["epoch"], history[name], label=name.removeprefix("loss: "), **look)
+    panels = {"pretraining loss": run.pretraining} if len(run.pretraining) else {}
+    panels |= {"training loss": run.history, "validation": run.history}
+    with figure(4.2 * len(panels), 2.8) as fig:
+        for axis, (title, history) in zip(fig.subplots(1, len(panels)), panels.items(), strict=True):
+            columns = [name for name in history if name.startswith("loss: ")]
+            if title == "validation":
+                columns = ["balanced accuracy", "rare recall"]
+                axis.set_ylim(-0.02, 1.02)
+            for name, colour, marker in zip(columns, cycle(COLOURS), cycle(MARKERS), strict=False):
+                label = name.removeprefix("loss: ")
+                axis.plot(history["epoch"], history[name], color=colour, marker=marker, ms=3, label=label)
+            for start in history.index[history["stage"] != history["stage"].shift()][1:]:
+                axis.axvline(history["epoch"][start] - 0.5, color=QUIET, linestyle=":")
+            axis.set(title=title, xlabel="epoch")
             axis.grid(axis="y")
             axis.xaxis.get_major_locator().set_params(integer=True)
             axis.legend()
-            for start in starts[1:]:
-                axis.axvline(history["epoch"][start] - 0.5, color=QUIET, linestyle=":")
-        last = history.iloc[-1]
+        last = run.history.iloc[-1]
+        before = f", after {len(run.pretraining)} of pretraining" if len(run.pretraining) else ""
         words = f"validation balanced accuracy {last['balanced accuracy']:.2f}, rare recall {last['rare recall']:.2f}"
-        return Picture.of_figure(fig, f"Training of {run.method} over {len(history)} epochs; at the end {words}.")
+        return Picture.of_figure(
+            fig, f"Training of {run.method} over {len(run.history)} epochs{before}; at the end {words}."
+        )
 
 
 def _named(runs: Run | Sequence[Run] | Mapping[str, Run]) -> dict[str, Run]:

@@ -23,7 +23,7 @@ from careedu.show.picture import Picture
 from careedu.show.report import report_page, write_report
 from careedu.show.report.recipe import recipe
 from careedu.show.report.tables import source_of
-from careedu.show.report.words import few_groups, limits, out_of_reach, summary
+from careedu.show.report.words import few_groups, groups_of_classes, out_of_reach, summary
 
 PNG = bytes.fromhex("89504e470d0a1a0a")
 VOID = {"meta", "img", "link", "br", "hr"}
@@ -292,24 +292,26 @@ def test_exploratory_runs_are_called_so(base):
 
 def test_few_groups_are_warned_of(base):
     listed = ", ".join(f"{name} 8" for name in base.classes)
-    assert f"less than about 20 test groups: {listed}." in Page(report_page(base)).text
+    text = Page(report_page(base)).text
+    assert f"less than about 20 test groups: {listed}." in text
+    assert f"fewest test groups is {base.classes[0]}, with 8." in " ".join(text.split())
     many = made_up(base, {"a": 0.5})
     for run in many.runs["a"].values():
         run.labels, run.groups = np.repeat([0, 1, 2], [30, 30, 25]), np.array([f"g{i}" for i in range(85)])
     assert few_groups(many) == []
-    assert any("with 25" in line for line in limits(many))
+    assert groups_of_classes(many) == dict(zip(many.classes, (30, 30, 25), strict=True))
     for run in many.runs["a"].values():
         run.labels = np.repeat([0, 1], [40, 45])
     assert "no test images" in few_groups(many)[0]
 
 
 def test_phantoms_are_no_patients_and_real_sets_have_a_licence(base):
-    assert "phantoms" in limits(base)[0]
+    assert "These are phantoms" in Page(report_page(base)).text
     real = change(made_up(base, {"a": 0.5}), "a", data__name="brain-tumor")
     text = Page(report_page(real)).text
     assert "believed CC BY 4.0" in text
     assert "data/README.md" in text
-    assert not any("phantom" in line for line in limits(real))
+    assert "These are phantoms" not in text
     assert "not known to careedu" in Page(report_page(change(real, "a", data__name="my-folder"))).text
 
 

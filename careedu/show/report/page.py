@@ -14,7 +14,7 @@ from careedu.show.comparison_plots import plot_comparison, plot_differences
 from careedu.show.picture import Picture
 from careedu.show.report import tables
 from careedu.show.report.recipe import loop_settings, recipe
-from careedu.show.report.words import JUDGED, few_groups, limits, number, out_of_reach, summary
+from careedu.show.report.words import JUDGED, few_groups, groups_of_classes, number, out_of_reach, summary
 from careedu.show.result_plots import MOST_MATRICES, plot_confusion
 
 # Whatever a template puts into a page is escaped, and a name that is not there is an error.
@@ -70,7 +70,7 @@ def report_page(results: Results) -> bytes:
     -------
     bytes
     """
-    frame = results.table()
+    frame, groups = results.table(), groups_of_classes(results)
     page = _TEMPLATES.get_template("page.html").render(
         title=f"{number(len(results.methods), 'method')} on {results.first.configuration['data']['name']}",
         version=version("careedu"),
@@ -90,7 +90,8 @@ def report_page(results: Results) -> bytes:
         differences=tables.differences_tables(results, frame),
         confusions=_confusions(results),
         few_groups=few_groups(results),
-        limits=limits(results),
+        fewest=min(groups, key=groups.get),
+        groups=groups,
         recipe=recipe(results),
     )
     return page.encode("utf-8", errors="replace")
