@@ -87,6 +87,35 @@ def test_pictures_fit_and_have_the_same_bits_each_time():
     assert plot_differences(THREE).png == plot_differences(THREE).png
 
 
+def test_a_tick_below_each_row_is_one_seed(monkeypatch):
+    from matplotlib.figure import Figure
+
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: figures.append(self) or save(self, *a, **k))
+    plot_comparison(THREE)
+    plot_differences(THREE, "balanced accuracy")
+    metrics = [*(f"recall of {c}" for c in THREE.classes), "balanced accuracy"]
+    for axis, metric in zip(figures[0].axes, metrics, strict=True):
+        strips = [c for c in axis.collections if hasattr(c, "get_positions")]
+        for row, (strip, name) in enumerate(zip(strips, THREE.methods, strict=True)):
+            assert sorted(strip.get_positions()) == pytest.approx(sorted(values_per_seed(THREE, name, metric)))
+            assert row < strip.get_lineoffset() < row + 0.5
+    strips = [c for c in figures[1].axes[0].collections if hasattr(c, "get_positions")]
+    base = values_per_seed(THREE, "plain", "balanced accuracy")
+    for strip, name in zip(strips, ("strong", "weak"), strict=True):
+        expected = values_per_seed(THREE, name, "balanced accuracy") - base
+        assert sorted(strip.get_positions()) == pytest.approx(sorted(expected))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_without_test_images_leaves_its_panel_empty():
+    keep = BASE.labels != 1
+    parts = {name: getattr(BASE, name)[keep] for name in ("probabilities", "labels", "groups", "ids")}
+    short = replace(BASE, **parts)
+    assert "middling nan (0.00 to 1.00)" in plot_comparison(Results({"a": {0: short}, "b": {0: short}})).alt
+
+
 def test_the_reference_moves_line_and_signs():
     other = results({"plain": 0.2, "strong": 3.0, "weak": -0.2}, reference="strong")
     assert plot_comparison(other).png != plot_comparison(THREE).png

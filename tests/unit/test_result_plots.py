@@ -75,3 +75,15 @@ def test_what_is_no_sweep_is_refused(results):
         plot_sweep({0.0: results, 1.0: results}, "jitter", [])
     with pytest.raises(InvalidInputError, match="jitter=1 has the methods focal"):
         plot_sweep({0.0: results, 1.0: Results({"focal": results.runs["focal"]})}, "jitter")
+
+
+def test_seaborn_touches_neither_numpys_random_numbers_nor_pyplot(results):
+    import matplotlib.pyplot as plt
+
+    settings = dict(plt.rcParams)
+    before = np.random.get_state()  # noqa: NPY002 - the state that is not to change
+    first = plot_confusion(results).png, plot_sweep({0.0: results, 1.0: results}, "jitter").png
+    assert (plot_confusion(results).png, plot_sweep({0.0: results, 1.0: results}, "jitter").png) == first
+    after = np.random.get_state()  # noqa: NPY002
+    assert np.array_equal(before[1], after[1]) and before[2:] == after[2:]
+    assert plt.get_fignums() == [] and dict(plt.rcParams) == settings
