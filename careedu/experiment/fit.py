@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,38 +15,30 @@ import pandas
 import torch
 from torch import nn
 
-from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset, Splits
+from careedu.data.digest import content_digest
 from careedu.errors import InvalidInputError
-from careedu.experiment.configuration import Settings, configure, resolve_method, run_key
+from careedu.experiment.configuration import Settings, configure, digest, identity, resolve_method
 from careedu.experiment.run import Run
 from careedu.measure import metrics
-from careedu.methods.method import Method, TrainedMethod, TrainingFacts, UntrainedMethod
+from careedu.methods.method import Method, TrainedMethod, TrainingFacts, UntrainedMethod, Workspace
 from careedu.nn.backbones import build_model
-from careedu.training.loop import INITIALISATION, EpochReport, SharedStage, Training
+from careedu.training.checkpoint import SharedStages
+from careedu.training.loop import INITIALISATION, EpochReport, Training
 from careedu.training.prediction import class_maps, predict_logits
 from careedu.training.reproducibility import choose_device, derive_seed, reproducible
-from careedu.training.stage import Stage
+from careedu.training.stage import Stage, trainable_in
 
 
 def fit(
     data: Splits,
     method: Method | str,
     *,
-    model: str = Settings.model,
-    epochs: int | None = None,
-    seed: int = Settings.seed,
-    device: str = Settings.device,
     checkpoint: str | os.PathLike | None = None,
     progress: bool = True,
-    batch_size: int = Settings.batch_size,
-    learning_rate: float = Settings.learning_rate,
-    weight_decay: float = Settings.weight_decay,
-    augmentation: Augmentation | str | None = None,
-    precision: str = Settings.precision,
-    probes: int = Settings.probes,
     shared_stages: str | os.PathLike | None = None,
     on_epoch: Callable[[EpochReport], object] | None = None,
+    **options: Any,
 ) -> Run:
     """Train a network on imbalanced images and measure it on the test split.
 
@@ -54,33 +47,18 @@ def fit(
     data : Splits
     method : Method or str
         A method, or the name of one with its default options.
-    model : str
-        A name of `careedu.nn.backbones.MODELS`.
-    epochs : int, optional
-        Supervised epochs in all stages together; 20 by default. Pretraining is counted apart.
-    seed : int
-        Of initialisation, order and augmentation. The same seed on the same machine, with as many threads, gives the
-        same bits. The training images are those of `data`: to draw them anew, give ``data.redraw(seed)``.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     checkpoint : path, optional
         A file that is written after each epoch. Where it exists, the training goes on from it and ends with the bits
         it would have had undisturbed.
     progress : bool
         Whether a progress bar is shown.
-    batch_size : int
-    learning_rate, weight_decay : float
-        Of AdamW; the learning rate is the highest of a one-cycle schedule.
-    augmentation : Augmentation or str, optional
-        By default what suits the organ, ``data.augmentation``. The same for every method.
-    precision : str
-        ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``.
-    probes : int
-        Test images per class whose maps are recorded after each epoch.
     shared_stages : path, optional
-        A folder where a first stage that several methods have in common is kept, so that it is trained once.
+        A folder where the first stages that several methods have in common are kept, so that they are trained once.
     on_epoch : callable, optional
         Called with an `EpochReport` after each epoch; if it returns False the training stops with `TrainingStopped`.
+    **options
+        The fields of `careedu.experiment.configuration.Settings`: model, epochs, seed, device, batch_size,
+        learning_rate, weight_decay, augmentation, precision, probes.
 
     Returns
     -------
@@ -96,21 +74,11 @@ def fit(
         If the loss becomes NaN or infinite.
     """
     method = resolve_method(method)
-    settings = Settings(
-        model=model,
-        epochs=epochs,
-        seed=seed,
-        device=device,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        augmentation=augmentation,
-        precision=precision,
-        probes=probes,
-    )
+    settings = Settings.of(options)
     configuration = configure(data, method, settings)
-    chosen_device, chosen_precision = choose_device(device), configuration["precision"]
-    train = method.prepare(data, seed)
+    device, precision = choose_device(settings.device), configuration["precision"]
+    folder = Path(shared_stages) if shared_stages else Path(checkpoint).parent if checkpoint else None
+    train = method.prepare(data, settings.seed, Workspace(progress, folder))
     empty = [name for name, n in zip(train.classes, train.counts.tolist(), strict=True) if n == 0]
     if empty:
         raise InvalidInputError(
@@ -129,32 +97,29 @@ def fit(
     stages = method.stages(facts, settings.epochs)
     _check_stages(stages, settings.epochs, method)
 
-    with reproducible(chosen_device):
-        torch.manual_seed(derive_seed(seed, INITIALISATION))
-        network = method.wrap(build_model(model, len(data.classes), facts.image_shape[0]), facts)
-        _standardize(network, train)
-        _set_batch_statistics(network, updates_per_epoch=max(1, len(train) // batch_size))
-    network = network.to(chosen_device, memory_format=torch.channels_last)
-    evaluation = _Evaluation(data, method, facts, probes, chosen_device, chosen_precision)
+    with reproducible(device):
+        torch.manual_seed(derive_seed(settings.seed, INITIALISATION))
+        network = method.wrap(build_model(settings.model, len(data.classes), facts.image_shape[0]), facts)
+        network.standardize_by(train.images)
+    network = network.to(device, memory_format=torch.channels_last)
+    evaluation = _Evaluation(data, method, facts, settings.probes, device, precision)
     training = Training(
         model=network,
         stages=stages,
-        train=train.to(chosen_device),
+        train=train.to(device),
         augmentation=settings.augmentation_for(data),
         seed=settings.seed,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        precision=chosen_precision,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        precision=precision,
         evaluate=evaluation.after_epoch,
     )
-    keeper = None
-    if shared_stages is not None and len(stages) > 1 and stages[0].shared is not None:
-        keeper = _shared_stage(Path(shared_stages), configuration, stages[0], train)
+    shared = [] if shared_stages is None else _shared_stages(Path(shared_stages), configuration, stages, train)
     description = f"{method.label()}, seed {settings.seed}"
-    training.run(Path(checkpoint) if checkpoint else None, configuration, progress, description, on_epoch, keeper)
-    if hasattr(network, "freeze"):
-        network.freeze()  # what was made of the training images stays, the images go
+    training.run(Path(checkpoint) if checkpoint else None, configuration, progress, description, on_epoch, shared)
+    network.freeze()  # what was made of the training images stays, the images go
+    record = training.record
     return Run(
         configuration=configuration,
         probabilities=evaluation.probabilities(network, data.test),
@@ -163,12 +128,17 @@ def fit(
         ids=data.test.ids,
         validation_probabilities=evaluation.probabilities(network, data.val),
         validation_labels=data.val.labels.numpy().copy(),
-        history=pandas.DataFrame(training.history),
-        traces={name: np.stack(arrays) for name, arrays in training.traces.items()},
+        history=pandas.DataFrame(record.history),
+        traces={name: np.stack(arrays) for name, arrays in record.traces.items()},
         probes=evaluation.probes.numpy(),
-        seconds=training.seconds,
+        pretraining=pandas.DataFrame(record.pretraining),
+        seconds=record.seconds,
         weights={name: tensor.detach().cpu() for name, tensor in network.state_dict().items()},
     )
+
+
+# A reader, and whoever completes names, is shown the settings by name.
+fit.__signature__ = Settings.signature_with(fit)
 
 
 class _Evaluation:
@@ -206,7 +176,7 @@ class _Evaluation:
             "probe maps": (maps * 255).round().to(torch.uint8).numpy(),
             "probe probabilities": self._probabilities(network, self.probe_images).astype(np.float32),
             # What a network of its own kind has to show after each epoch, an attention map for instance.
-            **{name: shown.cpu().numpy() for name, shown in getattr(network, "record", dict)().items()},
+            **{name: shown.cpu().numpy() for name, shown in network.record().items()},
         }
 
     def probabilities(self, network: nn.Module, dataset: LesionDataset) -> np.ndarray:
@@ -237,32 +207,6 @@ def _reference_run(data: Splits, train: LesionDataset, method: UntrainedMethod, 
     )
 
 
-def _standardize(network: nn.Module, train: LesionDataset) -> None:
-    """Tell the network mean and spread of the training images' intensities, one pair a channel."""
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    mean, spread = [], []
-    for channel in train.images.unbind(1):
-        # Only 256 intensities exist: counting them is exact, and needs no copy of the images in float64.
-        share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
-        mean.append(share @ levels)
-        spread.append((share @ (levels - mean[-1]).square()).sqrt())
-    spread = torch.stack(spread)
-    # A set of constant images has no spread; dividing by one leaves them alone.
-    network.standardize(torch.stack(mean).float(), torch.where(spread > 1e-6, spread, 1.0).float())
-
-
-def _set_batch_statistics(network: nn.Module, updates_per_epoch: int) -> None:
-    """Let batch normalisation forget fast enough for a small set.
-
-    Its running statistics follow the weights with a lag of ten updates. That is nothing for a thousand images but three
-    epochs for a hundred, after which such a network predicts by statistics that were never its own. They look back over
-    an epoch instead, ten updates at most and two at least (our choice).
-    """
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.momentum = min(0.5, max(0.1, 1 / updates_per_epoch))
-
-
 def _check_stages(stages: list[Stage], epochs: int, method: TrainedMethod) -> None:
     supervised = sum(stage.epochs for stage in stages if stage.supervised)
     if supervised != epochs:
@@ -272,8 +216,26 @@ def _check_stages(stages: list[Stage], epochs: int, method: TrainedMethod) -> No
         )
 
 
-def _shared_stage(folder: Path, configuration: dict[str, Any], stage: Stage, train: LesionDataset) -> SharedStage:
-    """Where the outcome of a first stage is kept: it follows from all but the method, and from what the stage names."""
-    images = hashlib.blake2b(train.images.numpy().tobytes() + train.labels.numpy().tobytes(), digest_size=12)
-    what = {"stage": dict(stage.shared), "epochs of it": stage.epochs, "images": images.hexdigest()}
-    return SharedStage(folder / f"{run_key(configuration, **what)}.safetensors", what)
+def _shared_stages(
+    folder: Path, configuration: dict[str, Any], stages: Sequence[Stage], train: LesionDataset
+) -> list[SharedStages]:
+    """Where the outcomes of the first stages are kept that say what they follow from, beside all but the method."""
+    leading = list(takewhile(lambda stage: stage.shared is not None, stages[:-1]))
+    if not leading:
+        return []
+    images = content_digest(train.images, train.labels)
+    steps = [{"stage": dict(stage.shared), "epochs": stage.epochs, **_own_settings(stage)} for stage in leading]
+    kept = []
+    for number in range(1, len(leading) + 1):
+        what = {"stages": steps[:number], "images": images}
+        path = folder / f"{digest({**identity(configuration, method=False), **what})}.safetensors"
+        kept.append(SharedStages(path, what, trainable_in(leading[:number])))
+    return kept
+
+
+def _own_settings(stage: Stage) -> dict[str, Any]:
+    """What of a stage is set apart from the loop, as JSON values."""
+    rows = None if stage.rows is None else content_digest(stage.rows)
+    augmentation = None if stage.augmentation is None else asdict(stage.augmentation)
+    own = {"rows": rows, "batch size": stage.batch_size, "augmentation": augmentation}
+    return {name: value for name, value in own.items() if value is not None}

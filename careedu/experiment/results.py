@@ -13,6 +13,7 @@ import pandas
 
 from careedu.errors import CareeduError, InvalidInputError, unknown_name
 from careedu.experiment.run import Run
+from careedu.experiment.saved_results import read_results, write_results
 from careedu.measure import statistics
 from careedu.measure.leave_one_out import metric_without
 from careedu.measure.metrics import METRICS
@@ -262,7 +263,7 @@ class Results:
     def outdated(self) -> list[str]:
         """What has changed since these runs were made: one line for the loop and one a method; empty if nothing has."""
         from careedu.experiment.configuration import REVISION
-        from careedu.methods import METHODS, build_method
+        from careedu.methods import rebuild_method
 
         lines = []
         made = {str(run.configuration["revision"]) for by_seed in self.runs.values() for run in by_seed.values()}
@@ -270,11 +271,8 @@ class Results:
             lines.append(f"the training loop is at revision {REVISION}, these runs were made with {_revisions(made)}")
         for name, by_seed in self.runs.items():
             method = next(iter(by_seed.values())).configuration["method"]
-            if method["name"] not in METHODS:
-                lines.append(f"{name} is not part of this careedu, so nobody can tell whether it has changed")
-                continue
             try:
-                now = build_method(method["name"], **method["options"]).all_revisions()
+                now = rebuild_method(method).all_revisions()
             except CareeduError as error:
                 lines.append(f"{name} cannot be made any more as it was for its runs: {error}")
                 continue
@@ -296,12 +294,17 @@ class Results:
         InvalidInputError
             If the folder exists and holds no saved results, or something cannot be saved: nothing is written.
         """
-        from careedu.experiment.saved_results import write_results
-
         weights = [weights] if isinstance(weights, str) else weights
         for name in weights:
             self._known(name)
-        return write_results(self, Path(folder), weights, courses)
+        return write_results(
+            Path(folder),
+            self.runs,
+            reference=self.reference,
+            provenance=self.provenance,
+            weights=weights,
+            courses=courses,
+        )
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> Results:
@@ -312,8 +315,6 @@ class Results:
         CheckpointError
             If there is none, or it is damaged.
         """
-        from careedu.experiment.saved_results import read_results
-
         runs, reference, provenance = read_results(folder)
         return cls(runs, reference=reference, provenance=provenance)
 

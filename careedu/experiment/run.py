@@ -51,6 +51,8 @@ class Run:
         Time that the training took.
     weights : dict of str to Tensor, optional
         The trained network's parameters and buffers.
+    pretraining : DataFrame
+        One row an epoch of the stages that see no label: stage, epoch (counted apart), learning rate, loss terms.
     """
 
     configuration: dict[str, Any]
@@ -65,6 +67,7 @@ class Run:
     probes: np.ndarray
     seconds: float
     weights: Mapping[str, Tensor] | None = field(default=None, repr=False)
+    pretraining: pandas.DataFrame = field(default_factory=pandas.DataFrame)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -182,8 +185,18 @@ class Run:
         return resize_map(maps, shape[1:])
 
     def network(self) -> Any:
-        """The trained network, a plain ``nn.Module`` in evaluation mode that maps float images in [0, 1] to logits."""
-        from careedu.methods import build_method
+        """The trained network, a plain ``nn.Module`` in evaluation mode that maps float images in [0, 1] to logits.
+
+        Raises
+        ------
+        MissingWeightsError
+            If the run was saved without weights or was not trained.
+        UnknownNameError
+            If its method is a class of somebody's own that is not there.
+        CheckpointError
+            If the weights were saved by a careedu whose networks were built otherwise.
+        """
+        from careedu.methods import rebuild_method
         from careedu.methods.method import TrainingFacts
         from careedu.nn.backbones import build_model
 
@@ -192,14 +205,16 @@ class Run:
                 f"this run of {self.method} holds no weights; train it again with careedu.fit, "
                 "and save it with run.save(folder, weights=True)"
             )
-        data, method = self.configuration["data"], self.configuration["method"]
+        data = self.configuration["data"]
         facts = TrainingFacts(
             counts=tuple(data["train counts"]),
             rare=tuple(self._rare_indices),
             image_shape=tuple(data["image shape"]),
         )
         model = build_model(self.configuration["model"], len(self.classes), data["image shape"][0])
-        model = build_method(method["name"], **method["options"]).wrap(model, facts)
+        model = rebuild_method(self.configuration["method"]).wrap(model, facts)
+        if hasattr(model, "freeze"):
+            model.freeze()  # as it was when its weights were kept
         model.load_state_dict(dict(self.weights))
         return model.eval()
 
@@ -245,7 +260,8 @@ class Run:
                 "seconds": self.seconds,
                 "groups": self.groups.tolist(),
                 "ids": self.ids.tolist(),
-                "history": {name: _json_column(column) for name, column in self.history.items()},
+                "history": _json_columns(self.history),
+                "pretraining": _json_columns(self.pretraining),
             }
             write_bytes(partial / "run.json", (json.dumps(text, indent=1, allow_nan=False) + "\n").encode())
         return folder
@@ -286,6 +302,8 @@ class Run:
                 probes=arrays["probes"],
                 seconds=text["seconds"],
                 weights=weights,
+                # Older runs have none.
+                pretraining=pandas.DataFrame(text.get("pretraining", {})),
             )
         except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise CheckpointError(
@@ -298,6 +316,9 @@ class Run:
         return f"Run({self.method} on {data}, seed {self.configuration['seed']}: rare recall {rare})"
 
 
-def _json_column(column: pandas.Series) -> list:
-    """Values of a column, to the last bit; a loss term that a stage did not have is null."""
-    return [None if isinstance(value, float) and np.isnan(value) else value for value in column.tolist()]
+def _json_columns(table: pandas.DataFrame) -> dict[str, list]:
+    """Columns of a table, to the last bit; a loss term that a stage did not have is null."""
+    return {
+        name: [None if isinstance(value, float) and np.isnan(value) else value for value in column.tolist()]
+        for name, column in table.items()
+    }

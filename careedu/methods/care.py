@@ -43,12 +43,12 @@ from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.boxes import given_boxes, inside_boxes, lesion_boxes, random_boxes, scale_boxes, shifted_boxes
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts, Workspace
 from careedu.methods.segmentation import boxes_of_a_trained_segmentation
 from careedu.nn.arguments import at_least_float32
 from careedu.nn.maps import class_activation_map, grad_cam, normalize_map, resize_map
 from careedu.training.batch import Batch
-from careedu.training.stage import Stage, Terms
+from careedu.training.stage import Stage, Terms, Update
 
 BOXES = ("given", "saliency", "segmentation", "random", "shifted")
 CLASSES = ("rare", "all")
@@ -106,7 +106,7 @@ def attention_loss(maps: Tensor, inside: Tensor, cap: float = 0.5, outside_weigh
 
 
 @dataclass(frozen=True)
-class CARE(TrainedMethod):
+class CARE(BuiltOnLoss):
     """Class attention to regions of the lesion (Zhuang et al., MIDL 2019, and arXiv 2307.10036).
 
     Two stages: the classification loss alone, then L = (1 − α) L_classification + α L_a, where L_a is the mean of
@@ -162,10 +162,7 @@ class CARE(TrainedMethod):
     second_order: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.classification, LossMethod):
-            raise InvalidInputError(
-                f"classification must be a loss such as LogitAdjusted(), not {self.classification!r}"
-            )
+        super().__post_init__()
         if self.boxes not in BOXES:
             raise unknown_name("source of boxes", self.boxes, BOXES)
         if self.classes not in CLASSES:
@@ -183,7 +180,7 @@ class CARE(TrainedMethod):
             if not fits:
                 raise InvalidInputError(f"{option}={getattr(self, option)!r} must be {limit}")
 
-    def prepare(self, data: Splits, seed: int) -> LesionDataset:
+    def prepare(self, data: Splits, seed: int, workspace: Workspace | None = None) -> LesionDataset:
         """The training images with the boxes that this method may use, and no masks.
 
         Images and labels stay as they are, and the boxes are a function of the data and the seed alone.
@@ -197,7 +194,7 @@ class CARE(TrainedMethod):
         boxes = torch.full((len(train), 4), torch.nan)
         if self.alpha > 0:
             rows = self._wanted(data, seed)
-            boxes[rows] = self._boxes(data, rows, seed)
+            boxes[rows] = self._boxes(data, rows, seed, workspace)
             if bool(boxes.isnan().all()):
                 which = "rare class " + ", ".join(map(repr, data.rare)) if self.classes == "rare" else "any class"
                 raise InvalidInputError(
@@ -206,14 +203,6 @@ class CARE(TrainedMethod):
                 )
         # What the method may not know, the training does not hold.
         return replace(train, boxes=boxes, masks=None, has_mask=None)
-
-    def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
-        """What the classification loss needs."""
-        return self.classification.wrap(model, facts)
-
-    def adjust(self, logits: Tensor, facts: TrainingFacts) -> Tensor:
-        """What the classification loss needs."""
-        return self.classification.adjust(logits, facts)
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """Classification alone, then with attention. The first does not depend on boxes or attention."""
@@ -232,7 +221,7 @@ class CARE(TrainedMethod):
         attention = self.terms(facts, lambda progress: (first + progress * second) / epochs)
         return [
             Stage("classification", first, classification, shared=shared),
-            Stage("attention", second, attention, learning_rate=self.learning_rate),
+            Stage("attention", second, Update(attention, learning_rate=self.learning_rate)),
         ]
 
     def terms(self, facts: TrainingFacts, progress: Callable[[float], float] = lambda within: within) -> Terms:
@@ -271,14 +260,14 @@ class CARE(TrainedMethod):
             rows.append(own[torch.from_numpy(order)][: math.ceil(self.box_share * len(own) - 1e-9)])
         return torch.cat(rows).sort().values
 
-    def _boxes(self, data: Splits, rows: Tensor, seed: int) -> Tensor:
+    def _boxes(self, data: Splits, rows: Tensor, seed: int, workspace: Workspace | None) -> Tensor:
         size = tuple(data.train.images.shape[2:])
         if len(rows) == 0:
             return torch.zeros(0, 4)
         if self.boxes == "saliency":
             found = lesion_boxes(data.train.images[rows], "minimum-barrier")
         elif self.boxes == "segmentation":
-            found = boxes_of_a_trained_segmentation(data, rows, seed)
+            found = boxes_of_a_trained_segmentation(data, rows, seed, workspace)
         else:
             found = given_boxes(data.train)[rows]
         found = scale_boxes(found, self.box_scale, size)

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from careedu.errors import InvalidInputError, MissingPackageError, unknown_name
-from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainedMethod, TrainingFacts
 from careedu.nn import losses
 from careedu.nn.backbones import NormalizedLinear
 from careedu.training.batch import Batch, FeatureBatch
-from careedu.training.stage import Stage
+from careedu.training.stage import Stage, Update
 
 WEIGHTINGS = ("none", "inverse", "effective-number")
 # The first stage of methods that learn features by plain cross-entropy and change the head alone.
@@ -201,7 +201,7 @@ class LogitAdjusted(LossMethod):
 
 
 @dataclass(frozen=True)
-class BalancedSampling(TrainedMethod):
+class BalancedSampling(BuiltOnLoss):
     """Batches in which every class is equally likely: rare images are shown more often, augmented anew each time.
 
     The number of updates is that of every other method.
@@ -216,17 +216,9 @@ class BalancedSampling(TrainedMethod):
 
     classification: LossMethod = field(default_factory=CrossEntropy)
 
-    def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
-        """What the loss needs."""
-        return self.classification.wrap(model, facts)
-
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """One stage, with balanced batches."""
         return [Stage(self.name, epochs, self.classification.terms(facts), sampler="class-balanced")]
-
-    def adjust(self, logits: Tensor, facts: TrainingFacts) -> Tensor:
-        """What the loss needs."""
-        return self.classification.adjust(logits, facts)
 
 
 @dataclass(frozen=True)
@@ -255,7 +247,7 @@ class ClassifierRetraining(TrainedMethod):
         terms = CrossEntropy().terms(facts)
         return [
             Stage("features", first, terms, shared=PLAIN_FEATURES),
-            Stage("head", second, terms, trainable=("head.",), sampler="class-balanced", begin=restart_head),
+            Stage("head", second, Update(terms, trainable=("head.",)), sampler="class-balanced", begin=restart_head),
         ]
 
 
@@ -294,8 +286,7 @@ class FeatureSMOTE(TrainedMethod):
             Stage(
                 "head",
                 second,
-                head_only,
-                trainable=("head.",),
+                Update(head_only, trainable=("head.",)),
                 inputs="pooled-features",
                 resample=self.resample,
                 begin=restart_head,

@@ -1,10 +1,14 @@
-"""Boxes from a segmentation network that has seen lesions of the common classes only.
+"""Segmentation on the loop: a stage that learns where lesions are, from images that have masks.
 
-CARE's abstract (arXiv 2307.10036) names "a pretrained segmentation model" as one source of boxes; which, and what it is
-trained on, are our choice: a small U-Net on the common classes' training images that have masks.
+Its network is a classifier with the encoder of a U-Net as its body, so that what it has learned can be the beginning of
+a classification. CARE's abstract (arXiv 2307.10036) names "a pretrained segmentation model" as one source of boxes;
+which, and what it is trained on, are our choice: a small U-Net on the common classes' training images that have masks.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +16,20 @@ from torch.nn import functional
 
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset, Splits
+from careedu.data.digest import content_digest
 from careedu.errors import InvalidInputError
 from careedu.methods.boxes import component_boxes
-from careedu.nn.unet import UNet
+from careedu.methods.method import Workspace
+from careedu.nn.backbones import Classifier, build_model
+from careedu.nn.unet import UNetDecoder
 from careedu.training.batch import Batch, unit_range
+from careedu.training.loop import INITIALISATION, Training
+from careedu.training.reproducibility import derive_seed, reproducible
+from careedu.training.stage import Stage, Update
 
 BATCH, UPDATES = 16, 150
+LEARNING_RATE, WEIGHT_DECAY = 1e-2, 1e-2
+MOVES = ("body.", "training_parts.decoder.")
 
 
 def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
@@ -38,7 +50,48 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(logits, target) + (1 - dice).mean()
 
 
-def train_segmentation(dataset: LesionDataset, augmentation: Augmentation, seed: int, updates: int) -> UNet:
+def add_decoder(model: Classifier) -> Classifier:
+    """Give a network whose body is a `UNetEncoder` the other half, for training only; returns the network itself."""
+    model.training_parts["decoder"] = UNetDecoder(model.body.widths)
+    return model
+
+
+def segment(model: Classifier, images: Tensor) -> Tensor:
+    """Logits of each pixel being lesion, float (B, H, W), of float images (B, C, H, W) in [0, 1]."""
+    return model.training_parts["decoder"](model.body.levels(model.standardized(images)))
+
+
+def segmentation_stage(epochs: int, rows: Tensor | None = None, learning_rate: float = 1.0) -> Stage:
+    """A stage that trains encoder and decoder on masks, and sees no class.
+
+    Parameters
+    ----------
+    epochs : int
+    rows : int64 (M,) or bool (N,), optional
+        The training images that have a mask, where not all have.
+    learning_rate : float
+        Factor on the loop's.
+
+    Returns
+    -------
+    Stage
+        For a network from ``build_model("unet", …)`` that `add_decoder` has completed.
+    """
+
+    def terms(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return {"segmentation": mask_loss(segment(model, batch.inputs), batch.masks)}
+
+    update = Update(terms, trainable=MOVES, learning_rate=learning_rate)
+    return Stage("segmentation", epochs, update, rows=rows, batch_size=BATCH, supervised=False)
+
+
+def train_segmentation(
+    dataset: LesionDataset,
+    augmentation: Augmentation,
+    seed: int,
+    updates: int,
+    workspace: Workspace | None = None,
+) -> Callable[[Tensor], Tensor]:
     """Train a small U-Net on images whose masks are known.
 
     The same data and seed give the same bits; the caller's random state is left alone.
@@ -50,12 +103,14 @@ def train_segmentation(dataset: LesionDataset, augmentation: Augmentation, seed:
     augmentation : Augmentation
     seed : int
     updates : int
-        Of AdamW, with a learning rate that falls from 0.01 to zero along a cosine, on batches of 16.
+        Of AdamW, with a one-cycle learning rate up to 0.01, on batches of 16; rounded to whole epochs.
+    workspace : Workspace, optional
+        Whether there is a progress bar, and where a stopped training is kept and goes on.
 
     Returns
     -------
-    UNet
-        In evaluation mode.
+    callable
+        From float images (B, C, H, W) in [0, 1] to logits (B, H, W).
 
     Raises
     ------
@@ -67,29 +122,41 @@ def train_segmentation(dataset: LesionDataset, augmentation: Augmentation, seed:
             "a segmentation network needs at least two images, all with masks, not "
             f"{int(dataset.has_mask.sum())} masks for {len(dataset)} images"
         )
-    generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = UNet(dataset.images.shape[1]).train()
-    network = network.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
-    for _ in range(updates):
-        rows = torch.randint(len(dataset), (min(BATCH, len(dataset)),), generator=generator)
-        batch = Batch(dataset, rows, augmentation, generator)
-        optimizer.zero_grad()
-        mask_loss(network(batch.inputs), batch.masks).backward()
-        optimizer.step()
-        schedule.step()
-    return network.eval()
+    workspace = workspace or Workspace()
+    device = dataset.images.device
+    with reproducible(device):
+        torch.manual_seed(derive_seed(seed, INITIALISATION))
+        model = add_decoder(build_model("unet", len(dataset.classes), dataset.images.shape[1]))
+    model.standardize_by(dataset.images)
+    epochs = max(1, round(updates * BATCH / len(dataset)))
+    training = Training(
+        model=model.to(device, memory_format=torch.channels_last),
+        stages=[segmentation_stage(epochs)],
+        train=dataset,
+        augmentation=augmentation,
+        seed=seed,
+        batch_size=BATCH,
+        learning_rate=LEARNING_RATE,
+        weight_decay=WEIGHT_DECAY,
+    )
+    identity = {
+        "segmentation of": content_digest(dataset.images, dataset.masks),
+        "augmentation": asdict(augmentation),
+        "seed": seed,
+        "epochs": epochs,
+        "threads": torch.get_num_threads(),
+    }
+    training.run(workspace.checkpoint("segmentation", identity), identity, workspace.progress, "segmentation")
+    model.eval()
+    return lambda images: segment(model, images)
 
 
-def segmented_boxes(network: nn.Module, images: Tensor) -> Tensor:
+def segmented_boxes(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """The box around the largest component of what is more likely lesion than not.
 
     Parameters
     ----------
-    network : nn.Module
+    network : callable
         From float images (B, C, H, W) in [0, 1] to logits (B, H, W).
     images : uint8 (N, C, H, W)
 
@@ -103,7 +170,9 @@ def segmented_boxes(network: nn.Module, images: Tensor) -> Tensor:
     return component_boxes(regions.numpy())
 
 
-def boxes_of_a_trained_segmentation(data: Splits, rows: Tensor, seed: int) -> Tensor:
+def boxes_of_a_trained_segmentation(
+    data: Splits, rows: Tensor, seed: int, workspace: Workspace | None = None
+) -> Tensor:
     """Boxes of some training images, found by a network trained on the common classes' masks.
 
     Parameters
@@ -113,6 +182,7 @@ def boxes_of_a_trained_segmentation(data: Splits, rows: Tensor, seed: int) -> Te
     rows : int64 (M,)
         The training images that want a box.
     seed : int
+    workspace : Workspace, optional
 
     Returns
     -------
@@ -131,5 +201,5 @@ def boxes_of_a_trained_segmentation(data: Splits, rows: Tensor, seed: int) -> Te
             f'boxes="segmentation" trains on masks of the common classes, and {int(common.sum())} of their training '
             'images have one: add masks to the table, or use boxes="given" or boxes="saliency"'
         )
-    network = train_segmentation(train[common], Augmentation.named(data.augmentation), seed, UPDATES)
+    network = train_segmentation(train[common], Augmentation.named(data.augmentation), seed, UPDATES, workspace)
     return segmented_boxes(network, train.images[rows])

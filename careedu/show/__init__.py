@@ -1,1 +1,8 @@
-"""The show floor: plots, widgets and reports."""
+"""The show floor: pictures, widgets and reports. What notebooks take from it is offered here, loaded when first used.
+
+The names stand in ``__init__.pyi`` beside this file, once for type checkers and for Python.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,23 +1,27 @@
-"""Pictures of a comparison: recall of each class under each method, and paired differences seed by seed."""
+"""Pictures that set methods side by side: recall of each class, and paired differences seed by seed."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from careedu.errors import InvalidInputError
 from careedu.measure.leave_one_out import metric_without
+from careedu.show.interval_rows import draw_intervals, draw_seeds, name_rows, wrap
 from careedu.show.picture import Picture
 from careedu.show.style import COLOURS, FAINT, INK, MARKERS, QUIET, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from careedu.experiment.results import Results
+    from careedu.experiment.run import Run
+    from careedu.measure.intervals import Interval
     from careedu.measure.statistics import Difference, Estimate
 
 SIGNS = {"better": "▲", "worse": "▼", "no difference shown": "–", "too few seeds": "?", "reference": "ref."}
@@ -47,11 +51,24 @@ def values_per_seed(results: Results, method: str, metric: str) -> np.ndarray:
     return metric_without(name, probabilities, results.labels, everything, results.rare_indices)[0]
 
 
+@dataclass(frozen=True)
+class _Panel:
+    """One metric of all methods: estimates with intervals, the reference's, values of single seeds, verdicts."""
+
+    title: str
+    found: Sequence[Estimate | Interval]
+    line: float
+    rare: bool = False
+    overall: bool = False
+    seeds: Sequence[np.ndarray] = ()
+    verdicts: Sequence[str] = ()
+
+
 def plot_comparison(results: Results, methods: Sequence[str] | None = None) -> Picture:
     """Recall of each class under each method, as dots with 95 % intervals over seeds and test groups.
 
     One panel a class and one for balanced accuracy (and one for rare recall where several classes are rare), one row a
-    method. A faint dot is one seed; the dotted line is the reference. Beside the rows of balanced accuracy and of rare
+    method. A tick is one seed; the dotted line is the reference. Beside the rows of balanced accuracy and of rare
     recall stands the verdict on the paired difference to the reference. It is Holm-adjusted over all methods of the
     comparison, whichever of them are drawn.
 
@@ -73,43 +90,89 @@ def plot_comparison(results: Results, methods: Sequence[str] | None = None) -> P
     UnknownNameError
         If one is not among the results.
     """
-    names = list(results.methods if methods is None else methods)
-    if not 0 < len(names) <= MOST_METHODS or len(set(names)) != len(names):
-        raise InvalidInputError(f"one to {MOST_METHODS} different methods can be drawn, not {names}")
-    panels = _panels(results)
-    found = {metric: [results.estimate(name, metric) for name in names] for metric in panels}
-    judged = {metric: results.differences(_judged_as(results, metric)) for metric in panels if _judged(results, metric)}
-    shown = [_wrap(name) for name in names]
-    columns = len(panels) if len(panels) <= MOST_PANELS_A_ROW else PANELS_A_ROW
-    rows = -(-len(panels) // columns)
-    lines = sum(name.count("\n") + 1 for name in shown)
-    with figure(min(9.6, 2.1 + 1.9 * columns), 0.8 + rows * (0.62 + 0.27 * lines)) as fig:
-        axes = fig.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-        for axis, (metric, title) in zip(axes, panels.items(), strict=False):
-            rare = metric.removeprefix("recall of ") in results.rare or metric == "rare recall"
-            style = (COLOURS[1], MARKERS[1]) if rare else (COLOURS[0], MARKERS[0])
-            if metric == "balanced accuracy":
-                style = COLOURS[2], MARKERS[3]
-            for row, name in enumerate(names):
-                _draw_row(axis, row, found[metric][row], values_per_seed(results, name, metric), style)
-                if metric in judged:
-                    _draw_sign(axis, row, _verdict(judged[metric], name))
-            line = results.estimate(results.reference, metric).estimate
-            axis.axvline(line, color=QUIET, linestyle=":", lw=1.4, zorder=0)
-            axis.set(xlim=(-0.04, 1.04), ylim=(len(names) - 0.5, -0.5))
-            axis.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
-            axis.set_title("\n".join(textwrap.wrap(title, 19)))
-            axis.grid(axis="x")
-            axis.tick_params(axis="y", length=0)
-            axis.set_yticks(range(len(names)), shown)
-        for axis in axes[len(panels) :]:
-            axis.set_axis_off()
+    names = _chosen(results, methods, MOST_METHODS)
+    titles = {f"recall of {c}": f"{c} (rare)" if c in results.rare else c for c in results.classes}
+    if len(results.rare) > 1:
+        titles["rare recall"] = "rare recall (mean)"
+    titles["balanced accuracy"] = "balanced accuracy"
+    # Where one class is rare, its panel bears the verdicts on rare recall.
+    judged = {"balanced accuracy": "balanced accuracy", "rare recall": "rare recall"}
+    if len(results.rare) == 1:
+        judged[f"recall of {results.rare[0]}"] = "rare recall"
+    panels = []
+    for metric, title in titles.items():
+        differences = results.differences(judged[metric]) if metric in judged else {}
+        verdict = {name: d.verdict for name, d in differences.items()} | {results.reference: "reference"}
+        panels.append(
+            _Panel(
+                title,
+                [results.estimate(name, metric) for name in names],
+                results.estimate(results.reference, metric).estimate,
+                rare=metric.removeprefix("recall of ") in results.rare or metric == "rare recall",
+                overall=metric == "balanced accuracy",
+                seeds=[values_per_seed(results, name, metric) for name in names],
+                verdicts=[verdict[name] for name in names] if metric in judged else (),
+            )
+        )
+    there = {d.verdict for metric in ("balanced accuracy", "rare recall") for d in results.differences(metric).values()}
+    with _drawn_panels(names, panels) as fig:
         fig.supxlabel(
-            "mean over seeds with 95 % interval over seeds and test groups; faint: single seeds\n"
-            f"Dotted, and compared with: {results.reference}.   " + "   ".join(_legend(judged.values())),
+            "mean over seeds with 95 % interval over seeds and test groups; ticks: single seeds\n"
+            f"Dotted, and compared with: {results.reference}.   "
+            + "   ".join(f"{sign} {verdict}" for verdict, sign in SIGNS.items() if verdict in there),
             fontsize=9.5,
         )
-        return Picture.of_figure(fig, _in_words(results, names, panels, found, judged))
+        told = []
+        for row, name in enumerate(names):
+            parts = []
+            for panel in panels:
+                e = panel.found[row]
+                verdict = f", {panel.verdicts[row]}" if panel.verdicts and name != results.reference else ""
+                parts.append(f"{panel.title} {e.estimate:.2f} ({e.low:.2f} to {e.high:.2f}){verdict}")
+            told.append(f"{name}{' (reference)' if name == results.reference else ''}: {', '.join(parts)}")
+        words = f"mean over {len(results.seeds)} seeds with 95 % interval. {'; '.join(told)}."
+        return Picture.of_figure(fig, f"Recall per class and balanced accuracy, {words}")
+
+
+def plot_methods(runs: Mapping[str, Run], reference: str | None = None) -> Picture:
+    """Recall of each class under each method, one training each: one panel a class, dots with 95 % intervals.
+
+    Parameters
+    ----------
+    runs : mapping of name to Run
+        On the same classes and test images.
+    reference : str, optional
+        The run whose recall is drawn as a dotted line through each panel; by default the first.
+
+    Returns
+    -------
+    Picture
+    """
+    if not runs:
+        raise InvalidInputError("no run to show")
+    reference = next(iter(runs)) if reference is None else reference
+    if reference not in runs:
+        raise InvalidInputError(f"reference={reference!r} is none of the runs: {', '.join(runs)}")
+    classes, rare = runs[reference].classes, runs[reference].rare
+    if any(run.classes != classes for run in runs.values()):
+        raise InvalidInputError("the runs must be on the same classes to be set side by side")
+    intervals = {name: run.recall_intervals() for name, run in runs.items()}
+    panels = [
+        _Panel(
+            f"{label} (rare)" if label in rare else label,
+            [rows[c] for rows in intervals.values()],
+            intervals[reference][c].estimate,
+            rare=label in rare,
+        )
+        for c, label in enumerate(classes)
+    ]
+    with _drawn_panels(list(runs), panels) as fig:
+        fig.supxlabel(f"recall with 95 % interval over test images; dotted: {reference}", fontsize=9.5)
+        rows = (
+            f"{name}: " + ", ".join(f"{label} {i.estimate:.2f}" for label, i in zip(classes, found, strict=True))
+            for name, found in intervals.items()
+        )
+        return Picture.of_figure(fig, f"Recall per class and method. {'; '.join(rows)}.")
 
 
 def plot_differences(results: Results, metric: str = "rare recall", reference: str | None = None) -> Picture:
@@ -142,100 +205,73 @@ def plot_differences(results: Results, metric: str = "rare recall", reference: s
     if not found:
         raise InvalidInputError(f"there is no method to compare {reference!r} with; give careedu.compare two or more")
     base = values_per_seed(results, reference, metric)
-    single = {name: values_per_seed(results, name, metric) - base for name in found}
-    reach = max(abs(value) for d in found.values() for value in (d.low, d.high))
-    limit = min(
-        1.0, 1.08 * max([reach, *(float(np.nanmax(np.abs([*values, 0]))) for values in single.values())]) + 0.01
-    )
-    shown = [_wrap(name) for name in found]
-    with figure(9.2, 1.3 + 0.42 * len(found) + 0.14 * sum(name.count("\n") for name in shown)) as fig:
+    single = [values_per_seed(results, name, metric) - base for name in found]
+    shown = np.concatenate([*single, [0.0], *([d.low, d.high] for d in found.values())])
+    limit = min(1.0, 1.08 * float(np.nanmax(np.abs(shown))) + 0.01)
+    names = [wrap(name) for name in found]
+    with figure(9.2, 1.3 + 0.42 * len(found) + 0.14 * sum(name.count("\n") for name in names)) as fig:
         axis = fig.subplots()
-        for row, (name, d) in enumerate(found.items()):
+        draw_seeds(axis, single, QUIET)
+        for row, d in enumerate(found.values()):
             half = min(d.smallest, limit)
-            axis.fill_betweenx([row - 0.36, row + 0.36], -half, half, color=FAINT, alpha=0.75, lw=0, zorder=0)
-            axis.plot(single[name], _spread_out(row, len(base)), "o", color=QUIET, alpha=0.55, ms=3.5, mew=0)
-            colour, marker = _look(d)
-            _draw_interval(axis, row, d.effect, d.low, d.high, colour, marker, 7)
-            said = f"{SIGNS[d.verdict]} {d.verdict}" + (
-                "" if d.verdict == "too few seeds" else f", p {_p(d.adjusted_p)}"
-            )
-            axis.text(1.02, row, said, transform=axis.get_yaxis_transform(), va="center", color=INK)
+            axis.barh(row, 2 * half, left=-half, height=0.72, color=FAINT, alpha=0.75, zorder=0)
+            look = {"better": (COLOURS[0], MARKERS[2]), "worse": (COLOURS[1], MARKERS[4])}
+            colour, marker = look.get(d.verdict, (COLOURS[2], MARKERS[3]))
+            draw_intervals(axis, (d.effect, d.low, d.high), [row], colour, marker, size=7)
+            p = "" if d.verdict == "too few seeds" else f", p {_p(d.adjusted_p)}"
+            _beside(axis, row, f"{SIGNS[d.verdict]} {d.verdict}{p}", color=INK)
         axis.axvline(0, color=INK, lw=1.2, zorder=1)
-        axis.set(xlim=(-limit, limit), ylim=(len(found) - 0.5, -0.5))
-        axis.set_yticks(range(len(found)), shown)
-        axis.tick_params(axis="y", length=0)
-        axis.grid(axis="x")
-        axis.set_title(f"{metric}: paired difference to {reference}")
+        name_rows(axis, names)
         seeds = len(results.seeds)
-        axis.set_xlabel(
-            f"mean over {seeds} seeds with 95 % interval; small dots: single seeds\n"
-            "grey: differences too small to be found four times in five"
+        axis.set(
+            xlim=(-limit, limit),
+            title=f"{metric}: paired difference to {reference}",
+            xlabel=f"mean over {seeds} seeds with 95 % interval; ticks: single seeds\n"
+            "grey: differences too small to be found four times in five",
         )
         words = "; ".join(f"{name} {_difference_in_words(d)}" for name, d in found.items())
         return Picture.of_figure(fig, f"Paired differences in {metric} to {reference} over {seeds} seeds: {words}.")
 
 
-@cache
-def _panels(results: Results) -> dict[str, str]:
-    """Metric and title of each panel."""
-    titles = {f"recall of {c}": f"{c} (rare)" if c in results.rare else c for c in results.classes}
-    if len(results.rare) > 1:
-        titles["rare recall"] = "rare recall (mean)"
-    return titles | {"balanced accuracy": "balanced accuracy"}
+@contextmanager
+def _drawn_panels(methods: Sequence[str], panels: Sequence[_Panel]) -> Iterator[Figure]:
+    """One panel beside the other, of which the rows are the methods."""
+    names = [wrap(name) for name in methods]
+    columns = len(panels) if len(panels) <= MOST_PANELS_A_ROW else PANELS_A_ROW
+    rows, lines = -(-len(panels) // columns), sum(name.count("\n") + 1 for name in names)
+    with figure(min(9.6, 2.1 + 1.9 * columns), 0.8 + rows * (0.62 + 0.27 * lines)) as fig:
+        axes = fig.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+        for axis, panel in zip(axes, panels, strict=False):
+            colour, marker = (COLOURS[1], MARKERS[1]) if panel.rare else (COLOURS[0], MARKERS[0])
+            if panel.overall:
+                colour, marker = COLOURS[2], MARKERS[3]
+            if panel.seeds:
+                draw_seeds(axis, panel.seeds, colour)
+            found = [(one.estimate, one.low, one.high) for one in panel.found]
+            draw_intervals(axis, found, range(len(names)), colour, marker)
+            for row, verdict in enumerate(panel.verdicts):
+                heavy = verdict in ("better", "worse")
+                _beside(axis, row, SIGNS[verdict], color=INK if heavy else QUIET, fontsize=11 if heavy else 9)
+            axis.axvline(panel.line, color=QUIET, linestyle=":", lw=1.4, zorder=0)
+            axis.set_xlim(-0.04, 1.04)
+            axis.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
+            axis.set_title(wrap(panel.title, 19))
+            name_rows(axis, names)
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
+        yield fig
 
 
-def _judged(results: Results, metric: str) -> bool:
-    """Whether a panel shows verdicts: balanced accuracy and rare recall, which one rare class stands for."""
-    return metric in ("balanced accuracy", "rare recall") or [metric] == [f"recall of {c}" for c in results.rare]
+def _beside(axis: Axes, row: int, text: str, **look: Any) -> None:
+    """Write to the right of a row."""
+    axis.text(1.03, row, text, transform=axis.get_yaxis_transform(), va="center", **look)
 
 
-def _judged_as(results: Results, metric: str) -> str:
-    return metric if metric == "balanced accuracy" else "rare recall"
-
-
-def _verdict(differences: dict[str, Difference], name: str) -> str:
-    return differences[name].verdict if name in differences else "reference"
-
-
-def _draw_row(axis: Axes, row: int, e: Estimate, values: np.ndarray, style: tuple[str, str]) -> None:
-    axis.plot(values, _spread_out(row, len(values)), "o", color=style[0], alpha=0.25, ms=2.6, mew=0, zorder=1)
-    if np.isfinite(e.estimate):
-        _draw_interval(axis, row, e.estimate, e.low, e.high, *style, 6)
-
-
-def _draw_interval(axis: Axes, row: int, mean: float, low: float, high: float, colour: str, mark: str, ms: int) -> None:
-    spread = [[max(0.0, mean - low)], [max(0.0, high - mean)]]
-    axis.errorbar([mean], [row], xerr=spread, fmt=mark, color=colour, ms=ms, elinewidth=1.6, capsize=3, zorder=3)
-
-
-def _draw_sign(axis: Axes, row: int, verdict: str) -> None:
-    heavy = verdict in ("better", "worse")
-    axis.text(
-        *(1.03, row, SIGNS[verdict]),
-        transform=axis.get_yaxis_transform(),
-        va="center",
-        color=INK if heavy else QUIET,
-        fontsize=11 if heavy else 9,
-    )
-
-
-def _look(d: Difference) -> tuple[str, str]:
-    """Colour and marker of a difference by its verdict."""
-    return {"better": (COLOURS[0], MARKERS[2]), "worse": (COLOURS[1], "v")}.get(d.verdict, (COLOURS[2], MARKERS[3]))
-
-
-def _legend(judged: Sequence[dict[str, Difference]]) -> list[str]:
-    there = {d.verdict for differences in judged for d in differences.values()}
-    return [f"{SIGNS[verdict]} {verdict}" for verdict in SIGNS if verdict in there]
-
-
-def _spread_out(row: int, n: int) -> np.ndarray:
-    """Heights of the dots of `n` seeds below the mark of a row, so that few cover each other."""
-    return row + 0.2 + 0.16 * (np.arange(n) % 3 - 1) / 2
-
-
-def _wrap(name: str) -> str:
-    return "\n".join(textwrap.wrap(name, 26)) or name
+def _chosen(results: Results, methods: Sequence[str] | None, most: int) -> list[str]:
+    names = list(results.methods if methods is None else methods)
+    if not 0 < len(names) <= most or len(set(names)) != len(names):
+        raise InvalidInputError(f"one to {most} different methods can be drawn, not {names}")
+    return names
 
 
 def _p(p: float) -> str:
@@ -248,22 +284,3 @@ def _difference_in_words(d: Difference) -> str:
         f"{d.effect:+.2f} ({d.low:+.2f} to {d.high:+.2f}), {d.verdict}, adjusted p {_p(d.adjusted_p)}, "
         f"smallest difference that could be shown {smallest}"
     )
-
-
-def _in_words(
-    results: Results,
-    names: Sequence[str],
-    panels: dict[str, str],
-    found: dict[str, list[Estimate]],
-    judged: dict[str, dict[str, Difference]],
-) -> str:
-    told = []
-    for row, name in enumerate(names):
-        parts = []
-        for metric, title in panels.items():
-            e = found[metric][row]
-            verdict = f", {_verdict(judged[metric], name)}" if metric in judged and name != results.reference else ""
-            parts.append(f"{title} {e.estimate:.2f} ({e.low:.2f} to {e.high:.2f}){verdict}")
-        told.append(f"{name}{' (reference)' if name == results.reference else ''}: {', '.join(parts)}")
-    seeds = len(results.seeds)
-    return f"Recall per class and balanced accuracy, mean over {seeds} seeds with 95 % interval. {'; '.join(told)}."

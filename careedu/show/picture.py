@@ -47,11 +47,15 @@ class Picture:
         figure.savefig(buffer, format="png", dpi=100 * PIXEL_RATIO)
         return cls(buffer.getvalue(), alt, round(figure.get_figwidth() * 100))
 
+    @property
+    def source(self) -> str:
+        """The PNG as an address that a page can hold in itself."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+
     def _repr_html_(self) -> str:
-        data = base64.b64encode(self.png).decode()
         # White behind the picture and a little room around it, so that it reads in a dark theme as well.
         style = f"width:{self.width}px;max-width:100%;background:#fff;border-radius:6px"
-        return f'<img alt="{html.escape(self.alt, quote=True)}" style="{style}" src="data:image/png;base64,{data}">'
+        return f'<img alt="{html.escape(self.alt, quote=True)}" style="{style}" src="{self.source}">'
 
     def __repr__(self) -> str:
         return f"Picture: {self.alt}"

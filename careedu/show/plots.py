@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from careedu.errors import InvalidInputError
 from careedu.experiment.run import Run
+from careedu.show.interval_rows import draw_intervals, name_rows, wrap
 from careedu.show.picture import Picture
 from careedu.show.style import COLOURS, INK, LESION, MARKERS, QUIET, figure
 
@@ -40,7 +41,7 @@ def plot_images(dataset: LesionDataset, columns: int = 8, outline: bool = True) 
     classes, counts = dataset.classes, dataset.counts.tolist()
     side = min(1.25, 10 / columns)
     width = max(side * columns + 0.1, 3.2)
-    names = [_wrap(f"{name} ({n} images)", int(width / 0.11)) for name, n in zip(classes, counts, strict=True)]
+    names = [wrap(f"{name} ({n} images)", int(width / 0.11)) for name, n in zip(classes, counts, strict=True)]
     heights = [side + 0.12 + 0.2 * (name.count("\n") + 1) for name in names]
     with figure(width, sum(heights)) as fig:
         rows = fig.subfigures(len(classes), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -57,6 +58,56 @@ def plot_images(dataset: LesionDataset, columns: int = 8, outline: bool = True) 
         listing = ", ".join(f"{name} ({n} images)" for name, n in zip(classes, counts, strict=True))
         outlined = ", each lesion outlined" if outline and dataset.has_box.any() else ""
         return Picture.of_figure(fig, f"Example images, one row a class: {listing}{outlined}.")
+
+
+def plot_maps(dataset: LesionDataset, maps: Mapping[str, Tensor]) -> Picture:
+    """Images in the first row, and below them one row of maps a network, the lesion outlined throughout.
+
+    Parameters
+    ----------
+    dataset : LesionDataset
+        Twelve images at most.
+    maps : mapping of str to float (N, H, W)
+        Name of a network → its maps in [0, 1], of the size of the images.
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    InvalidInputError
+        If there are too many images or none, or maps of another size.
+    """
+    n, size = len(dataset), tuple(dataset.images.shape[2:])
+    if not 1 <= n <= 12 or not maps:
+        raise InvalidInputError(
+            f"from 1 to 12 images and at least one row of maps can be shown, not {n} and {len(maps)}"
+        )
+    for name, rows in maps.items():
+        if tuple(rows.shape) != (n, *size):
+            raise InvalidInputError(f"the maps of {name!r} must be {(n, *size)}, not {tuple(rows.shape)}")
+    side = min(1.3, 9.0 / n)
+    words = []
+    with figure(side * n + 0.2, (side + 0.24) * (1 + len(maps))) as fig:
+        fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+        parts = fig.subfigures(1 + len(maps), 1, squeeze=False)[:, 0]
+        for part, (name, rows) in zip(parts, {"image": None, **maps}.items(), strict=True):
+            part.suptitle(name, x=0.01, ha="left", fontsize=10, fontweight="bold")
+            for index, axis in enumerate(part.subplots(1, n, squeeze=False)[0]):
+                axis.set_axis_off()
+                if rows is None:
+                    draw_image(axis, dataset.images[index])
+                else:
+                    axis.imshow(np.asarray(rows[index]), cmap="cividis", vmin=0, vmax=1)
+                draw_lesion(axis, dataset, index)
+            if rows is not None and dataset.masks is not None:
+                inside = dataset.masks.numpy()
+                share = (np.asarray(rows) * inside).sum() / max(float(np.asarray(rows).sum()), 1e-9)
+                words.append(f"{name}: {share:.0%} of the maps' mass lies in the outlined lesions")
+        labels = ", ".join(dataset.classes[c] for c in dataset.labels.tolist())
+        told = f" {'; '.join(words)}." if words else ""
+        return Picture.of_figure(fig, f"Images of {labels}, and below them the class map of each network.{told}")
 
 
 def draw_image(axis: Axes, image: Tensor) -> None:
@@ -100,7 +151,7 @@ def plot_counts(data: Splits) -> Picture:
     from matplotlib.ticker import LogLocator, NullLocator
 
     table = data.table()
-    names = [_wrap(f"{name} (rare)" if name in data.rare else name) for name in data.classes]
+    names = [wrap(f"{name} (rare)" if name in data.rare else name) for name in data.classes]
     with figure(7, 0.9 + _row_height(names, 0.42) * len(names)) as fig:
         fig.get_layout_engine().set(w_pad=0.03, h_pad=0.03)
         axis = fig.subplots()
@@ -112,8 +163,7 @@ def plot_counts(data: Splits) -> Picture:
         axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_formatter("{x:.0f}")
         axis.set_xlabel("images (logarithmic scale)")
-        _name_rows(axis, names)
-        axis.grid(axis="x")
+        name_rows(axis, names)
         fig.legend(loc="outside upper right", ncols=3)
         rows = "; ".join(f"{name}: {row.train} train, {row.val} val, {row.test} test" for name, row in table.iterrows())
         return Picture.of_figure(fig, f"Images per class. {rows}.")
@@ -136,64 +186,57 @@ def plot_recalls(runs: Run | Sequence[Run] | Mapping[str, Run]) -> Picture:
     if len(named) > len(COLOURS) or any(run.classes != first.classes for run in named.values()):
         raise InvalidInputError(f"one to {len(COLOURS)} runs on the same classes can be shown together")
     tables = {name: run.table() for name, run in named.items()}
-    counts = list(zip(first.table()["n train"], first.table()["n test"], strict=True))
-    names = [f"{_wrap(c)}\n{train} train, {test} test" for c, (train, test) in zip(first.classes, counts, strict=True)]
-    labels = [_wrap(name, 80) for name in named]
+    counts = first.table()[["n train", "n test"]].itertuples(name=None)
+    names = [f"{wrap(label)}\n{train} train, {test} test" for label, train, test in counts]
+    labels = [wrap(name, 80) for name in named]
     legend_columns = 2 if max(map(len, named)) <= 36 else 1
     legend_lines = sum(label.count("\n") + 1 for label in labels) / legend_columns
     height = 0.9 + max(_row_height(names, 0.55), 0.22 * len(named)) * len(names) + 0.22 * (legend_lines + 0.5)
     with figure(7.6, height) as fig:
         axis = fig.subplots()
-        for k, table in enumerate(tables.values()):
-            spread = np.abs(table[["low", "high"]].to_numpy() - table[["recall"]].to_numpy()).T
-            axis.errorbar(
-                table["recall"],
-                _rows(len(table), k, len(tables)),
-                xerr=spread,
-                fmt=MARKERS[k],
-                color=COLOURS[k],
-                markersize=7,
-                elinewidth=1.6,
-                capsize=3,
-                label=labels[k],
-            )
-        axis.set_xlim(-0.02, 1.02)
-        axis.set_xlabel("recall: share of the test images found, 95 % interval")
-        _name_rows(axis, names)
-        axis.grid(axis="x")
+        for k, (table, label) in enumerate(zip(tables.values(), labels, strict=True)):
+            found, rows = table[["recall", "low", "high"]], _rows(len(table), k, len(tables))
+            draw_intervals(axis, found, rows, COLOURS[k], MARKERS[k], size=7, label=label)
+        axis.set(xlim=(-0.02, 1.02), xlabel="recall: share of the test images found, 95 % interval")
+        name_rows(axis, names)
         fig.legend(loc="outside upper left", ncols=legend_columns)
-        return Picture.of_figure(fig, "Recall per class. " + " ".join(_in_words(n, t) for n, t in tables.items()))
-
-
-def _in_words(name: str, table) -> str:  # noqa: ANN001 - a DataFrame; pandas is not needed for more
-    rows = (f"{c} {r.recall:.2f} ({r.low:.2f} to {r.high:.2f})" for c, r in table.iterrows())
-    return f"{name}: {', '.join(rows)}."
+        words = (
+            f"{name}: " + ", ".join(f"{c} {r.recall:.2f} ({r.low:.2f} to {r.high:.2f})" for c, r in table.iterrows())
+            for name, table in tables.items()
+        )
+        return Picture.of_figure(fig, f"Recall per class. {'. '.join(words)}.")
 
 
 def plot_history(run: Run) -> Picture:
-    """Loss terms of the training, and validation metrics beside them, over the epochs."""
-    history = run.history
-    if len(history) == 0:
+    """Loss terms of the training, and validation metrics beside them, over the epochs.
+
+    Epochs of pretraining, which see no label and are counted apart, have a panel of their own before them.
+    """
+    if len(run.history) == 0:
         raise InvalidInputError(f"{run.method} was not trained, so it has no history")
-    losses = [name for name in history if name.startswith("loss: ")]
-    with figure(8.4, 2.8) as fig:
-        left, right = fig.subplots(1, 2)
-        for k, name in enumerate(losses):
-            left.plot(history["epoch"], history[name], color=COLOURS[k], marker=MARKERS[k], ms=3, label=name[6:])
-        left.set(title="training loss", xlabel="epoch")
-        for k, name in enumerate(("balanced accuracy", "rare recall")):
-            right.plot(history["epoch"], history[name], color=COLOURS[k], marker=MARKERS[k], ms=3, label=name)
-        right.set(title="validation", xlabel="epoch", ylim=(-0.02, 1.02))
-        starts = history.index[history["stage"] != history["stage"].shift()]
-        for axis in (left, right):
+    panels = {"pretraining loss": run.pretraining} if len(run.pretraining) else {}
+    panels |= {"training loss": run.history, "validation": run.history}
+    with figure(4.2 * len(panels), 2.8) as fig:
+        for axis, (title, history) in zip(fig.subplots(1, len(panels)), panels.items(), strict=True):
+            columns = [name for name in history if name.startswith("loss: ")]
+            if title == "validation":
+                columns = ["balanced accuracy", "rare recall"]
+                axis.set_ylim(-0.02, 1.02)
+            for name, colour, marker in zip(columns, cycle(COLOURS), cycle(MARKERS), strict=False):
+                label = name.removeprefix("loss: ")
+                axis.plot(history["epoch"], history[name], color=colour, marker=marker, ms=3, label=label)
+            for start in history.index[history["stage"] != history["stage"].shift()][1:]:
+                axis.axvline(history["epoch"][start] - 0.5, color=QUIET, linestyle=":")
+            axis.set(title=title, xlabel="epoch")
             axis.grid(axis="y")
             axis.xaxis.get_major_locator().set_params(integer=True)
             axis.legend()
-            for start in starts[1:]:
-                axis.axvline(history["epoch"][start] - 0.5, color=QUIET, linestyle=":")
-        last = history.iloc[-1]
+        last = run.history.iloc[-1]
+        before = f", after {len(run.pretraining)} of pretraining" if len(run.pretraining) else ""
         words = f"validation balanced accuracy {last['balanced accuracy']:.2f}, rare recall {last['rare recall']:.2f}"
-        return Picture.of_figure(fig, f"Training of {run.method} over {len(history)} epochs; at the end {words}.")
+        return Picture.of_figure(
+            fig, f"Training of {run.method} over {len(run.history)} epochs{before}; at the end {words}."
+        )
 
 
 def _named(runs: Run | Sequence[Run] | Mapping[str, Run]) -> dict[str, Run]:
@@ -215,16 +258,6 @@ def _rows(n: int, mark: int, marks: int) -> np.ndarray:
     return np.arange(n) + (mark - (marks - 1) / 2) * min(0.22, 0.7 / marks)
 
 
-def _wrap(name: str, width: int = 26) -> str:
-    return textwrap.fill(name, width)
-
-
 def _row_height(names: Sequence[str], least: float) -> float:
     """Height in inches that the name with the most lines needs."""
     return max(least, 0.17 * max(name.count("\n") + 1 for name in names) + 0.12)
-
-
-def _name_rows(axis: Axes, names: Sequence[str]) -> None:
-    axis.set_yticks(range(len(names)), names)
-    axis.set_ylim(len(names) - 0.5, -0.5)
-    axis.tick_params(axis="y", length=0)

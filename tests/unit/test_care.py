@@ -268,7 +268,7 @@ def test_alpha_zero_is_the_classification_loss_whatever_the_boxes():
     torch.manual_seed(0)
     model = build_model("small", 3, 1).eval()
     batch = batch_of(rows_of_class(2, 4))
-    first, second = (stage.terms(model, batch) for stage in stages)
+    first, second = (stage.updates[0].terms(model, batch) for stage in stages)
     assert first.keys() == second.keys() == {"classification"}
     torch.testing.assert_close(first["classification"], second["classification"])
 
@@ -295,7 +295,7 @@ def test_the_first_stage_is_the_same_for_all_that_share_it():
     torch.manual_seed(0)
     model = build_model("small", 3, 1).eval()
     losses = {
-        method.stages(FACTS, 6)[0].terms(model, batch_of([0, 1, 2, 5], part))["classification"].item()
+        method.stages(FACTS, 6)[0].updates[0].terms(model, batch_of([0, 1, 2, 5], part))["classification"].item()
         for method, part in zip(sources, data, strict=True)
     }
     assert len(losses) == 1
@@ -316,6 +316,8 @@ def test_losses_that_change_late_are_told_how_far_the_whole_training_is():
     told = []
 
     class Listening(careedu.LDAM):
+        name = "listening"
+
         def loss(self, logits, target, facts, progress):
             told.append(progress)
             return super().loss(logits, target, facts, progress)
@@ -327,7 +329,7 @@ def test_losses_that_change_late_are_told_how_far_the_whole_training_is():
     for within in (0.0, 0.5):
         batch.progress = within
         for stage in method.stages(FACTS, 8):
-            stage.terms(model, batch)
+            stage.updates[0].terms(model, batch)
     assert told == [0.0, 0.75, 0.375, 0.875]
     logits = torch.randn(2, 3)
     torch.testing.assert_close(method.adjust(logits, FACTS), 30 * logits)

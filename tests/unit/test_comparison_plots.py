@@ -16,7 +16,7 @@ import careedu
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment.results import Results
 from careedu.measure.metrics import METRICS, metric_value
-from careedu.show.comparison_plots import SIGNS, plot_comparison, plot_differences, values_per_seed
+from careedu.show.comparison_plots import SIGNS, plot_comparison, plot_differences, plot_methods, values_per_seed
 from careedu.show.picture import PIXEL_RATIO
 
 DATA = thinned(made_up_splits(), 2, 12)
@@ -87,6 +87,35 @@ def test_pictures_fit_and_have_the_same_bits_each_time():
     assert plot_differences(THREE).png == plot_differences(THREE).png
 
 
+def test_a_tick_below_each_row_is_one_seed(monkeypatch):
+    from matplotlib.figure import Figure
+
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: figures.append(self) or save(self, *a, **k))
+    plot_comparison(THREE)
+    plot_differences(THREE, "balanced accuracy")
+    metrics = [*(f"recall of {c}" for c in THREE.classes), "balanced accuracy"]
+    for axis, metric in zip(figures[0].axes, metrics, strict=True):
+        strips = [c for c in axis.collections if hasattr(c, "get_positions")]
+        for row, (strip, name) in enumerate(zip(strips, THREE.methods, strict=True)):
+            assert sorted(strip.get_positions()) == pytest.approx(sorted(values_per_seed(THREE, name, metric)))
+            assert row < strip.get_lineoffset() < row + 0.5
+    strips = [c for c in figures[1].axes[0].collections if hasattr(c, "get_positions")]
+    base = values_per_seed(THREE, "plain", "balanced accuracy")
+    for strip, name in zip(strips, ("strong", "weak"), strict=True):
+        expected = values_per_seed(THREE, name, "balanced accuracy") - base
+        assert sorted(strip.get_positions()) == pytest.approx(sorted(expected))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_without_test_images_leaves_its_panel_empty():
+    keep = BASE.labels != 1
+    parts = {name: getattr(BASE, name)[keep] for name in ("probabilities", "labels", "groups", "ids")}
+    short = replace(BASE, **parts)
+    assert "middling nan (0.00 to 1.00)" in plot_comparison(Results({"a": {0: short}, "b": {0: short}})).alt
+
+
 def test_the_reference_moves_line_and_signs():
     other = results({"plain": 0.2, "strong": 3.0, "weak": -0.2}, reference="strong")
     assert plot_comparison(other).png != plot_comparison(THREE).png
@@ -127,3 +156,28 @@ def test_the_dots_are_the_metrics_of_single_runs(metric, name):
         else:
             expected = run.recall()[THREE.classes.index(metric.removeprefix("recall of "))]
         assert value == pytest.approx(expected, abs=1e-6)
+
+
+# Runs side by side
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return {"nearest": BASE, "size": careedu.fit(DATA, careedu.LesionSize())}
+
+
+def test_every_run_and_class_is_in_picture_and_words(runs):
+    picture = plot_methods(runs)
+    assert picture.png.startswith(b"\x89PNG")
+    for name, run in runs.items():
+        recalls = ", ".join(f"{label} {r:.2f}" for label, r in zip(run.classes, run.recall(), strict=True))
+        assert f"{name}: {recalls}" in picture.alt
+    assert plot_methods(runs).png == picture.png
+    assert plot_methods(runs, reference="size").png != picture.png, "the dotted line moves"
+
+
+def test_runs_that_cannot_be_set_side_by_side_are_refused(runs):
+    with pytest.raises(InvalidInputError, match="no run"):
+        plot_methods({})
+    with pytest.raises(InvalidInputError, match="'naive' is none of the runs"):
+        plot_methods(runs, reference="naive")

@@ -20,7 +20,7 @@ from careedu.methods.imbalance import CrossEntropy
 from careedu.methods.method import TrainedMethod
 from careedu.training.loop import TrainingStopped
 from careedu.training.reproducibility import choose_precision, derive_seed
-from careedu.training.stage import Stage
+from careedu.training.stage import Stage, Update
 
 DATA = thinned(made_up_splits(), 2, 12)
 QUICK = {"epochs": 3, "progress": False, "device": "cpu"}
@@ -130,7 +130,8 @@ def test_frozen_parts_rest_entirely():
             def remember(model):
                 weights.update({k: v.clone() for k, v in model.state_dict().items()})
 
-            return [Stage("head", epochs, CrossEntropy().terms(facts), trainable=("head.",), begin=remember)]
+            head = Update(CrossEntropy().terms(facts), trainable=("head.",))
+            return [Stage("head", epochs, head, begin=remember)]
 
     after = fit(DATA, HeadOnly(), **QUICK).weights
     moved = {name for name in after if not torch.equal(after[name], weights[name])}
@@ -145,7 +146,7 @@ def test_learning_rates_of_named_parameters_are_multiplied():
 
         def stages(self, facts, epochs):
             terms = CrossEntropy().terms(facts)
-            return [Stage("all", epochs, terms, learning_rates={"body.": self.factor})]
+            return [Stage("all", epochs, Update(terms, learning_rates={"body.": self.factor}))]
 
     still, moving = fit(DATA, SlowBody(0.0), **QUICK), fit(DATA, SlowBody(0.5), **QUICK)
     name = next(name for name in still.weights if name.startswith("body.") and name.endswith("weight"))

@@ -501,7 +501,7 @@ def test_what_is_trained_is_what_is_shown(chest, tmp_path):
         explorer.set(seed=seed)
         for role, arm in explorer.here.arms.items():
             with torch.no_grad():
-                exact = comparison.runs[arm][seed].network().attention.map().numpy()
+                exact = comparison.runs[arm][seed].network().before.map().numpy()
             np.testing.assert_allclose(explorer.maps[role].map, exact, atol=2e-5)
             assert explorer.maps[role].auroc == pytest.approx(auroc(exact), abs=0.01)
         mean = mean_image(chest.redraw(seed).train.images)

@@ -24,6 +24,7 @@ PROJECT = tomllib.loads((CLONE / "pyproject.toml").read_text(encoding="utf-8"))[
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base"}
 # Where a package is imported by another name than it is installed by.
 INSTALLED_AS = {
+    "lazy_loader": "lazy-loader",
     "sklearn": "scikit-learn",
     "PIL": "pillow",
     "imblearn": "imbalanced-learn",

@@ -19,11 +19,12 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from PIL import Image
 
+import careedu
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError
 from careedu.experiment.run import Run
 from careedu.show.picture import PIXEL_RATIO, Picture
-from careedu.show.plots import plot_counts, plot_history, plot_images, plot_recalls
+from careedu.show.plots import plot_counts, plot_history, plot_images, plot_maps, plot_recalls
 from careedu.show.style import COLOURS, MARKERS, figure
 
 LONG = (
@@ -304,6 +305,16 @@ def test_a_class_without_test_images_still_has_its_row():
     assert f"{LONG[3]} nan (0.00 to 1.00)" in plot_recalls(run).alt
 
 
+def test_pretraining_has_epochs_and_a_panel_of_its_own(drawn):
+    run = made_up_run()
+    run.pretraining = pandas.DataFrame({"epoch": [1, 2], "stage": ["contrast"] * 2, "loss: nt-xent": [5.0, 4.0]})
+    assert "over 6 epochs, after 2 of pretraining; at the end" in plot_history(run).alt
+    titles = [axis.get_title(loc="left") for axis in drawn[0].axes]
+    assert titles == ["pretraining loss", "training loss", "validation"]
+    [line] = [line for line in drawn[0].axes[0].lines if line.get_marker() != "None"]
+    assert line.get_xydata().tolist() == [[1, 5], [2, 4]] and line.get_label() == "nt-xent"
+
+
 def test_a_run_without_training_has_no_history_to_show():
     with pytest.raises(InvalidInputError, match="was not trained"):
         plot_history(made_up_run(epochs=0))
@@ -340,6 +351,46 @@ def test_epochs_are_whole_numbers_on_the_axis(drawn):
     plot_history(made_up_run(epochs=2))
     for axis in drawn[0].axes:
         assert all(place == round(place) for place in axis.get_xticks())
+
+
+# Class maps
+
+
+@pytest.fixture(scope="module")
+def lesions():
+    return careedu.load("phantom-skin", size=32, largest=20, val=3, test=3).test[torch.arange(4)]
+
+
+def test_the_words_say_how_much_lies_in_the_lesions(lesions):
+    inside = lesions.masks.float()
+    half = (0.5 * inside / inside.sum() + 0.5 * (1 - inside) / (1 - inside).sum()).float()
+    picture = plot_maps(lesions, {"all of it": inside, "none": 1 - inside, "half": half})
+    assert picture.png.startswith(b"\x89PNG")
+    for words in ("all of it: 100% of the maps' mass", "none: 0% of", "half: 50% of"):
+        assert words in picture.alt
+    assert ", ".join(lesions.classes[c] for c in lesions.labels.tolist()) in picture.alt
+
+
+def test_other_maps_are_another_picture_and_the_same_maps_the_same(lesions):
+    inside = lesions.masks.float()
+    first = plot_maps(lesions, {"network": inside})
+    assert plot_maps(lesions, {"network": inside}).png == first.png
+    assert plot_maps(lesions, {"network": inside.flip(2)}).png != first.png
+    assert plot_maps(lesions, {"another": inside}).png != first.png
+
+
+def test_a_map_without_mass_is_shown_all_the_same(lesions):
+    assert "flat: 0% of" in plot_maps(lesions, {"flat": torch.zeros(4, 32, 32)}).alt
+
+
+def test_what_cannot_be_shown_is_refused_by_name(lesions):
+    maps = torch.rand(4, 32, 32)
+    with pytest.raises(InvalidInputError, match="from 1 to 12 images"):
+        plot_maps(lesions, {})
+    with pytest.raises(InvalidInputError, match="from 1 to 12 images"):
+        plot_maps(careedu.load("phantom-skin", size=32, largest=20, val=3, test=5).test, {"network": maps})
+    with pytest.raises(InvalidInputError, match=r"the maps of 'small' must be \(4, 32, 32\), not \(4, 16, 16\)"):
+        plot_maps(lesions, {"network": maps, "small": maps[:, ::2, ::2]})
 
 
 # Picture

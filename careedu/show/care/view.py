@@ -51,7 +51,9 @@ class AttentionView(PairView):
         words = ("share of the map", "inside the lesion")
         return {
             "note": self._note(),
-            "heading": drawing.heading(*(capital(words) for words in (f"{where}, seed {state.seed}", f"{self._about}."))),
+            "heading": drawing.heading(
+                *(capital(words) for words in (f"{where}, seed {state.seed}", f"{self._about}."))
+            ),
             "pictures": [self._panel("A"), self._wiped(), self._panel("B")],
             "course": drawing.course(shares, settings["epoch"], state.epochs, words, state.chance),
         }

@@ -1,4 +1,4 @@
-"""What a report says in sentences: no more than the verdicts allow, and what the results do not tell."""
+"""What a report says in sentences that depend on the numbers: no more than the verdicts allow."""
 
 from __future__ import annotations
 
@@ -90,9 +90,14 @@ def _with_interval(one: Difference) -> str:
     return f"{signed(one.effect)} [{signed(one.low)}, {signed(one.high)}]"
 
 
+def groups_of_classes(results: Results) -> dict[str, int]:
+    """Number of groups of test images of each class."""
+    return {name: len(np.unique(results.groups[results.labels == c])) for c, name in enumerate(results.classes)}
+
+
 def few_groups(results: Results) -> list[str]:
     """A warning where classes have so few test groups that intervals are not to be relied on."""
-    sizes = {name: len(np.unique(results.groups[results.labels == c])) for c, name in enumerate(results.classes)}
+    sizes = groups_of_classes(results)
     lines = [
         f"{name} has no test images: nothing is known about it, and it is left out of averages."
         for name, n in sizes.items()
@@ -104,46 +109,6 @@ def few_groups(results: Results) -> list[str]:
             f"Classes with less than about {FEW_GROUPS} test groups: {few}. Intervals that they have a part in may "
             "cover less often than 95 times in 100."
         )
-    return lines
-
-
-def limits(results: Results) -> list[str]:
-    """What these results do not tell.
-
-    Parameters
-    ----------
-    results : Results
-
-    Returns
-    -------
-    list of str
-    """
-    sizes = {c: len(np.unique(results.groups[results.labels == c])) for c in range(len(results.classes))}
-    rarest = min(sizes, key=sizes.__getitem__)
-    name = results.first.configuration["data"]["name"]
-    singles = len(np.unique(results.groups)) == len(results.groups)
-    lines = [
-        "The intervals cover other seeds and other test groups of the same source. They know nothing of other "
-        "hospitals, devices or populations, nor of wrong labels.",
-        f"The class with the fewest test groups is {results.classes[rarest]}, with {sizes[rarest]}. The fewer there "
-        "are, the less the intervals can be relied on.",
-        "The numbers are those of the network after the last epoch; none was chosen by its validation results.",
-        "careedu.compare tunes nothing: each method has the options that stand beside it above, and might do better "
-        "or worse with others. Whether anybody chose them with these test images in view, the runs cannot tell.",
-        "p is adjusted for the number of methods within one metric, not for the number of metrics: of many verdicts a "
-        "few may be chance.",
-        "“No difference shown” is not “no difference”: how large a difference had to be to be found stands beside it.",
-        "Other networks, more epochs or more images may rank the methods otherwise.",
-    ]
-    if singles:
-        alone = "Every test image is a group of its own. If several are of one patient, the intervals are too narrow."
-        lines.insert(1, alone)
-    if len(results.seeds) == 1:
-        lines.insert(
-            1, "With one seed the intervals cover test groups only; another seed may give quite other numbers."
-        )
-    if name.startswith("phantom"):
-        lines.insert(0, "These are phantoms, drawn by careedu, and not patients: what holds here need not hold there.")
     return lines
 
 

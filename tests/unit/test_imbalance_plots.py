@@ -1,4 +1,4 @@
-"""Pictures that set methods side by side say what they show."""
+"""The picture of precision over recall says what it shows, with the precision and recall of scikit-learn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from made_up import made_up_splits, thinned
 import careedu
 from careedu.errors import InvalidInputError
 from careedu.measure.precision import average_precision_interval, positive_predictive_value_interval
-from careedu.show.method_plots import plot_methods, plot_prevalence
+from careedu.show.imbalance.plots import plot_prevalence
 
 DATA = thinned(made_up_splits(), 2, 12)
 
@@ -21,23 +21,6 @@ DATA = thinned(made_up_splits(), 2, 12)
 def runs():
     references = {"nearest": careedu.NearestNeighbour(), "size": careedu.LesionSize()}
     return {name: careedu.fit(DATA, method) for name, method in references.items()}
-
-
-def test_every_run_and_class_is_in_picture_and_words(runs):
-    picture = plot_methods(runs)
-    assert picture.png.startswith(b"\x89PNG")
-    for name, run in runs.items():
-        recalls = ", ".join(f"{label} {r:.2f}" for label, r in zip(run.classes, run.recall(), strict=True))
-        assert f"{name}: {recalls}" in picture.alt
-    assert plot_methods(runs).png == picture.png
-    assert plot_methods(runs, reference="size").png != picture.png, "the dotted line moves"
-
-
-def test_runs_that_cannot_be_set_side_by_side_are_refused(runs):
-    with pytest.raises(InvalidInputError, match="no run"):
-        plot_methods({})
-    with pytest.raises(InvalidInputError, match="'naive' is none of the runs"):
-        plot_methods(runs, reference="naive")
 
 
 def in_words(alt, name, prevalence):

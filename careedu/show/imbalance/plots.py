@@ -1,8 +1,7 @@
-"""Pictures that set methods side by side, and that show what a recall is worth where the disease is rare."""
+"""What a recall is worth where the disease is rare: precision over recall at several prevalences."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from careedu.experiment.run import Run
 from careedu.measure.intervals import Interval, recall_interval
 from careedu.measure.precision import average_precision_interval, positive_predictive_value_interval
 from careedu.show.picture import Picture
-from careedu.show.style import COLOURS, MARKERS, QUIET, figure
+from careedu.show.style import COLOURS, MARKERS, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,53 +21,6 @@ MOST_THRESHOLDS = 60
 """So many points of a precision-recall curve are computed at most."""
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), "-.", (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 3)))
 """Dash patterns that go with the colours and marks, for greyscale."""
-
-
-def plot_methods(runs: Mapping[str, Run], reference: str | None = None) -> Picture:
-    """Recall of each class under each method: one panel a class, one row a method, dots with 95 % intervals.
-
-    Parameters
-    ----------
-    runs : mapping of name to Run
-        On the same classes and test images.
-    reference : str, optional
-        The run whose recall is drawn as a dotted line through each panel; by default the first.
-
-    Returns
-    -------
-    Picture
-    """
-    if not runs:
-        raise InvalidInputError("no run to show")
-    reference = next(iter(runs)) if reference is None else reference
-    if reference not in runs:
-        raise InvalidInputError(f"reference={reference!r} is none of the runs: {', '.join(runs)}")
-    classes = runs[reference].classes
-    if any(run.classes != classes for run in runs.values()):
-        raise InvalidInputError("the runs must be on the same classes to be set side by side")
-    intervals = {name: run.recall_intervals() for name, run in runs.items()}
-    rare = set(runs[reference].rare)
-    names = ["\n".join(textwrap.wrap(name, 28)) for name in runs]
-    with figure(9.6, 1.1 + 0.31 * sum(name.count("\n") + 1 for name in names)) as fig:
-        axes = np.atleast_1d(fig.subplots(1, len(classes), sharey=True))
-        for c, (axis, label) in enumerate(zip(axes, classes, strict=True)):
-            estimate, low, high = np.array([rows[c] for rows in intervals.values()]).T
-            colour, marker = (COLOURS[1], MARKERS[1]) if label in rare else (COLOURS[0], MARKERS[0])
-            spread = np.abs(np.vstack([estimate - low, high - estimate]))
-            axis.errorbar(estimate, range(len(names)), xerr=spread, fmt=marker, color=colour, capsize=3, markersize=6)
-            axis.axvline(intervals[reference][c].estimate, color=QUIET, linestyle=":", zorder=0)
-            axis.set_xlim(-0.03, 1.03)
-            axis.set_title(f"{label} (rare)" if label in rare else label)
-            axis.grid(axis="x")
-            axis.tick_params(axis="y", length=0)
-        axes[0].set_yticks(range(len(names)), names)
-        axes[0].set_ylim(len(names) - 0.5, -0.5)
-        fig.supxlabel("recall with 95 % interval over test images", fontsize=10)
-        rows = (
-            f"{name}: " + ", ".join(f"{label} {i.estimate:.2f}" for label, i in zip(classes, found, strict=True))
-            for name, found in intervals.items()
-        )
-        return Picture.of_figure(fig, f"Recall per class and method. {'; '.join(rows)}.")
 
 
 def plot_prevalence(runs: Mapping[str, Run], prevalences: Sequence[float] = (0.3, 0.1, 0.01)) -> Picture:

@@ -1,0 +1,160 @@
+"""Pictures of results as a whole: which class is taken for which, and how metrics change with one setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from careedu.errors import InvalidInputError
+from careedu.measure.metrics import confusion
+from careedu.show.comparison_plots import values_per_seed
+from careedu.show.interval_rows import wrap
+from careedu.show.picture import Picture
+from careedu.show.style import COLOURS, MARKERS, figure
+
+if TYPE_CHECKING:
+    from careedu.experiment.results import Results
+
+MOST_MATRICES = 6
+"""So many confusion matrices stand in one picture: it fits a printed page."""
+MOST_COUNTED = 9
+"""Up to so many classes the numbers stand in the fields of a confusion matrix."""
+
+
+def plot_confusion(results: Results, methods: Sequence[str] | None = None) -> Picture:
+    """Test images by true and predicted class, mean over the seeds: one matrix a method, shaded by share of its row.
+
+    Parameters
+    ----------
+    results : Results
+    methods : sequence of str, optional
+        The methods to draw, in this order, six at most; all where not given.
+
+    Returns
+    -------
+    Picture
+        960 pixels wide at most.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none, or more than six.
+    UnknownNameError
+        If one is not among the results.
+    """
+    import seaborn
+
+    names = list(results.methods if methods is None else methods)
+    if not 0 < len(names) <= MOST_MATRICES:
+        raise InvalidInputError(f"one to {MOST_MATRICES} methods can be drawn, not {len(names)}: name them")
+    size = len(results.classes)
+    # Long names, or many, have no room below narrow columns.
+    short = size <= 4 and max(map(len, results.classes)) <= 12
+    rows = results.classes if short else [wrap(f"{c} {name}", 24) for c, name in enumerate(results.classes, start=1)]
+    columns = results.classes if short else range(1, size + 1)
+    across = min(len(names), 3 if size <= 4 else 2)
+    down = -(-len(names) // across)
+    words = []
+    with figure(min(9.6, 1.6 + across * (2.4 if short else 4.0)), down * (0.75 + max(1.3, 0.36 * size))) as fig:
+        axes = fig.subplots(down, across, sharey=True, squeeze=False).ravel()
+        for axis in axes[len(names) :]:
+            axis.set_axis_off()
+        for axis, name in zip(axes, names, strict=False):
+            matrix = np.mean([confusion(p, results.labels) for p in results.probabilities(name)], axis=0)
+            total = matrix.sum(axis=1, keepdims=True)
+            share = np.divide(matrix, total, out=np.zeros_like(matrix), where=total > 0)
+            numbers = {"annot": matrix if size <= MOST_COUNTED else False, "fmt": ".1f", "annot_kws": {"fontsize": 9}}
+            labels = {"xticklabels": columns, "yticklabels": rows}
+            seaborn.heatmap(
+                share, vmin=0, vmax=1, cmap="cividis", cbar=False, linewidths=0.8, ax=axis, **numbers, **labels
+            )
+            axis.tick_params(length=0, rotation=0)
+            axis.set_title(wrap(name, 30 if short else 44))
+            words.append(f"{name}: {_confusion_in_words(share, results.classes)}")
+        fig.supylabel("true class", fontsize=10)
+        fig.supxlabel("predicted class", fontsize=10)
+        title = f"Test images by true and predicted class, mean over {len(results.seeds)} seeds"
+        return Picture.of_figure(fig, f"{title}. {'. '.join(words)}.")
+
+
+def _confusion_in_words(share: np.ndarray, classes: Sequence[str]) -> str:
+    """Of each class how many are found, and for which other most of the rest are taken."""
+    told = []
+    for c, name in enumerate(classes):
+        wrong = np.delete(np.arange(len(classes)), c)
+        other = wrong[share[c, wrong].argmax()]
+        taken = f", {share[c, other]:.0%} taken for {classes[other]}" if share[c, other] >= 0.005 else ""
+        told.append(f"of {name} {share[c, c]:.0%} found{taken}")
+    return "; ".join(told)
+
+
+def plot_sweep(
+    results: Mapping[float, Results], setting: str, metrics: Sequence[str] = ("balanced accuracy", "rare recall")
+) -> Picture:
+    """Means over seeds along a setting, one panel a metric; a faint sign is one seed.
+
+    There are no intervals: a sweep has few seeds and is there to look around.
+
+    Parameters
+    ----------
+    results : mapping of float to Results
+        Value of the setting → results there, all of the same methods, seven at most.
+    setting : str
+        What the horizontal axis is called.
+    metrics : sequence of str
+        As `Results.estimate` takes them.
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    InvalidInputError
+        If there are fewer than two values, no metric, or other methods at another value.
+    """
+    import pandas
+    import seaborn
+
+    values = sorted(results)
+    if len(values) < 2 or not metrics:
+        raise InvalidInputError(f"a sweep needs two values and a metric at least, not {values} and {list(metrics)}")
+    methods = results[values[0]].methods
+    for value in values:
+        if results[value].methods != methods or len(methods) > len(COLOURS):
+            raise InvalidInputError(
+                f"{setting}={value:g} has the methods {', '.join(results[value].methods)}; all must have the same, "
+                f"{len(COLOURS)} at most"
+            )
+    # A little apart, so that the marks of one value do not cover each other.
+    apart = 0.012 * (values[-1] - values[0])
+    look = {"palette": COLOURS[: len(methods)], "markers": MARKERS[: len(methods)]}
+    words = []
+    with figure(0.4 + 4.2 * len(metrics), 3.4) as fig:
+        axes = fig.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+        for axis, metric in zip(axes, metrics, strict=True):
+            found = pandas.DataFrame(
+                [
+                    (value + apart * (k - (len(methods) - 1) / 2), method, value, of_seed)
+                    for k, method in enumerate(methods)
+                    for value in values
+                    for of_seed in values_per_seed(results[value], method, metric)
+                ],
+                columns=["place", "method", "value", "metric"],
+            )
+            drawn = {"data": found, "x": "place", "y": "metric", "hue": "method", "style": "method", "ax": axis, **look}
+            seaborn.scatterplot(**drawn, alpha=0.35, s=14, legend=False)
+            seaborn.lineplot(**drawn, dashes=False, errorbar=None, lw=1.6, ms=7, mec="none")
+            axis.get_legend().remove()
+            means = found.groupby(["method", "value"], sort=False)["metric"].mean().unstack()
+            for method in methods:
+                told = ", ".join(f"{value:g}: {mean:.2f}" for value, mean in means.loc[method].items())
+                words.append(f"{metric} of {method} at {told}")
+            axis.set(ylim=(-0.04, 1.04), xlabel=setting, ylabel="", title=metric)
+            axis.set_xticks(values, [f"{value:g}" for value in values])
+            axis.grid(axis="y")
+        fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(methods)))
+        count = len(results[values[0]].seeds)
+        return Picture.of_figure(fig, f"Means over {count} seeds along {setting}. {'; '.join(words)}.")

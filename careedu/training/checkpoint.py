@@ -1,0 +1,136 @@
+"""What of a training is kept, so that it goes on with the same bits: after each epoch, and after shared stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from careedu.errors import CheckpointError
+from careedu.files import read_tensors, write_tensors
+from careedu.training.optimization import Optimization
+
+
+@dataclass(frozen=True)
+class SharedStages:
+    """Where the outcome of the first stages lies that several methods have in common.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file; it may not be there yet.
+    identity : mapping
+        JSON values that the outcome follows from.
+    trainable : tuple of str, optional
+        Prefixes of what these stages move: nothing else is kept. By default everything is.
+    """
+
+    path: Path
+    identity: Mapping[str, Any]
+    trainable: tuple[str, ...] | None = None
+
+
+@dataclass
+class Record:
+    """What was seen of a training so far.
+
+    Attributes
+    ----------
+    history, pretraining : list of dict
+        A row for each supervised epoch, and for each of the others.
+    traces : dict of str to list of ndarray
+        What was recorded after each epoch.
+    seconds : float
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    pretraining: list[dict[str, Any]] = field(default_factory=list)
+    traces: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs done, of whatever kind."""
+        return len(self.history) + len(self.pretraining)
+
+
+def write_training(
+    path: Path,
+    identity: Mapping[str, Any],
+    model: nn.Module,
+    record: Record,
+    optimizations: Sequence[Optimization] = (),
+    trainable: tuple[str, ...] | None = None,
+) -> None:
+    """Write all that is needed to go on: within a stage with its optimisers, between stages without.
+
+    With `trainable` only the parameters and buffers are kept whose names begin with one of these.
+    """
+    tensors = {f"model/{name}": tensor for name, tensor in _chosen(model, trainable).items()}
+    for name, arrays in record.traces.items():
+        tensors[f"trace/{name}"] = torch.from_numpy(np.stack(arrays))
+    states = []
+    for number, optimization in enumerate(optimizations):
+        moments, state = optimization.state()
+        tensors |= {f"optimizer/{number}/{name}": tensor for name, tensor in moments.items()}
+        states.append(state)
+    state = {
+        "identity": dict(identity),
+        "history": record.history,
+        "pretraining": record.pretraining,
+        "seconds": record.seconds,
+        "optimizers": states,
+    }
+    write_tensors(path, tensors, state)
+
+
+def read_training(
+    path: Path, identity: Mapping[str, Any], model: nn.Module, trainable: tuple[str, ...] | None = None
+) -> tuple[Record, list[tuple[dict[str, Tensor], dict[str, Any]]]]:
+    """Read what `write_training` wrote into a network.
+
+    Returns
+    -------
+    record : Record
+    optimizers : list
+        Moments and state for `Optimization.restore`, one for each update of the stage that was going on.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged or belongs to another training.
+    """
+    tensors, state = read_tensors(path)
+    saved = state.get("identity", {})
+    differing = [key for key in {*saved, *identity} if saved.get(key) != identity.get(key)]
+    if differing:
+        what = "; ".join(f"{key}: {saved.get(key)} there, {identity.get(key)} here" for key in sorted(differing))
+        raise CheckpointError(f"checkpoint {path} belongs to another training ({what}); name another file")
+    weights = dict(_part(tensors, "model"))
+    # Its own names decide: what the network holds beside them, such as a head, stays as it is.
+    if weights.keys() != _chosen(model, trainable).keys() or "optimizers" not in state:
+        raise CheckpointError(f"checkpoint {path} was written by another careedu; delete it and run again")
+    model.load_state_dict(weights, strict=trainable is None)
+    record = Record(
+        state["history"],
+        state["pretraining"],
+        {name: list(stack.numpy()) for name, stack in _part(tensors, "trace")},
+        state["seconds"],
+    )
+    moments = [dict(_part(tensors, f"optimizer/{number}")) for number in range(len(state["optimizers"]))]
+    return record, list(zip(moments, state["optimizers"], strict=True))
+
+
+def _chosen(model: nn.Module, trainable: tuple[str, ...] | None) -> dict[str, Tensor]:
+    state = model.state_dict()
+    return {name: t for name, t in state.items() if trainable is None or name.startswith(trainable)}
+
+
+def _part(tensors: Mapping[str, Tensor], kind: str) -> Iterable[tuple[str, Tensor]]:
+    prefix = kind + "/"
+    return ((name.removeprefix(prefix), tensor) for name, tensor in tensors.items() if name.startswith(prefix))

@@ -1,0 +1,89 @@
+"""What the batches of a stage are drawn from: training images, or a table of features of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from careedu.data.augmentation import Augmentation
+from careedu.data.dataset import LesionDataset
+from careedu.errors import InvalidInputError
+from careedu.training.batch import Batch, FeatureBatch
+from careedu.training.prediction import pooled_or_maps
+from careedu.training.stage import Stage
+
+
+class Sampling:
+    """The batches of a stage.
+
+    Parameters
+    ----------
+    stage : Stage
+    train : LesionDataset
+        All training images, on the device of the training.
+    batch_size : int
+        Where the stage has none of its own.
+    augmentation : Augmentation
+        Likewise.
+
+    Attributes
+    ----------
+    images : int
+        Images that the stage sees.
+    batches : int
+        Batches of an epoch: as many as these images fill, alike for every method.
+    """
+
+    def __init__(self, stage: Stage, train: LesionDataset, batch_size: int, augmentation: Augmentation) -> None:
+        self.stage, self.train = stage, train
+        self.augmentation = augmentation if stage.augmentation is None else stage.augmentation
+        self.rows = None if stage.rows is None else stage.rows.to(train.labels.device)
+        if self.rows is not None and int(self.rows.max()) >= len(train):
+            raise InvalidInputError(
+                f"stage {stage.name!r} names row {int(self.rows.max())} of {len(train)} training images"
+            )
+        self.images = len(train) if self.rows is None else len(self.rows)
+        self.batch_size = stage.batch_size or batch_size
+        self.batches = max(1, -(-self.images // self.batch_size))
+        self._features: tuple[Tensor, Tensor] | None = None
+
+    def prepare(self, model: nn.Module, precision: str, seed: int) -> None:
+        """Compute the features once, where the stage trains on these."""
+        if self.stage.inputs == "images":
+            return
+        rows = slice(None) if self.rows is None else self.rows
+        images, labels = self.train.images[rows], self.train.labels[rows]
+        features = pooled_or_maps(model, images, self.stage.inputs == "pooled-features", precision)
+        if self.stage.resample is not None:
+            new, new_labels = self.stage.resample(features.cpu().numpy(), labels.cpu().numpy(), seed)
+            features = torch.from_numpy(np.ascontiguousarray(new)).to(features)
+            labels = torch.from_numpy(np.ascontiguousarray(new_labels)).to(labels)
+        self._features = features, labels
+
+    def epoch(self, epoch: int, generator: torch.Generator) -> Iterator[Batch | FeatureBatch]:
+        """One epoch's batches, drawn by a generator on the CPU."""
+        for number, rows in enumerate(torch.tensor_split(self._order(generator), self.batches)):
+            progress = (epoch + number / self.batches) / self.stage.epochs
+            if self._features is None:
+                yield Batch(self.train, rows, self.augmentation, generator, progress)
+            else:
+                yield FeatureBatch(*self._features, rows, progress)
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """Rows in the order of drawing. Split evenly, so that no batch is too small for batch statistics."""
+        labels = self.train.labels if self._features is None else self._features[1]
+        images = self.rows if self._features is None else None
+        if images is not None:
+            labels = labels[images]
+        if self.stage.sampler == "class-balanced":
+            counts = torch.bincount(labels).cpu().double()
+            weights = 1 / counts[labels.cpu()]
+            order = torch.multinomial(weights, self.images, replacement=True, generator=generator)
+        else:
+            # A resampled table of features is longer than the training set; an epoch is still as many batches.
+            order = torch.randperm(len(labels), generator=generator)[: self.images]
+        order = order.to(labels.device)
+        return order if images is None else images[order]
