@@ -1,6 +1,7 @@
 # Everything a fresh machine needs: `make lab` to learn, `make test` to check. Both can be run again at any time.
 PYTHON ?= python3
 BIN := .venv/bin
+CORES := --numprocesses auto --dist worksteal
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test test-quick test-notebooks notebooks runs lint format bench clean
@@ -8,12 +9,15 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 lab: .venv/.installed
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(ROOT)
 
+# Unit tests on all cores, each worker with one thread; then what nothing may run beside.
 test: lint .venv/.installed-test
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests/unit -m "not alone" $(CORES)
+	$(BIN)/pytest tests -m alone
 	$(MAKE) --no-print-directory test-notebooks
 
 test-quick: .venv/.installed-test
-	$(BIN)/pytest tests/unit -m "not slow"
+	$(BIN)/pytest tests/unit -m "not slow and not alone" $(CORES)
+	$(BIN)/pytest tests/unit -m "alone and not slow"
 
 test-notebooks: .venv/.installed-test
 	$(BIN)/pytest --nbval --nbval-kernel-name python3 --durations=0 notebooks

@@ -6,9 +6,10 @@ no matplotlib.
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from careedu.errors import CareeduError
+from careedu.methods.registry import METHODS
 
 __version__ = "0.1.0"
 
@@ -18,54 +19,26 @@ __version__ = "0.1.0"
 # first imported; no result depends on it, and whoever has set it keeps their setting.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-# Where each public name lives. Add a name here and in the TYPE_CHECKING block below.
-_MODULES = {
-    "careedu.data.load": ("load",),
-    "careedu.data.dataset": ("LesionDataset", "Splits"),
-    "careedu.data.augmentation": ("Augmentation",),
-    "careedu.methods.imbalance": (
-        "CrossEntropy",
-        "Focal",
-        "ClassBalanced",
-        "LDAM",
-        "LogitAdjusted",
-        "BalancedSampling",
-        "ClassifierRetraining",
-        "FeatureSMOTE",
-    ),
-    "careedu.methods.lesion_transplant": ("LesionTransplant",),
-    "careedu.methods.care": ("CARE",),
-    "careedu.methods.global_attention": ("GlobalAttention", "LocalAttention"),
-    "careedu.methods.controls": ("MisplacedWeights",),
-    "careedu.methods.references": ("NearestNeighbour", "LesionSize"),
-    "careedu.experiment.fit": ("fit",),
-    "careedu.experiment.run": ("Run",),
-    "careedu.show.compare": ("compare", "Comparison"),
+# Where each public name lives. `careedu/__init__.pyi`, which type checkers read, is made from it, as a test holds.
+_HOME = {
+    "load": "careedu.data.load",
+    "LesionDataset": "careedu.data.dataset",
+    "Splits": "careedu.data.dataset",
+    "Augmentation": "careedu.data.augmentation",
+    "lesion_zones": "careedu.data.phantoms",
+    "lesion_boxes": "careedu.methods.boxes",
+    "boxes_of_a_trained_segmentation": "careedu.methods.segmentation",
+    "TrainingFacts": "careedu.methods.method",
+    **{class_name: f"careedu.methods.{module}" for module, class_name, _ in METHODS.values()},
+    "fit": "careedu.experiment.fit",
+    "Run": "careedu.experiment.run",
+    "attention_of": "careedu.experiment.attention",
+    "trained_map": "careedu.experiment.attention",
+    "AttentionResults": "careedu.experiment.attention_results",
+    "check_method": "careedu.experiment.check_method",
+    "compare": "careedu.show.compare",
+    "Comparison": "careedu.show.compare",
 }
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
-
-if TYPE_CHECKING:
-    from careedu.data.augmentation import Augmentation
-    from careedu.data.dataset import LesionDataset, Splits
-    from careedu.data.load import load
-    from careedu.experiment.fit import fit
-    from careedu.experiment.run import Run
-    from careedu.methods.care import CARE
-    from careedu.methods.controls import MisplacedWeights
-    from careedu.methods.global_attention import GlobalAttention, LocalAttention
-    from careedu.methods.imbalance import (
-        LDAM,
-        BalancedSampling,
-        ClassBalanced,
-        ClassifierRetraining,
-        CrossEntropy,
-        FeatureSMOTE,
-        Focal,
-        LogitAdjusted,
-    )
-    from careedu.methods.lesion_transplant import LesionTransplant
-    from careedu.methods.references import LesionSize, NearestNeighbour
-    from careedu.show.compare import Comparison, compare
 
 __all__ = ["CareeduError", "__version__", *_HOME]
 

@@ -1,6 +1,7 @@
-"""What a test may need that not every machine has: the test is skipped aloud without it.
+"""What a test may need that not every machine has, and which tests may run beside others.
 
-With CAREEDU_REQUIRE_ALL=1, as in continuous integration, it fails instead: there nothing may be skipped.
+A test is skipped aloud without what it needs. With CAREEDU_REQUIRE_ALL=1, as in continuous integration, it fails
+instead: there nothing may be skipped.
 """
 
 from __future__ import annotations
@@ -9,6 +10,29 @@ import os
 from pathlib import Path
 
 import pytest
+
+UNIT = Path(__file__).parent / "unit"
+
+# One of several at a time (pytest-xdist): two trainings of two threads each on two cores starve each other. Read when
+# numpy and torch are first imported, here and in the processes that tests start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many workers as cores that this process may use, in a container too; each takes half a gigabyte."""
+    import joblib
+
+    return min(joblib.cpu_count(), 16)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser, real images, notebooks: nothing outside the unit tests has anything run beside it."""
+    for item in items:
+        if not item.path.is_relative_to(UNIT):
+            item.add_marker("alone")
 
 
 def require(present: object, what: str) -> None:

@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         130 where the user interrupted.
     """
     options = _parser().parse_args(arguments)
+    return exit_status(lambda: options.command(options))
+
+
+def exit_status(command: Callable[[], int]) -> int:
+    """Run a command; of what goes wrong, say what the user can do about it on standard error.
+
+    Parameters
+    ----------
+    command : callable
+        Gives its own status.
+
+    Returns
+    -------
+    int
+        The command's own, or as `main` has it.
+    """
     try:
-        return options.command(options)
+        return command()
     except CareeduError as error:
         print(f"careedu: {error}", file=sys.stderr)
         return 1

@@ -8,7 +8,8 @@ Nothing here was tuned on a test split.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from careedu.errors import unknown_name
@@ -56,7 +57,6 @@ class Experiment:
     maps: bool = False
     courses: bool = True
     exploratory: bool = False
-    about: str = field(default="", compare=False)
 
     @property
     def notebook(self) -> str:
@@ -86,6 +86,9 @@ SKIN = {"name": "phantom-skin", "imbalance": 10}
 BRAIN = {"name": "brain-tumor", "plane": "axial", "size": 96, "counts": {"meningioma": 30}}
 ON_SKIN, ON_BRAIN = {"epochs": 16}, {"epochs": 18}
 
+TUNING_SEEDS = (100, 101, 102)
+_exploratory = partial(Experiment, seeds=TUNING_SEEDS, exploratory=True)
+
 _IMBALANCE = {
     "cross-entropy": {"method": "cross-entropy"},
     "inverse-frequency weights": {"method": "class-balanced", "weighting": "inverse"},
@@ -101,14 +104,31 @@ _IMBALANCE = {
     "lesion size alone": {"method": "lesion-size"},
 }
 _SHOWN = ("cross-entropy", "inverse-frequency weights", "logit adjustment", "balanced sampling")
-
-# CARE, its control without attention, and its control with boxes anywhere.
-_CARE_AND_CONTROLS = {
-    "logit adjustment": {"method": "logit-adjusted"},
+_ARMS = {
+    **_IMBALANCE,
     "CARE": {"method": "care"},
     "CARE without attention": {"method": "care", "alpha": 0.0},
     "CARE, random boxes": {"method": "care", "boxes": "random"},
+    "CARE, saliency boxes": {"method": "care", "boxes": "saliency"},
+    "CARE, alpha .1": {"method": "care", "alpha": 0.1},
+    "CARE, alpha .1, random boxes": {"method": "care", "alpha": 0.1, "boxes": "random"},
+    "lesion transplant": {"method": "lesion-transplant"},
+    "global attention": {"method": "global-attention"},
+    "free mask": {"method": "global-attention", "map": "free"},
+    "permuted pixels": {"method": "global-attention", "map": "permuted"},
+    # The higher one of the mean image and its negative, against the zones of the phantom.
+    "negative mean image": {"method": "global-attention", "map": "negative-mean-image"},
+    "mean image": {"method": "global-attention", "map": "mean-image"},
+    "local attention": {"method": "local-attention"},
 }
+
+
+def _arms(*names: str) -> dict[str, Mapping[str, Any]]:
+    return {name: _ARMS[name] for name in names}
+
+
+# CARE, its control without attention, and its control with boxes anywhere.
+_CARE_AND_CONTROLS = _arms("logit adjustment", "CARE", "CARE without attention", "CARE, random boxes")
 # Where might attention help? Six kinds of skin phantoms, looked through on the validation images of three tuning seeds.
 _REGIMES = {
     "default": {},
@@ -118,66 +138,36 @@ _REGIMES = {
     "small": {"lesion_size": 0.6},
     "few-small-distracted": {"imbalance": 30, "lesion_size": 0.6, "distractors": 3.0},
 }
-TUNING_SEEDS = (100, 101, 102)
-_SEARCH = tuple(
-    Experiment(
-        f"02-search-{name}",
-        {**SKIN, "val": 100, **options},
-        _CARE_AND_CONTROLS,
-        ON_SKIN,
-        seeds=TUNING_SEEDS,
-        reference="logit adjustment",
-        exploratory=True,
-    )
-    for name, options in _REGIMES.items()
-)
-
-_ATTENTION = {
-    "logit adjustment": {"method": "logit-adjusted"},
-    "CARE": {"method": "care"},
-    "CARE, random boxes": {"method": "care", "boxes": "random"},
-    "CARE, saliency boxes": {"method": "care", "boxes": "saliency"},
-    "balanced sampling": {"method": "balanced-sampling"},
-    "lesion transplant": {"method": "lesion-transplant"},
-}
 _MAPPED = ("logit adjustment", "CARE", "CARE, random boxes", "CARE, saliency boxes")
+_ATTENTION = _arms(*_MAPPED, "balanced sampling", "lesion transplant")
+_attention = partial(Experiment, arms=_ATTENTION, reference="logit adjustment", maps=True)
+_light = partial(
+    Experiment,
+    arms=_arms("logit adjustment", "CARE, alpha .1", "CARE, alpha .1, random boxes"),
+    reference="logit adjustment",
+    maps=True,
+)
 # Settings of CARE about its defaults (alpha .5, boxes as they are, all rare images boxed, second half of the epochs).
 _SWEEP = {
-    "CARE": {"method": "care"},
-    "without attention": {"method": "care", "alpha": 0.0},
-    "alpha .1": {"method": "care", "alpha": 0.1},
-    "alpha .25": {"method": "care", "alpha": 0.25},
-    "boxes × .7": {"method": "care", "box_scale": 0.7},
-    "boxes × 1.3": {"method": "care", "box_scale": 1.3},
-    "one box in four": {"method": "care", "box_share": 0.25},
-    "boxes shifted": {"method": "care", "boxes": "shifted"},
-    "boxes of all classes": {"method": "care", "classes": "all"},
-    "boxes by segmentation": {"method": "care", "boxes": "segmentation"},
-}
-_LIGHT = {
-    "logit adjustment": {"method": "logit-adjusted"},
-    "CARE, alpha .1": {"method": "care", "alpha": 0.1},
-    "CARE, alpha .1, random boxes": {"method": "care", "alpha": 0.1, "boxes": "random"},
+    "CARE": {},
+    "without attention": {"alpha": 0.0},
+    "alpha .1": {"alpha": 0.1},
+    "alpha .25": {"alpha": 0.25},
+    "boxes × .7": {"box_scale": 0.7},
+    "boxes × 1.3": {"box_scale": 1.3},
+    "one box in four": {"box_share": 0.25},
+    "boxes shifted": {"boxes": "shifted"},
+    "boxes of all classes": {"classes": "all"},
+    "boxes by segmentation": {"boxes": "segmentation"},
 }
 
 # Lesions a little larger than the default, so that plain cross-entropy learns something in these epochs.
 CHEST = {"name": "phantom-chest", "imbalance": 10, "lesion_size": 1.15}
 ON_CHEST = {"epochs": 24}
-_SPATIAL = {
-    "cross-entropy": {"method": "cross-entropy"},
-    "global attention": {"method": "global-attention"},
-    "free mask": {"method": "global-attention", "map": "free"},
-    "permuted pixels": {"method": "global-attention", "map": "permuted"},
-    # The higher one of the mean image and its negative, against the zones of the phantom.
-    "negative mean image": {"method": "global-attention", "map": "negative-mean-image"},
-    "local attention": {"method": "local-attention"},
-}
 _MAPS = ("global attention", "free mask", "permuted pixels")
+_SPATIAL = _arms("cross-entropy", *_MAPS, "negative mean image", "local attention")
 # Beside the negative the mean image itself, which darkens what the other leaves bright.
-_FIXED = {
-    **{name: _SPATIAL[name] for name in ("cross-entropy", *_MAPS, "negative mean image")},
-    "mean image": {"method": "global-attention", "map": "mean-image"},
-}
+_FIXED = _arms("cross-entropy", *_MAPS, "negative mean image", "mean image")
 JITTERS = (0.0, 0.05, 0.1, 0.2)
 IMAGES = (16, 64, 256)
 NETWORKS = ("googlenet", "vgg16", "resnet18", "densenet121")
@@ -185,11 +175,18 @@ NETWORKS = ("googlenet", "vgg16", "resnet18", "densenet121")
 _ALL = (
     Experiment("01-phantom-skin", SKIN, _IMBALANCE, ON_SKIN, weights=_SHOWN),
     Experiment("01-brain-tumor", BRAIN, _IMBALANCE, ON_BRAIN),
-    *_SEARCH,
-    Experiment("02-phantom-skin", SKIN, _ATTENTION, ON_SKIN, reference="logit adjustment", weights=_MAPPED, maps=True),
-    Experiment(
-        "02-brain-tumor", BRAIN, _ATTENTION, ON_BRAIN, reference="logit adjustment", weights=_MAPPED[:2], maps=True
+    *(
+        _exploratory(
+            f"02-search-{name}",
+            {**SKIN, "val": 100, **options},
+            _CARE_AND_CONTROLS,
+            ON_SKIN,
+            reference="logit adjustment",
+        )
+        for name, options in _REGIMES.items()
     ),
+    _attention("02-phantom-skin", SKIN, fit=ON_SKIN, weights=_MAPPED),
+    _attention("02-brain-tumor", BRAIN, fit=ON_BRAIN, weights=_MAPPED[:2]),
     # Of the regimes in which logit adjustment learns at all, the one where CARE did best and the one where it did worst
     # on the validation images; ten fresh seeds each.
     *(
@@ -203,69 +200,42 @@ _ALL = (
         for verdict, name in (("best", "few"), ("worst", "few-of-all"))
     ),
     # The weight that did best in the sweep below, chosen there on validation images of skin and for both data sets.
-    *(
-        Experiment(
-            f"02-light-{data['name']}",
-            data,
-            _LIGHT,
-            settings,
-            reference="logit adjustment",
-            maps=True,
-        )
-        for data, settings in ((SKIN, ON_SKIN), (BRAIN, ON_BRAIN))
+    _light("02-light-phantom-skin", SKIN, fit=ON_SKIN),
+    _light("02-light-brain-tumor", BRAIN, fit=ON_BRAIN),
+    _exploratory(
+        "02-sweep", SKIN, {arm: {"method": "care", **o} for arm, o in _SWEEP.items()}, ON_SKIN, reference="CARE"
     ),
-    Experiment("02-sweep", SKIN, _SWEEP, ON_SKIN, seeds=TUNING_SEEDS, reference="CARE", exploratory=True),
     Experiment("03-phantom-chest", CHEST, _SPATIAL, ON_CHEST),
     Experiment("03-brain-tumor", BRAIN, _SPATIAL, ON_BRAIN, courses=False),
     # Where the sweep over jitter, on three tuning seeds, gave the method its best chance: ten fresh seeds.
-    Experiment(
-        "03-aligned-chest",
-        {**CHEST, "jitter": 0.0},
-        _FIXED,
-        ON_CHEST,
-        courses=False,
-    ),
+    Experiment("03-aligned-chest", {**CHEST, "jitter": 0.0}, _FIXED, ON_CHEST, courses=False),
     # Real chest X-rays, which one takes in one position: healthy ones are the rare class here.
     Experiment(
-        "03-pneumonia",
-        {"name": "pneumoniamnist", "variant": "train9to1"},
-        _FIXED,
-        {"epochs": 10},
-        courses=False,
+        "03-pneumonia", {"name": "pneumoniamnist", "variant": "train9to1"}, _FIXED, {"epochs": 10}, courses=False
     ),
     # The families of network that the paper names, to see that they run with the map; they say nothing of its worth.
     *(
-        Experiment(
+        _exploratory(
             f"03-smoke-{model}",
             CHEST,
-            {name: _SPATIAL[name] for name in ("cross-entropy", "global attention")},
+            _arms("cross-entropy", "global attention"),
             {"epochs": 2, "model": model},
             seeds=TUNING_SEEDS[:1],
-            exploratory=True,
         )
         for model in NETWORKS
     ),
     *(
-        Experiment(
-            f"03-jitter-{jitter:g}",
-            {**CHEST, "jitter": jitter},
-            {name: _SPATIAL[name] for name in ("cross-entropy", *_MAPS)},
-            ON_CHEST,
-            seeds=TUNING_SEEDS,
-            exploratory=True,
-        )
+        _exploratory(f"03-jitter-{jitter:g}", {**CHEST, "jitter": jitter}, _arms("cross-entropy", *_MAPS), ON_CHEST)
         for jitter in JITTERS
     ),
     *(
-        Experiment(
+        _exploratory(
             f"03-images-{images}",
             CHEST,
             # The free mask sees no image: it is the same whatever N is, and trained once.
-            {name: {**_SPATIAL[name], **({} if name == "free mask" else {"images": images})} for name in _MAPS},
+            {name: {**_ARMS[name], **({} if name == "free mask" else {"images": images})} for name in _MAPS},
             ON_CHEST,
-            seeds=TUNING_SEEDS,
             reference="global attention",
-            exploratory=True,
         )
         for images in IMAGES
     ),

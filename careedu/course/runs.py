@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
+from careedu.course.cli import exit_status
 from careedu.course.experiments import EXPERIMENTS, Experiment
 from careedu.data.shipped import shipped
 from careedu.errors import CareeduError, unknown_name
@@ -94,25 +94,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--target", type=Path, help="where results are saved (default data/runs)")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time (default 2)")
     options = parser.parse_args(arguments)
-    failed: list[Any] = []
-    try:
-        for experiment in experiments_of(options.notebook):
-            started = perf_counter()
-            try:
-                folder = make_runs(experiment, options.store, options.target or shipped("runs"), options.jobs)
-            except CareeduError as error:
-                print(f"{experiment.name}: {error}", file=sys.stderr)
-                failed.append(experiment.name)
-                continue
-            size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-            print(f"{experiment.name}: {perf_counter() - started:.0f} s, {size:.1f} MB in {folder}")
-    except CareeduError as error:
-        print(f"careedu: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from the last whole epoch", file=sys.stderr)
-        return 130
-    return 1 if failed else 0
+    return exit_status(lambda: _make_all(options))
+
+
+def _make_all(options: argparse.Namespace) -> int:
+    status = 0
+    for experiment in experiments_of(options.notebook):
+        started = perf_counter()
+        try:
+            folder = make_runs(experiment, options.store, options.target or shipped("runs"), options.jobs)
+        except CareeduError as error:
+            print(f"{experiment.name}: {error}", file=sys.stderr)
+            status = 1
+            continue
+        size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+        print(f"{experiment.name}: {perf_counter() - started:.0f} s, {size:.1f} MB in {folder}")
+    return status
 
 
 if __name__ == "__main__":

@@ -126,6 +126,7 @@ def _write(entry: Path, length: int, batches: Batches) -> None:
     except OSError as error:
         raise _Unwritable from error
     try:
+        # Not `careedu.files.whole_folder`, which replaces what is there: another process may be opening it.
         _fill(staging, length, batches)
         try:
             staging.replace(entry)
@@ -141,7 +142,7 @@ def _fill(staging: Path, length: int, batches: Batches) -> None:
     files: dict[str, Any] = {}
     digests: dict[str, Any] = {}
 
-    def put(name: str, content: bytes) -> None:
+    def put(name: str, content: bytes | memoryview) -> None:
         try:
             files[name].write(content)
         except OSError as error:
@@ -158,7 +159,7 @@ def _fill(staging: Path, length: int, batches: Batches) -> None:
                         raise _Unwritable from error
                     digests[name] = hashlib.blake2b()
                     put(name, _npy_header(array, length))
-                put(name, np.ascontiguousarray(array).tobytes())
+                put(name, np.ascontiguousarray(array).data)
         try:
             for file in files.values():
                 file.close()

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from careedu.data.digest import add_array
 from careedu.errors import InvalidInputError, unknown_name
 
 AUGMENTATIONS = ("none", "upright", "any-orientation")
@@ -196,7 +197,7 @@ class LesionDataset:
         boxes = self.boxes.nan_to_num(nan=-1.0)  # a NaN can be written in several ways
         for tensor in (self.images, self.labels, boxes, self.masks, self.has_mask):
             if tensor is not None:
-                digest.update(tensor.cpu().contiguous().numpy().tobytes())
+                add_array(digest, tensor)
         return digest.hexdigest()
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ATTENTION_MAP = "attention map"
 """Name of the trace that holds an attention map after each epoch."""
+_MAPS = ("before.values", "after.mask.values", "attention.values")  # in weights; the last in those of an older careedu
 
 
 def attention_map(network: Any) -> np.ndarray:
@@ -39,13 +40,15 @@ def attention_map(network: Any) -> np.ndarray:
     InvalidInputError
         If the network has no such map.
     """
-    attention = getattr(network, "attention", None)
-    if not hasattr(attention, "map"):
+    from careedu.nn.spatial_mask import SpatialMask
+
+    masks = [part for part in network.modules() if isinstance(part, SpatialMask)]
+    if not masks:
         raise InvalidInputError(
             f"a network of the kind {type(network).__name__} has no attention map; train one with "
             "careedu.GlobalAttention()"
         )
-    return attention.map().detach().float().cpu().numpy()
+    return masks[0].map().detach().float().cpu().numpy()
 
 
 def recorded_maps(run: Run) -> np.ndarray:
@@ -83,8 +86,9 @@ def trained_map(run: Run) -> np.ndarray | None:
     # The record is finer than weights that were saved as float16, unless it is an older one of eight bits. Every state
     # of a `SpatialMask` holds the map, so that no network has to be built for it.
     rough = not len(maps) or run.traces[ATTENTION_MAP].dtype == np.uint8
-    if rough and run.weights is not None and "attention.values" in run.weights:
-        return run.weights["attention.values"].double().numpy()
+    held = [name for name in run.weights or () if name in _MAPS] if rough else []
+    if held:
+        return run.weights[held[0]].double().numpy()
     return maps[-1] if len(maps) else None
 
 

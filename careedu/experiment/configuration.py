@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -22,16 +23,31 @@ from careedu.training.reproducibility import choose_device, choose_precision, ve
 REVISION = 1
 """Raised by hand when the loop's results change, so that saved runs tell old from new."""
 
-# What a run's numbers follow from. Versions of packages are kept in a run's record but make no other run.
-_IDENTITY = (
-    *("model", "epochs", "seed", "batch size", "learning rate", "weight decay", "augmentation"),
-    *("device", "precision", "threads", "probes", "revision"),
-)
-
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the one training loop; `careedu.fit` says what each means.
+    """Settings of the one training loop: the options of `careedu.fit`. A new one is added here and used in the loop.
+
+    Parameters
+    ----------
+    model : str
+        A name of `careedu.nn.backbones.MODELS`.
+    epochs : int, optional
+        Supervised epochs in all stages together; 20 by default. Pretraining is counted apart.
+    seed : int
+        Of initialisation, order and augmentation. The same seed on the same machine, with as many threads, gives the
+        same bits. The training images are those of `data`: to draw them anew, give ``data.redraw(seed)``.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    batch_size : int
+    learning_rate, weight_decay : float
+        Of AdamW; the learning rate is the highest of a one-cycle schedule.
+    augmentation : Augmentation or str, optional
+        By default what suits the organ, ``data.augmentation``. The same for every method.
+    precision : str
+        ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+    probes : int
+        Test images per class whose maps are recorded after each epoch.
 
     Raises
     ------
@@ -80,6 +96,29 @@ class Settings:
                 raise unknown_name("option of careedu.fit", name, known)
         return cls(**options)
 
+    @classmethod
+    def signature_with(cls, function: Callable[..., Any]) -> inspect.Signature:
+        """The signature of a function that takes the settings as its ``**options``, each by name."""
+        signature = inspect.signature(function)
+        own = [one for one in signature.parameters.values() if one.kind != inspect.Parameter.VAR_KEYWORD]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        settings = [inspect.Parameter(f.name, keyword, default=f.default, annotation=f.type) for f in fields(cls)]
+        return signature.replace(parameters=[*own, *settings])
+
+    def written(self, data: Splits) -> dict[str, Any]:
+        """Each setting in words, as a configuration has them, with what "auto" and the data make of it."""
+        device = choose_device(self.device)
+        return {
+            **{f.name.replace("_", " "): getattr(self, f.name) for f in fields(self)},
+            "augmentation": asdict(self.augmentation_for(data)),
+            "device": device.type,
+            "precision": choose_precision(self.precision, device),
+        }
+
+
+# What a run's numbers follow from. Versions of packages are kept in a run's record but make no other run.
+_IDENTITY = (*(f.name.replace("_", " ") for f in fields(Settings)), "threads", "revision")
+
 
 def resolve_method(method: Method | str) -> Method:
     """A method, from itself or from its name."""
@@ -117,7 +156,6 @@ def configure(data: Splits, method: Method, settings: Settings) -> dict[str, Any
     for name, part in (("validation", data.val), ("test", data.test)):
         if len(part) == 0:
             raise InvalidInputError(f"the {name} split is empty; without it nothing can be measured")
-    device = choose_device(settings.device)
     configuration = {
         "data": {
             "name": data.name,
@@ -132,21 +170,15 @@ def configure(data: Splits, method: Method, settings: Settings) -> dict[str, Any
             "label": method.label(),
             "options": method.options(),
             "revision": method.all_revisions(),
+            **({"own classes": own} if (own := method.own_classes()) else {}),
         },
-        "model": "none" if isinstance(method, UntrainedMethod) else settings.model,
-        "epochs": settings.epochs,
-        "seed": settings.seed,
-        "batch size": settings.batch_size,
-        "learning rate": settings.learning_rate,
-        "weight decay": settings.weight_decay,
-        "augmentation": asdict(settings.augmentation_for(data)),
-        "device": device.type,
-        "precision": choose_precision(settings.precision, device),
+        **settings.written(data),
         "threads": torch.get_num_threads(),
-        "probes": settings.probes,
         "revision": REVISION,
         "versions": versions(),
     }
+    if isinstance(method, UntrainedMethod):
+        configuration["model"] = "none"
     # Through JSON and back, so that what is read from a file compares equal to what is in memory.
     try:
         return json.loads(json.dumps(configuration, allow_nan=False))
@@ -165,9 +197,9 @@ def identity(configuration: Mapping[str, Any], *, method: bool = True) -> dict[s
     return part
 
 
-def run_key(configuration: Mapping[str, Any], **more: Any) -> str:
+def run_key(configuration: Mapping[str, Any]) -> str:
     """Key of the run that follows from a configuration: 24 hexadecimal digits, the same on every machine."""
-    return digest({**identity(configuration, method="stage" not in more), **more})
+    return digest(identity(configuration))
 
 
 def digest(values: Any) -> str:

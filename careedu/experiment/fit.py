@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -16,8 +15,8 @@ import pandas
 import torch
 from torch import nn
 
-from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset, Splits
+from careedu.data.digest import content_digest
 from careedu.errors import InvalidInputError
 from careedu.experiment.configuration import Settings, configure, digest, identity, resolve_method
 from careedu.experiment.run import Run
@@ -35,20 +34,11 @@ def fit(
     data: Splits,
     method: Method | str,
     *,
-    model: str = Settings.model,
-    epochs: int | None = None,
-    seed: int = Settings.seed,
-    device: str = Settings.device,
     checkpoint: str | os.PathLike | None = None,
     progress: bool = True,
-    batch_size: int = Settings.batch_size,
-    learning_rate: float = Settings.learning_rate,
-    weight_decay: float = Settings.weight_decay,
-    augmentation: Augmentation | str | None = None,
-    precision: str = Settings.precision,
-    probes: int = Settings.probes,
     shared_stages: str | os.PathLike | None = None,
     on_epoch: Callable[[EpochReport], object] | None = None,
+    **options: Any,
 ) -> Run:
     """Train a network on imbalanced images and measure it on the test split.
 
@@ -57,33 +47,18 @@ def fit(
     data : Splits
     method : Method or str
         A method, or the name of one with its default options.
-    model : str
-        A name of `careedu.nn.backbones.MODELS`.
-    epochs : int, optional
-        Supervised epochs in all stages together; 20 by default. Pretraining is counted apart.
-    seed : int
-        Of initialisation, order and augmentation. The same seed on the same machine, with as many threads, gives the
-        same bits. The training images are those of `data`: to draw them anew, give ``data.redraw(seed)``.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     checkpoint : path, optional
         A file that is written after each epoch. Where it exists, the training goes on from it and ends with the bits
         it would have had undisturbed.
     progress : bool
         Whether a progress bar is shown.
-    batch_size : int
-    learning_rate, weight_decay : float
-        Of AdamW; the learning rate is the highest of a one-cycle schedule.
-    augmentation : Augmentation or str, optional
-        By default what suits the organ, ``data.augmentation``. The same for every method.
-    precision : str
-        ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``.
-    probes : int
-        Test images per class whose maps are recorded after each epoch.
     shared_stages : path, optional
         A folder where the first stages that several methods have in common are kept, so that they are trained once.
     on_epoch : callable, optional
         Called with an `EpochReport` after each epoch; if it returns False the training stops with `TrainingStopped`.
+    **options
+        The fields of `careedu.experiment.configuration.Settings`: model, epochs, seed, device, batch_size,
+        learning_rate, weight_decay, augmentation, precision, probes.
 
     Returns
     -------
@@ -99,22 +74,11 @@ def fit(
         If the loss becomes NaN or infinite.
     """
     method = resolve_method(method)
-    settings = Settings(
-        model=model,
-        epochs=epochs,
-        seed=seed,
-        device=device,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        augmentation=augmentation,
-        precision=precision,
-        probes=probes,
-    )
+    settings = Settings.of(options)
     configuration = configure(data, method, settings)
-    chosen_device, chosen_precision = choose_device(device), configuration["precision"]
+    device, precision = choose_device(settings.device), configuration["precision"]
     folder = Path(shared_stages) if shared_stages else Path(checkpoint).parent if checkpoint else None
-    train = method.prepare(data, seed, Workspace(progress, folder))
+    train = method.prepare(data, settings.seed, Workspace(progress, folder))
     empty = [name for name, n in zip(train.classes, train.counts.tolist(), strict=True) if n == 0]
     if empty:
         raise InvalidInputError(
@@ -133,29 +97,28 @@ def fit(
     stages = method.stages(facts, settings.epochs)
     _check_stages(stages, settings.epochs, method)
 
-    with reproducible(chosen_device):
-        torch.manual_seed(derive_seed(seed, INITIALISATION))
-        network = method.wrap(build_model(model, len(data.classes), facts.image_shape[0]), facts)
+    with reproducible(device):
+        torch.manual_seed(derive_seed(settings.seed, INITIALISATION))
+        network = method.wrap(build_model(settings.model, len(data.classes), facts.image_shape[0]), facts)
         network.standardize_by(train.images)
-    network = network.to(chosen_device, memory_format=torch.channels_last)
-    evaluation = _Evaluation(data, method, facts, probes, chosen_device, chosen_precision)
+    network = network.to(device, memory_format=torch.channels_last)
+    evaluation = _Evaluation(data, method, facts, settings.probes, device, precision)
     training = Training(
         model=network,
         stages=stages,
-        train=train.to(chosen_device),
+        train=train.to(device),
         augmentation=settings.augmentation_for(data),
         seed=settings.seed,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        precision=chosen_precision,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        precision=precision,
         evaluate=evaluation.after_epoch,
     )
     shared = [] if shared_stages is None else _shared_stages(Path(shared_stages), configuration, stages, train)
     description = f"{method.label()}, seed {settings.seed}"
     training.run(Path(checkpoint) if checkpoint else None, configuration, progress, description, on_epoch, shared)
-    if hasattr(network, "freeze"):
-        network.freeze()  # what was made of the training images stays, the images go
+    network.freeze()  # what was made of the training images stays, the images go
     record = training.record
     return Run(
         configuration=configuration,
@@ -172,6 +135,10 @@ def fit(
         seconds=record.seconds,
         weights={name: tensor.detach().cpu() for name, tensor in network.state_dict().items()},
     )
+
+
+# A reader, and whoever completes names, is shown the settings by name.
+fit.__signature__ = Settings.signature_with(fit)
 
 
 class _Evaluation:
@@ -209,7 +176,7 @@ class _Evaluation:
             "probe maps": (maps * 255).round().to(torch.uint8).numpy(),
             "probe probabilities": self._probabilities(network, self.probe_images).astype(np.float32),
             # What a network of its own kind has to show after each epoch, an attention map for instance.
-            **{name: shown.cpu().numpy() for name, shown in getattr(network, "record", dict)().items()},
+            **{name: shown.cpu().numpy() for name, shown in network.record().items()},
         }
 
     def probabilities(self, network: nn.Module, dataset: LesionDataset) -> np.ndarray:
@@ -256,10 +223,7 @@ def _shared_stages(
     leading = list(takewhile(lambda stage: stage.shared is not None, stages[:-1]))
     if not leading:
         return []
-    content = hashlib.blake2b(digest_size=12)
-    for part in (*train.images.split(1024), train.labels):
-        content.update(part.contiguous().numpy())  # chunk by chunk: a large set lies on the disk
-    images = content.hexdigest()
+    images = content_digest(train.images, train.labels)
     steps = [{"stage": dict(stage.shared), "epochs": stage.epochs, **_own_settings(stage)} for stage in leading]
     kept = []
     for number in range(1, len(leading) + 1):
@@ -271,7 +235,7 @@ def _shared_stages(
 
 def _own_settings(stage: Stage) -> dict[str, Any]:
     """What of a stage is set apart from the loop, as JSON values."""
-    rows = None if stage.rows is None else hashlib.blake2b(stage.rows.numpy(), digest_size=12).hexdigest()
+    rows = None if stage.rows is None else content_digest(stage.rows)
     augmentation = None if stage.augmentation is None else asdict(stage.augmentation)
     own = {"rows": rows, "batch size": stage.batch_size, "augmentation": augmentation}
     return {name: value for name, value in own.items() if value is not None}

@@ -6,16 +6,21 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas
 
 from careedu.errors import CareeduError, InvalidInputError, unknown_name
 from careedu.experiment.run import Run
+from careedu.experiment.saved_results import read_results, write_results
 from careedu.measure import statistics
+from careedu.measure.leave_one_out import metric_without
 from careedu.measure.metrics import METRICS
 from careedu.measure.statistics import Difference, Estimate
+
+if TYPE_CHECKING:
+    from careedu.data.dataset import Splits
 
 MAIN_METRICS = ("balanced accuracy", "rare recall", "macro F1", "AUROC", "calibration error")
 
@@ -31,6 +36,8 @@ class Results:
         The method that the others are compared with; the first where not given.
     provenance : mapping, optional
         JSON values that tell how to make these results again, kept when they are saved.
+    data : Splits, optional
+        The images. Where not given, they are loaded when they are asked for, by the runs' own recipe.
 
     Raises
     ------
@@ -44,11 +51,14 @@ class Results:
         *,
         reference: str | None = None,
         provenance: Mapping[str, Any] | None = None,
+        data: Splits | None = None,
     ) -> None:
         self.runs = {name: {int(seed): run for seed, run in by_seed.items()} for name, by_seed in runs.items()}
         self.provenance = dict(provenance or {})
         self.reference = next(iter(self.runs), None) if reference is None else reference
         self._check()
+        self._data = data
+        self._values: dict[tuple[str, str], np.ndarray] = {}
         self._estimates: dict[tuple[str, str], Estimate] = {}
         self._differences: dict[tuple[str, str], dict[str, Difference]] = {}
 
@@ -115,6 +125,30 @@ class Results:
         """Groups of the test images, str (N,)."""
         return self.first.groups
 
+    @property
+    def data(self) -> Splits:
+        """The images these results are about, loaded by the runs' recipe where they were not given.
+
+        Raises
+        ------
+        MissingDataError
+            If they are real images that are not on this machine.
+        InvalidInputError
+            If what the recipe gives are other test images.
+        """
+        if self._data is None:
+            from careedu.data.load import load
+
+            recipe = self.first.configuration["data"]["recipe"]
+            names = ("size", "imbalance", "counts", "seed", "rare", "augmentation")
+            data = load(recipe["name"], **{name: recipe[name] for name in names}, **recipe["options"])
+            if data.test.ids.tolist() != self.first.ids.tolist():
+                raise InvalidInputError(
+                    f"{recipe['name']!r} on this machine has other test images than these results were measured on"
+                )
+            self._data = data
+        return self._data
+
     def probabilities(self, method: str) -> np.ndarray:
         """Class probabilities of one method, float64 (S, N, C), in the order of `seeds`.
 
@@ -131,6 +165,22 @@ class Results:
         if name not in METRICS:
             raise unknown_name("metric", name, [*METRICS, *(prefix + label for label in self.classes)])
         return name
+
+    def values_per_seed(self, method: str, metric: str) -> np.ndarray:
+        """A metric of each seed's run, float64 (S,) in the order of `seeds`; NaN where the images do not define it.
+
+        Parameters
+        ----------
+        method : str
+        metric : str
+            As `estimate` takes it.
+        """
+        key = self._known(method), self.metric(metric)
+        if key not in self._values:
+            everything = np.zeros(len(self.labels), dtype=np.int64)
+            probabilities = self.probabilities(method)
+            self._values[key] = metric_without(key[1], probabilities, self.labels, everything, self.rare_indices)[0]
+        return self._values[key]
 
     def estimate(self, method: str, metric: str) -> Estimate:
         """Mean of a metric over seeds with a 95 % interval that covers other seeds and other test groups.
@@ -213,7 +263,7 @@ class Results:
     def outdated(self) -> list[str]:
         """What has changed since these runs were made: one line for the loop and one a method; empty if nothing has."""
         from careedu.experiment.configuration import REVISION
-        from careedu.methods import METHODS, build_method
+        from careedu.methods import rebuild_method
 
         lines = []
         made = {str(run.configuration["revision"]) for by_seed in self.runs.values() for run in by_seed.values()}
@@ -221,11 +271,8 @@ class Results:
             lines.append(f"the training loop is at revision {REVISION}, these runs were made with {_revisions(made)}")
         for name, by_seed in self.runs.items():
             method = next(iter(by_seed.values())).configuration["method"]
-            if method["name"] not in METHODS:
-                lines.append(f"{name} is not part of this careedu, so nobody can tell whether it has changed")
-                continue
             try:
-                now = build_method(method["name"], **method["options"]).all_revisions()
+                now = rebuild_method(method).all_revisions()
             except CareeduError as error:
                 lines.append(f"{name} cannot be made any more as it was for its runs: {error}")
                 continue
@@ -247,12 +294,17 @@ class Results:
         InvalidInputError
             If the folder exists and holds no saved results, or something cannot be saved: nothing is written.
         """
-        from careedu.experiment.saved_results import write_results
-
         weights = [weights] if isinstance(weights, str) else weights
         for name in weights:
             self._known(name)
-        return write_results(self, Path(folder), weights, courses)
+        return write_results(
+            Path(folder),
+            self.runs,
+            reference=self.reference,
+            provenance=self.provenance,
+            weights=weights,
+            courses=courses,
+        )
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> Results:
@@ -263,8 +315,6 @@ class Results:
         CheckpointError
             If there is none, or it is damaged.
         """
-        from careedu.experiment.saved_results import read_results
-
         runs, reference, provenance = read_results(folder)
         return cls(runs, reference=reference, provenance=provenance)
 

@@ -185,8 +185,18 @@ class Run:
         return resize_map(maps, shape[1:])
 
     def network(self) -> Any:
-        """The trained network, a plain ``nn.Module`` in evaluation mode that maps float images in [0, 1] to logits."""
-        from careedu.methods import build_method
+        """The trained network, a plain ``nn.Module`` in evaluation mode that maps float images in [0, 1] to logits.
+
+        Raises
+        ------
+        MissingWeightsError
+            If the run was saved without weights or was not trained.
+        UnknownNameError
+            If its method is a class of somebody's own that is not there.
+        CheckpointError
+            If the weights were saved by a careedu whose networks were built otherwise.
+        """
+        from careedu.methods import rebuild_method
         from careedu.methods.method import TrainingFacts
         from careedu.nn.backbones import build_model
 
@@ -195,14 +205,16 @@ class Run:
                 f"this run of {self.method} holds no weights; train it again with careedu.fit, "
                 "and save it with run.save(folder, weights=True)"
             )
-        data, method = self.configuration["data"], self.configuration["method"]
+        data = self.configuration["data"]
         facts = TrainingFacts(
             counts=tuple(data["train counts"]),
             rare=tuple(self._rare_indices),
             image_shape=tuple(data["image shape"]),
         )
         model = build_model(self.configuration["model"], len(self.classes), data["image shape"][0])
-        model = build_method(method["name"], **method["options"]).wrap(model, facts)
+        model = rebuild_method(self.configuration["method"]).wrap(model, facts)
+        if hasattr(model, "freeze"):
+            model.freeze()  # as it was when its weights were kept
         model.load_state_dict(dict(self.weights))
         return model.eval()
 

@@ -26,20 +26,31 @@ from careedu.files import read_tensors, tensor_names, whole_folder, write_bytes,
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from careedu.experiment.results import Results
-
 FORMAT = 1
 DIGITS = 6
 """Significant digits of a saved history."""
 
 
-def write_results(results: Results, folder: Path, weights: Sequence[str], courses: bool = True) -> Path:
+def write_results(
+    folder: Path,
+    runs: Mapping[str, Mapping[int, Run]],
+    *,
+    reference: str,
+    provenance: Mapping[str, Any],
+    weights: Sequence[str] = (),
+    courses: bool = True,
+) -> Path:
     """Write results into a folder, which appears whole or not at all.
 
     Parameters
     ----------
-    results : Results
     folder : Path
+    runs : mapping of str to mapping of int to Run
+        Name of a method → seed → run; the same seeds and the same test and validation images for all.
+    reference : str
+        The method that the others are compared with.
+    provenance : mapping
+        JSON values.
     weights : sequence of str
         Methods of which the first seed's network is kept.
     courses : bool
@@ -56,36 +67,36 @@ def write_results(results: Results, folder: Path, weights: Sequence[str], course
     """
     if folder.exists() and not (folder / "results.json").is_file():
         raise InvalidInputError(f"{folder} exists and holds no saved results; choose another folder")
-    seed = results.seeds[0]
+    methods, seeds = list(runs), list(next(iter(runs.values())))
     for name in weights:
-        if results.runs[name][seed].weights is None:
-            raise InvalidInputError(f"{name!r}, seed {seed}, holds no weights to save")
-    runs = [run for by_seed in results.runs.values() for run in by_seed.values()]
-    common, own = split_common([run.configuration for run in runs])
-    first = results.first
+        if runs[name][seeds[0]].weights is None:
+            raise InvalidInputError(f"{name!r}, seed {seeds[0]}, holds no weights to save")
+    every = [run for by_seed in runs.values() for run in by_seed.values()]
+    common, own = split_common([run.configuration for run in every])
+    first = every[0]
     # Most runs have the same probes, those without a network none.
-    probed = {run.probes.tobytes(): run.probes for run in runs}
+    probed = {run.probes.tobytes(): run.probes for run in every}
     which = {content: number for number, content in enumerate(probed)}
     arrays = {
         "labels": first.labels,
         "validation labels": first.validation_labels,
         **{f"probes/{which[content]}": probes for content, probes in probed.items()},
-        "probabilities": np.stack([run.probabilities for run in runs]).astype(np.float32),
-        "validation probabilities": np.stack([run.validation_probabilities for run in runs]).astype(np.float32),
+        "probabilities": np.stack([run.probabilities for run in every]).astype(np.float32),
+        "validation probabilities": np.stack([run.validation_probabilities for run in every]).astype(np.float32),
     }
-    for k, name in enumerate(results.methods):
-        for trace, array in results.runs[name][seed].traces.items() if courses else ():
+    for k, by_seed in enumerate(runs.values()):
+        for trace, array in by_seed[seeds[0]].traces.items() if courses else ():
             arrays[f"trace/{k}/{trace}"] = array.astype(np.float16) if array.dtype == np.float32 else array
-        for other, run in list(results.runs[name].items())[1 if courses else 0 :]:
+        for other, run in list(by_seed.items())[1 if courses else 0 :]:
             # What is measured over seeds needs the map of each.
             if (last := trained_map(run)) is not None:
                 arrays[f"last/{k}/{other}/{ATTENTION_MAP}"] = (last[None] * 65535).round().astype(np.uint16)
     text = {
         "format": FORMAT,
-        "reference": results.reference,
-        "provenance": results.provenance,
-        "methods": list(results.methods),
-        "seeds": list(results.seeds),
+        "reference": reference,
+        "provenance": dict(provenance),
+        "methods": methods,
+        "seeds": seeds,
         "groups": first.groups.tolist(),
         "ids": first.ids.tolist(),
         "common": common,
@@ -97,7 +108,7 @@ def write_results(results: Results, folder: Path, weights: Sequence[str], course
                 "history": _rounded(run.history),
                 **({"pretraining": _rounded(run.pretraining)} if len(run.pretraining) else {}),
             }
-            for run, mine in zip(runs, own, strict=True)
+            for run, mine in zip(every, own, strict=True)
         ],
     }
     try:
@@ -107,9 +118,9 @@ def write_results(results: Results, folder: Path, weights: Sequence[str], course
     with whole_folder(folder) as partial:
         write_tensors(partial / "arrays.safetensors", arrays)
         for name in weights:
-            network = results.runs[name][seed].weights
+            network = runs[name][seeds[0]].weights
             halves = {key: t.half() if t.is_floating_point() else t for key, t in network.items()}
-            write_tensors(partial / f"weights-{results.methods.index(name)}.safetensors", halves)
+            write_tensors(partial / f"weights-{methods.index(name)}.safetensors", halves)
         write_bytes(partial / "results.json", content)
     return folder
 

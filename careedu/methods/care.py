@@ -43,7 +43,7 @@ from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.boxes import given_boxes, inside_boxes, lesion_boxes, random_boxes, scale_boxes, shifted_boxes
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts, Workspace
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts, Workspace
 from careedu.methods.segmentation import boxes_of_a_trained_segmentation
 from careedu.nn.arguments import at_least_float32
 from careedu.nn.maps import class_activation_map, grad_cam, normalize_map, resize_map
@@ -106,7 +106,7 @@ def attention_loss(maps: Tensor, inside: Tensor, cap: float = 0.5, outside_weigh
 
 
 @dataclass(frozen=True)
-class CARE(TrainedMethod):
+class CARE(BuiltOnLoss):
     """Class attention to regions of the lesion (Zhuang et al., MIDL 2019, and arXiv 2307.10036).
 
     Two stages: the classification loss alone, then L = (1 − α) L_classification + α L_a, where L_a is the mean of
@@ -162,10 +162,7 @@ class CARE(TrainedMethod):
     second_order: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.classification, LossMethod):
-            raise InvalidInputError(
-                f"classification must be a loss such as LogitAdjusted(), not {self.classification!r}"
-            )
+        super().__post_init__()
         if self.boxes not in BOXES:
             raise unknown_name("source of boxes", self.boxes, BOXES)
         if self.classes not in CLASSES:
@@ -206,14 +203,6 @@ class CARE(TrainedMethod):
                 )
         # What the method may not know, the training does not hold.
         return replace(train, boxes=boxes, masks=None, has_mask=None)
-
-    def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
-        """What the classification loss needs."""
-        return self.classification.wrap(model, facts)
-
-    def adjust(self, logits: Tensor, facts: TrainingFacts) -> Tensor:
-        """What the classification loss needs."""
-        return self.classification.adjust(logits, facts)
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """Classification alone, then with attention. The first does not depend on boxes or attention."""

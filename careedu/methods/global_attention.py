@@ -1,8 +1,8 @@
 """Global spatial attention: one weight map for all images (Xu et al., arXiv 2007.15897), and its controls.
 
-Read from top to bottom: the map as a module that fits any loop, a network that looks through a map, and the methods
-that train it. `careedu.nn.spatial_mask` has the control, a mask free of the images, and `careedu.nn.local_attention`
-the rival, attention that differs from image to image.
+Read from top to bottom: the map as a module that fits any loop, and the methods that put it into a network and train
+it. `careedu.nn.spatial_mask` has the control, a mask free of the images, and `careedu.nn.local_attention` the rival,
+attention that differs from image to image.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from torch.nn import functional
 
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.imbalance import CrossEntropy
-from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts
-from careedu.nn.backbones import Classifier
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts
 from careedu.nn.local_attention import KINDS, build_local_attention
 from careedu.nn.maps import resize_map
 from careedu.nn.pixel_features import mean_image, permuted_pixels, pixel_scores, pixel_stack, principal_components
-from careedu.nn.spatial_mask import START, FixedMask, FreeMask, SpatialMask, total_variation
+from careedu.nn.spatial_mask import START, FixedMask, FreeMask, MaskedFeatures, SpatialMask, total_variation
 from careedu.training.batch import Batch, FeatureBatch
 from careedu.training.stage import Stage, Update
 
@@ -35,7 +34,8 @@ MAPS = (
     "mean-image",
     "negative-mean-image",
 )
-LEVELS = ("input", "features")
+LEVELS = {"input": "before", "features": "after"}
+"""What is multiplied with the map, and the network's slot that the map goes into."""
 
 
 class GlobalSpatialAttention(SpatialMask):
@@ -118,57 +118,8 @@ class GlobalSpatialAttention(SpatialMask):
             return values if self.grid == self.size else resize_map(values[None], self.size)[0]
 
 
-class AttentiveClassifier(Classifier):
-    """A classifier that looks through a mask; its parts keep their names, and its face is that of every network here.
-
-    Parameters
-    ----------
-    model : Classifier
-        Whose parts it takes over.
-    attention : SpatialMask
-    level : str
-        ``"input"``: the images are multiplied with the map before they are standardised, so that M = 0 is black.
-        ``"features"``: the feature maps are, with the map averaged to their grid.
-    """
-
-    def __init__(self, model: Classifier, attention: SpatialMask, level: str = "input") -> None:
-        nn.Module.__init__(self)
-        self.body, self.head, self.channels, self.smallest = model.body, model.head, model.channels, model.smallest
-        self.register_buffer("mean", model.mean)
-        self.register_buffer("std", model.std)
-        self.attention, self.level = attention, level
-
-    def features(self, x: Tensor, maps: Tensor | None = None) -> Tensor:
-        """Feature maps (B, K, h, w) of images x (B, C, H, W) in [0, 1], seen through the map.
-
-        With `maps`, float (B, 1, H, W), each image is seen through its own instead: the map moved as an augmentation
-        moved the image.
-        """
-        if self.level == "features":
-            maps = self.attention.map()[None, None] if maps is None else maps
-            features = super().features(x)
-            return features * functional.adaptive_avg_pool2d(maps, features.shape[2:])
-        if maps is not None:
-            return super().features(x * maps)
-        return self.body(self.standardized(x, self.attention.map_for(x)))
-
-    def freeze(self) -> AttentiveClassifier:
-        """Keep the map as it is and drop the training images' pixels; returns the network itself."""
-        self.attention.freeze()
-        return self
-
-    @torch.no_grad()
-    def record(self) -> dict[str, Tensor]:
-        """What is kept of each epoch: ``"attention map"`` uint16 (H, W), 65535 times the map.
-
-        Eight bits are too few: the whole map of a short training may lie within three of their 256 steps, and its AUROC
-        would be that of the ties.
-        """
-        return {"attention map": (self.attention.map() * 65535).round().to(torch.uint16)}
-
-
 @dataclass(frozen=True)
-class GlobalAttention(TrainedMethod):
+class GlobalAttention(BuiltOnLoss):
     """Global spatial attention (Xu et al., arXiv 2007.15897): L = CE + λ_s mean(M) + λ_tv TV(M).
 
     The map is learned with the network. In training it is moved as the augmentation moves each image; test images are
@@ -189,7 +140,8 @@ class GlobalAttention(TrainedMethod):
         logit a pixel), ``"mean-image"`` and ``"negative-mean-image"`` (fixed: the mean training image stretched to
         [0, 1], and one minus it).
     level : str
-        ``"input"`` or ``"features"``: what is multiplied with the map.
+        What is multiplied with the map. ``"input"``: the images, before they are standardised, so that M = 0 is black.
+        ``"features"``: the feature maps, with the map averaged to their grid.
     images : int, optional
         So many training images, evenly spaced, instead of all.
     grid : int, optional
@@ -221,6 +173,7 @@ class GlobalAttention(TrainedMethod):
     learning_rate: float = 10.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for value, known, what in ((self.map, MAPS, "map"), (self.level, LEVELS, "level")):
             if value not in known:
                 raise unknown_name(what, value, known)
@@ -232,8 +185,6 @@ class GlobalAttention(TrainedMethod):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InvalidInputError(f"{name}={value!r} must be a whole number, at least 1")
-        if not isinstance(self.classification, LossMethod):
-            raise InvalidInputError(f"classification={self.classification!r} must be a loss, such as careedu.Focal()")
 
     def mask(self, facts: TrainingFacts) -> SpatialMask:
         """The mask before training; of a saved run, one that its state can be loaded into."""
@@ -259,30 +210,39 @@ class GlobalAttention(TrainedMethod):
 
     def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
         """What the loss needs, seen through the mask."""
-        return AttentiveClassifier(self.classification.wrap(model, facts), self.mask(facts), self.level)
+        model, mask = super().wrap(model, facts), self.mask(facts)
+        setattr(model, LEVELS[self.level], mask if self.level == "input" else MaskedFeatures(mask))
+        return model
+
+    def mask_of(self, model: nn.Module) -> SpatialMask:
+        """The mask in a network that this method has wrapped."""
+        return model.before if self.level == "input" else model.after.mask
+
+    def features(self, model: nn.Module, inputs: Tensor, maps: Tensor) -> Tensor:
+        """Features of images that are each seen through a map of their own, float (B, 1, H, W)."""
+        if self.level == "input":
+            return model.after(model.body(model.standardized(inputs * maps)))
+        return model.after(model.body(model.standardized(inputs)), maps)
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """One stage: network and map together, the map at its own learning rate."""
 
         def terms(model: nn.Module, batch: Batch | FeatureBatch) -> dict[str, Tensor]:
-            values = model.attention.map()
+            values = self.mask_of(model).map()
             moved = batch.warp(values.expand(len(batch), 1, *values.shape))
-            logits = model.head(model.pool(model.features(batch.inputs, moved)))
+            logits = model.head(model.pool(self.features(model, batch.inputs, moved)))
             return {
                 "classification": self.classification.loss(logits, batch.labels, facts, batch.progress),
                 "sparsity": self.sparsity * values.mean(),
                 "variation": self.variation * total_variation(values),
             }
 
-        return [Stage(self.name, epochs, Update(terms, learning_rates={"attention.": self.learning_rate}))]
-
-    def adjust(self, logits: Tensor, facts: TrainingFacts) -> Tensor:
-        """What the loss needs."""
-        return self.classification.adjust(logits, facts)
+        learning_rates = {f"{LEVELS[self.level]}.": self.learning_rate}
+        return [Stage(self.name, epochs, Update(terms, learning_rates=learning_rates))]
 
 
 @dataclass(frozen=True)
-class LocalAttention(TrainedMethod):
+class LocalAttention(BuiltOnLoss):
     """The rival: attention on the feature maps that differs from image to image, trained with the network.
 
     Parameters
@@ -299,19 +259,16 @@ class LocalAttention(TrainedMethod):
     kind: str = "squeeze-excitation"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.kind not in KINDS:
             raise unknown_name("kind of local attention", self.kind, KINDS)
 
     def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
         """What the loss needs, with attention behind the last features."""
-        model = self.classification.wrap(model, facts)
-        model.body = nn.Sequential(model.body, build_local_attention(self.kind, model.channels))
+        model = super().wrap(model, facts)
+        model.after = build_local_attention(self.kind, model.channels)
         return model
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """One stage."""
         return [Stage(self.name, epochs, self.classification.terms(facts))]
-
-    def adjust(self, logits: Tensor, facts: TrainingFacts) -> Tensor:
-        """What the loss needs."""
-        return self.classification.adjust(logits, facts)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from careedu.errors import InvalidInputError, MissingPackageError, unknown_name
-from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainedMethod, TrainingFacts
 from careedu.nn import losses
 from careedu.nn.backbones import NormalizedLinear
 from careedu.training.batch import Batch, FeatureBatch
@@ -201,7 +201,7 @@ class LogitAdjusted(LossMethod):
 
 
 @dataclass(frozen=True)
-class BalancedSampling(TrainedMethod):
+class BalancedSampling(BuiltOnLoss):
     """Batches in which every class is equally likely: rare images are shown more often, augmented anew each time.
 
     The number of updates is that of every other method.
@@ -216,17 +216,9 @@ class BalancedSampling(TrainedMethod):
 
     classification: LossMethod = field(default_factory=CrossEntropy)
 
-    def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
-        """What the loss needs."""
-        return self.classification.wrap(model, facts)
-
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """One stage, with balanced batches."""
         return [Stage(self.name, epochs, self.classification.terms(facts), sampler="class-balanced")]
-
-    def adjust(self, logits: Tensor, facts: TrainingFacts) -> Tensor:
-        """What the loss needs."""
-        return self.classification.adjust(logits, facts)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError
 from careedu.methods.boxes import enclosing_boxes, inside_boxes, lesion_regions
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import LossMethod, TrainedMethod, TrainingFacts, Workspace
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts, Workspace
 from careedu.training.batch import Batch, unit_range
 from careedu.training.stage import Stage
 
@@ -28,7 +28,7 @@ MOST = 0.5  # of the draws of common images that may become rare ones
 
 
 @dataclass(frozen=True)
-class LesionTransplant(TrainedMethod):
+class LesionTransplant(BuiltOnLoss):
     """Shows images of common classes with a rare lesion pasted over their own, as images of the rare class.
 
     Each time that a common image is drawn it is replaced, with one probability for all, by its transplant, so that
@@ -53,10 +53,7 @@ class LesionTransplant(TrainedMethod):
     feather: float = 0.02
 
     def __post_init__(self) -> None:
-        if not isinstance(self.classification, LossMethod):
-            raise InvalidInputError(
-                f"classification must be a loss such as CrossEntropy(), not {self.classification!r}"
-            )
+        super().__post_init__()
         if not (0 < self.target < math.inf and 0 < self.feather <= 0.25):
             raise InvalidInputError(
                 f"target={self.target!r} must be above 0 and finite, feather={self.feather!r} in (0, 0.25]"
@@ -78,14 +75,6 @@ class LesionTransplant(TrainedMethod):
                     "to transplant: add one to the table, or name other classes with rare="
                 )
         return data.train
-
-    def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
-        """What the classification loss needs."""
-        return self.classification.wrap(model, self.shown(facts))
-
-    def adjust(self, logits: Tensor, facts: TrainingFacts) -> Tensor:
-        """What the classification loss needs."""
-        return self.classification.adjust(logits, self.shown(facts))
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """One stage, with transplants in its batches."""

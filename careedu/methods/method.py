@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from careedu.data.dataset import LesionDataset, Splits
+from careedu.errors import InvalidInputError
+from careedu.methods.registry import METHODS, OWN, method_class
 from careedu.training.batch import Batch, FeatureBatch
 from careedu.training.stage import Stage, Terms
 
@@ -73,27 +76,75 @@ class Workspace:
 
 
 class Method(ABC):
-    """Base of every method. Subclasses are frozen dataclasses whose fields are the method's options."""
+    """Base of every method. Subclasses are frozen dataclasses whose fields are the method's options.
+
+    A class of your own is found by its name as soon as it is defined, in a notebook too, and the latest definition
+    counts. :func:`careedu.check_method` tells whether it keeps to what the others rely on.
+    """
 
     name: ClassVar[str]
-    """The method's name on the command line and in tables."""
+    """The method's name on the command line and in tables, stated by each class for itself."""
     revision: ClassVar[int] = 1
     """Raised by hand when the method's results change, so that saved runs tell old from new."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        name = vars(cls).get("name")
+        if name in METHODS:
+            module, class_name, _ = METHODS[name]
+            if (cls.__module__, cls.__name__) != (f"careedu.methods.{module}", class_name):
+                raise InvalidInputError(
+                    f"the name {name!r} is taken by careedu.{class_name}: give {cls.__name__} another"
+                )
+        elif isinstance(name, str):
+            OWN[name] = cls
+
+    @classmethod
+    def declared_options(cls) -> dict[str, dataclasses.Field]:
+        """The fields that are the method's options, by name.
+
+        Raises
+        ------
+        InvalidInputError
+            If the class has no name of its own, or takes what it does not declare: its runs could not be told apart.
+        """
+        if not isinstance(vars(cls).get("name"), str):
+            raise InvalidInputError(
+                f"the class {cls.__name__} states no name of its own, by which its runs are told from those of other "
+                'methods: add a line such as name = "mine"'
+            )
+        declared = {f.name: f for f in dataclasses.fields(cls) if f.init}
+        if "name" in declared or inspect.signature(cls).parameters.keys() != declared.keys():
+            raise InvalidInputError(
+                f"the options of {cls.__name__}, by which its runs are told apart, must be the fields of a dataclass: "
+                "put @dataclass(frozen=True) above it and write each option as a field, with neither an __init__ nor a "
+                "field called name"
+            )
+        return declared
+
     def options(self) -> dict[str, Any]:
         """The options as JSON values; a method inside a method becomes ``{"method": name, ...}``."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
-        return {key: _json_value(value) for key, value in values.items()}
+        return {name: _json_value(getattr(self, name)) for name in self.declared_options()}
+
+    def own_classes(self) -> dict[str, str]:
+        """Name and place, ``"module:class"``, of what is not careedu's: the method itself, and methods inside it."""
+        own = {} if self.name in METHODS else {self.name: f"{type(self).__module__}:{type(self).__name__}"}
+        for inner in self._inner_methods():
+            own |= inner.own_classes()
+        return own
 
     def all_revisions(self) -> str:
         """The method's revision and those of the methods inside it, as "2" or "2.1"."""
-        inner = [getattr(self, f.name) for f in dataclasses.fields(self)]
-        return ".".join([str(self.revision), *(m.all_revisions() for m in inner if isinstance(m, Method))])
+        return ".".join([str(self.revision), *(inner.all_revisions() for inner in self._inner_methods())])
+
+    def _inner_methods(self) -> list[Method]:
+        values = [getattr(self, f.name) for f in dataclasses.fields(self)]
+        return [value for value in values if isinstance(value, Method)]
 
     def label(self) -> str:
         """The name, with those options that differ from their defaults: unique within a table."""
         changed = []
-        for f in dataclasses.fields(self):
+        for f in self.declared_options().values():
             value = getattr(self, f.name)
             default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
             if value != default:
@@ -144,8 +195,49 @@ class LossMethod(TrainedMethod):
         return classification
 
 
+@dataclass(frozen=True)
+class BuiltOnLoss(TrainedMethod):
+    """A method that is built on a classification loss: the network and the predictions are those that the loss needs.
+
+    Parameters
+    ----------
+    classification : LossMethod
+        Any loss, or its name.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no loss.
+    """
+
+    classification: LossMethod
+
+    def __post_init__(self) -> None:
+        if isinstance(self.classification, str):
+            object.__setattr__(self, "classification", method_class(self.classification)())
+        if not isinstance(self.classification, LossMethod):
+            raise InvalidInputError(
+                f"classification={self.classification!r} must be a loss, such as careedu.Focal(), or the name of one"
+            )
+
+    def shown(self, facts: TrainingFacts) -> TrainingFacts:
+        """The facts as the loss is to see them: by default as they are."""
+        return facts
+
+    def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
+        """What the loss needs."""
+        return self.classification.wrap(model, self.shown(facts))
+
+    def adjust(self, logits: Tensor, facts: TrainingFacts) -> Tensor:
+        """What the loss needs."""
+        return self.classification.adjust(logits, self.shown(facts))
+
+
 class UntrainedMethod(Method):
     """A reference that predicts without any network, to keep the networks honest."""
+
+    needs_lesions: ClassVar[bool] = False
+    """Whether it reads the boxes or masks of the images that it predicts, which no trained method may."""
 
     @abstractmethod
     def predict(self, train: LesionDataset, images: LesionDataset) -> np.ndarray:

@@ -56,6 +56,7 @@ class LesionSize(UntrainedMethod):
     """
 
     name: ClassVar[str] = "lesion-size"
+    needs_lesions: ClassVar[bool] = True
 
     def predict(self, train: LesionDataset, images: LesionDataset) -> np.ndarray:
         """Class probabilities from the area, float64 (N, C), at equal priors."""

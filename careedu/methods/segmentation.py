@@ -7,7 +7,6 @@ which, and what it is trained on, are our choice: a small U-Net on the common cl
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -17,6 +16,7 @@ from torch.nn import functional
 
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset, Splits
+from careedu.data.digest import content_digest
 from careedu.errors import InvalidInputError
 from careedu.methods.boxes import component_boxes
 from careedu.methods.method import Workspace
@@ -139,11 +139,8 @@ def train_segmentation(
         learning_rate=LEARNING_RATE,
         weight_decay=WEIGHT_DECAY,
     )
-    content = hashlib.blake2b(digest_size=12)
-    for part in (*dataset.images.split(1024), *dataset.masks.split(1024)):
-        content.update(part.contiguous().numpy())
     identity = {
-        "segmentation of": content.hexdigest(),
+        "segmentation of": content_digest(dataset.images, dataset.masks),
         "augmentation": asdict(augmentation),
         "seed": seed,
         "epochs": epochs,

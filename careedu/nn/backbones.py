@@ -5,22 +5,26 @@ Every network here has the same face, and the whole package rests on it::
     x (B, C, H, W) ── features ──> (B, K, h, w) ── pool ──> (B, K) ── head ──> logits (B, classes)
 
 `pool` is the mean over the h·w positions and `head` is linear, so a logit is the mean of its class map plus a bias:
-where the network looks can be read off the weights, without a backward pass (see `careedu.nn.maps`).
+where the network looks can be read off the weights, without a backward pass (see `careedu.nn.maps`). What a method puts
+into a network goes into the slots `before` and `after` of `features`, which is after(body(standardized(before(x)))).
 
 Start with :func:`build_model`. Nothing is downloaded: all networks start from random weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from types import ModuleType
+from collections.abc import Mapping, Sequence
+from textwrap import shorten
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import CheckpointError, InvalidInputError, unknown_name
+from careedu.nn.bodies import initialize, small_body, torchvision_body
 from careedu.nn.contrastive import unit_vectors
+from careedu.nn.spatial_mask import SpatialMask
 from careedu.nn.unet import UNetEncoder
 
 MODELS: dict[str, str] = {
@@ -36,7 +40,10 @@ MODELS: dict[str, str] = {
 
 
 class Classifier(nn.Module):
-    """A feature extractor, the mean over positions, and a linear head.
+    """A feature extractor, the mean over positions, and a linear head, with two slots that a method may fill.
+
+    A module in a slot may have ``record()``, which gives named tensors to be kept of each epoch, and ``freeze()``,
+    which drops what only training needs.
 
     The weights are laid out channels-last, and so are the features: on a CPU that is the fastest order.
 
@@ -59,6 +66,11 @@ class Classifier(nn.Module):
         K, the number of feature maps.
     head : nn.Linear
         From K pooled features to the logits; a method may put another module with `in_features` in its place.
+    before, after : nn.Module
+        What the images go through before they are standardised, and the features before they are pooled. A
+        `SpatialMask` in `before` is folded into the standardisation, where it costs nothing.
+    training_parts : nn.ModuleDict
+        What only training needs, such as a projector or a decoder. It is in checkpoints, but `freeze` drops it.
     mean, std : float (image_channels,)
         Buffers that standardise the images inside `features`; 0 and 1 until `standardize` is called. They are
         saved with the weights, so a saved network knows how its images were prepared.
@@ -73,9 +85,11 @@ class Classifier(nn.Module):
             )
         self.body = body
         self.head = nn.Linear(channels, classes)
+        # Last among the parts, so that the body's learning rate stays the one that a history records.
+        self.before, self.after = nn.Identity(), nn.Identity()
+        self.training_parts = nn.ModuleDict()
         self.channels = channels
         self.smallest = smallest
-        self.training_parts = nn.ModuleDict()
         self.register_buffer("mean", torch.zeros(image_channels))
         self.register_buffer("std", torch.ones(image_channels))
         self.to(memory_format=torch.channels_last)
@@ -162,9 +176,11 @@ class Classifier(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Feature maps, float (B, K, h, w), of images x (B, C, H, W) in [0, 1], which are `standardized` first.
 
-        None is negative: every network here ends with a ReLU.
+        None is negative as long as `after` keeps it so: every body here ends with a ReLU.
         """
-        return self.body(self.standardized(x))
+        if isinstance(self.before, SpatialMask):
+            return self.after(self.body(self.standardized(x, self.before.map_for(x))))
+        return self.after(self.body(self.standardized(self.before(x))))
 
     def pool(self, features: Tensor) -> Tensor:
         """Global average pooling: the mean over the positions, (B, K, h, w) to (B, K)."""
@@ -173,6 +189,30 @@ class Classifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits, float (B, classes), of images x (B, C, H, W) in [0, 1]."""
         return self.head(self.pool(self.features(x)))
+
+    def record(self) -> dict[str, Tensor]:
+        """What is kept of each epoch: all that the modules in the slots record, by name."""
+        return {name: kept for part in self._slot_parts("record") for name, kept in part.record().items()}
+
+    def freeze(self) -> Classifier:
+        """Keep what predictions need and drop what only training does; returns the network itself."""
+        for part in self._slot_parts("freeze"):
+            part.freeze()
+        self.training_parts = nn.ModuleDict()
+        return self
+
+    def _slot_parts(self, ability: str) -> list[nn.Module]:
+        return [part for slot in (self.before, self.after) for part in slot.modules() if hasattr(part, ability)]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As in torch, but weights that do not fit are a `CheckpointError` that says what to do."""
+        try:
+            return super().load_state_dict(state_dict, strict, assign)
+        except RuntimeError as error:
+            raise CheckpointError(
+                "these weights are not of this network, or were saved by a careedu that named its parts otherwise: "
+                f"train it again with careedu.fit ({shorten(str(error), 300)})"
+            ) from error
 
 
 class NormalizedLinear(nn.Module):
@@ -255,110 +295,10 @@ def build_model(name: str, classes: int, channels: int = 1) -> Classifier:
             f"a network needs at least one class and one channel, not classes={classes!r}, channels={channels!r}"
         )
     if name == "small":
-        return Classifier(_small_body(channels), 128, classes, channels, smallest=16)
+        return Classifier(small_body(channels), 128, classes, channels, smallest=16)
     if name == "unet":
         encoder = UNetEncoder(channels)
-        _initialize(encoder)
+        initialize(encoder)
         return Classifier(encoder, encoder.widths[-1], classes, channels, smallest=16)
-    from torchvision import models  # takes a second to import, which the small network does not need
-
-    # torchvision is asked for the architecture only. On the "meta" device its layers have shapes but no memory, so
-    # VGG's 124 million classifier weights, which are thrown away, cost nothing; then the kept layers are filled.
-    with torch.device("meta"):
-        body, maps = _torchvision_body(models, name, channels)
-    body.to_empty(device="cpu")
-    _initialize(body)
+    body, maps = torchvision_body(name, channels)
     return Classifier(body, maps, classes, channels, smallest=32)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions beside a shortcut: ReLU(F(x) + shortcut(x)) (He et al., CVPR 2016, section 3).
-
-    Parameters
-    ----------
-    before, after : int
-        Channels that come in and go out.
-    stride : int
-        2 halves the grid.
-    """
-
-    def __init__(self, before: int, after: int, stride: int) -> None:
-        super().__init__()
-        self.residual = nn.Sequential(
-            nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
-            nn.BatchNorm2d(after),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(after, after, 3, padding=1, bias=False),
-            nn.BatchNorm2d(after),
-        )
-        self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features (B, before, h, w) to (B, after, h/stride, w/stride)."""
-        return functional.relu(self.residual(x) + self.shortcut(x), inplace=True)
-
-
-def _small_body(image_channels: int) -> nn.Module:
-    """Three halvings of the grid, three widths.
-
-    Our choice, among twelve stems and widths by images per second on two cores and accuracy on band-passed textures.
-    Most of the time goes into the finest grid, so the first layer halves it at once; its 5×5 window still sees a
-    texture of a few pixels before the halving could lose it.
-    """
-    body = nn.Sequential(
-        nn.Conv2d(image_channels, 32, 5, stride=2, padding=2, bias=False),
-        nn.BatchNorm2d(32),
-        nn.ReLU(inplace=True),
-        ResidualBlock(32, 64, stride=2),
-        ResidualBlock(64, 128, stride=2),
-    )
-    _initialize(body)
-    return body
-
-
-def _torchvision_body(models: ModuleType, name: str, image_channels: int) -> tuple[nn.Module, int]:
-    """The convolutional part of a torchvision network, ending in a ReLU, and its number of feature maps."""
-    if name in ("resnet18", "resnet50"):
-        net = models.resnet18() if name == "resnet18" else models.resnet50()
-        maps = net.fc.in_features
-        body = nn.Sequential(*list(net.children())[:-2])  # without avgpool and fc
-    elif name == "densenet121":
-        net = models.densenet121()
-        maps = net.classifier.in_features
-        body = nn.Sequential(*net.features, nn.ReLU(inplace=True))  # torchvision applies this ReLU in its forward
-    elif name == "googlenet":
-        net = models.googlenet(aux_logits=False, transform_input=False, init_weights=False)
-        maps = net.fc.in_features
-        body = nn.Sequential(*list(net.children())[:-3])  # without avgpool, dropout and fc
-    else:
-        # Without the last max-pooling, as Zhou et al. (CVPR 2016) do for class maps: the grid is twice as fine.
-        body = models.vgg16_bn().features[:-1]
-        maps = 512
-    _adapt_first_convolution(body, image_channels)
-    return body, maps
-
-
-def _adapt_first_convolution(body: nn.Module, image_channels: int) -> None:
-    for parent in body.modules():
-        for name, child in parent.named_children():
-            if isinstance(child, nn.Conv2d):
-                first = nn.Conv2d(
-                    image_channels,
-                    child.out_channels,
-                    child.kernel_size,
-                    child.stride,
-                    child.padding,
-                    bias=child.bias is not None,
-                )
-                setattr(parent, name, first)
-                return
-
-
-def _initialize(body: nn.Module) -> None:
-    for module in body.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()  # the running statistics too, which to_empty left undefined

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from careedu.errors import InvalidInputError
 
@@ -59,6 +60,15 @@ class SpatialMask(nn.Module):
             delattr(self, name)
         self.register_buffer("values", values)
         return self
+
+    @torch.no_grad()
+    def record(self) -> dict[str, Tensor]:
+        """What is kept of each epoch: ``"attention map"`` uint16 (H, W), 65535 times the map.
+
+        Eight bits are too few: the whole map of a short training may lie within three of their 256 steps, and its AUROC
+        would be that of the ties.
+        """
+        return {"attention map": (self.map() * 65535).round().to(torch.uint16)}
 
     def _computed(self) -> Tensor:
         raise NotImplementedError
@@ -121,6 +131,24 @@ class FixedMask(SpatialMask):
                 "divide by its maximum"
             )
         self.values = values.detach().clone()
+
+
+class MaskedFeatures(nn.Module):
+    """Feature maps multiplied with a mask that is averaged to their grid.
+
+    Parameters
+    ----------
+    mask : SpatialMask
+    """
+
+    def __init__(self, mask: SpatialMask) -> None:
+        super().__init__()
+        self.mask = mask
+
+    def forward(self, features: Tensor, maps: Tensor | None = None) -> Tensor:
+        """Features (B, K, h, w), weighted; with `maps`, float (B, 1, H, W), each image's by a map of its own."""
+        maps = self.mask.map()[None, None] if maps is None else maps
+        return features * functional.adaptive_avg_pool2d(maps, features.shape[2:])
 
 
 def total_variation(values: Tensor) -> Tensor:

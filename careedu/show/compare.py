@@ -86,51 +86,7 @@ def compare(
 
 
 class Comparison(Results):
-    """Results of several methods, to be read as a table, a picture, a widget or a report.
-
-    Parameters
-    ----------
-    runs : mapping of str to mapping of int to Run
-    reference : str, optional
-    provenance : mapping, optional
-    data : Splits, optional
-        The images, for what shows them. Where not given, they are loaded when needed, by the runs' own recipe.
-    """
-
-    def __init__(
-        self,
-        runs: Mapping[str, Mapping[int, Any]],
-        *,
-        reference: str | None = None,
-        provenance: Mapping[str, Any] | None = None,
-        data: Splits | None = None,
-    ) -> None:
-        super().__init__(runs, reference=reference, provenance=provenance)
-        self._data = data
-
-    @property
-    def data(self) -> Splits:
-        """The images these results are about, loaded by the runs' recipe where they were not given.
-
-        Raises
-        ------
-        MissingDataError
-            If they are real images that are not on this machine.
-        InvalidInputError
-            If what the recipe gives are other test images.
-        """
-        if self._data is None:
-            from careedu.data.load import load
-
-            recipe = self.first.configuration["data"]["recipe"]
-            names = ("size", "imbalance", "counts", "seed", "rare", "augmentation")
-            data = load(recipe["name"], **{name: recipe[name] for name in names}, **recipe["options"])
-            if data.test.ids.tolist() != self.first.ids.tolist():
-                raise InvalidInputError(
-                    f"{recipe['name']!r} on this machine has other test images than these results were measured on"
-                )
-            self._data = data
-        return self._data
+    """Results of several methods, to be read as a table, a picture, a widget or a report. Made like `Results`."""
 
     def summary(
         self, metrics: Sequence[str] = ("rare recall", "balanced accuracy"), reference: str | None = None

@@ -6,7 +6,8 @@ A widget that moves with a slider sends a few kilobytes of text instead of a pic
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +22,35 @@ HUES = {"A": COLOURS[0], "B": COLOURS[1]}
 SHAPES = {"A": "circle", "B": "square"}
 WIDTH = 812
 """Of a widget, in pixels."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An axis: where values lie, in pixels.
+
+    Parameters
+    ----------
+    start, end : float
+        Pixels of `low` and of `high`.
+    low, high : float
+    """
+
+    start: float
+    end: float
+    low: float = 0
+    high: float = 1
+
+    def __call__(self, value: float) -> float:
+        """Pixel of a value."""
+        return self.start + (self.end - self.start) * (value - self.low) / (self.high - self.low)
+
+    def grid(self, top: float, bottom: float, ticks: Sequence[float] = (0, 0.5, 1)) -> list[str]:
+        """Upright lines at the ticks."""
+        return [line(self(tick), top, self(tick), bottom) for tick in ticks]
+
+    def numbers(self, y: float, ticks: Sequence[float] = (0, 0.5, 1), signed: bool = False) -> list[str]:
+        """The ticks' numbers, in a row."""
+        return [text(self(t), y, signed_number(t) if signed else f"{t:g}", "middle", QUIET) for t in ticks]
 
 
 def svg(width: float, height: float, body: Sequence[str], alt: str) -> str:
@@ -69,33 +99,60 @@ def bars(names: Sequence[str], values: Sequence[float], labels: Sequence[str], c
 
 
 def recall_rows(
-    names: Sequence[str],
-    intervals: Sequence[Interval],
-    shape: str,
-    colour: str,
-    left: float,
-    extra: Sequence[float] = (),
+    names: Sequence[str], intervals: Sequence[Interval], side: str, left: float, extra: Sequence[float] = ()
 ) -> list[str]:
     """Recalls with their intervals on an axis from 0 to 1, one row of 26 pixels each; `extra` ones as hollow marks."""
-    width = 190
-
-    def x(value: float) -> float:
-        return left + width * value
-
-    bottom = 26 * len(names)
-    body = [line(x(tick), 0, x(tick), bottom) for tick in (0, 0.25, 0.5, 0.75, 1)]
-    body += [text(x(tick), bottom + 15, f"{tick:g}", "middle", QUIET) for tick in (0, 0.5, 1)]
+    x, bottom = Scale(left, left + 190), 26 * len(names)
+    body = [*x.grid(0, bottom, (0, 0.25, 0.5, 0.75, 1)), *x.numbers(bottom + 15)]
     for row, (name, interval) in enumerate(zip(names, intervals, strict=True)):
         y = 26 * row + 13
         body.append(text(left - 8, y + 4, name, "end"))
         if np.isfinite(interval.estimate):
-            body.append(line(x(interval.low), y, x(interval.high), y, colour, 2))
-            body += [line(x(end), y - 4, x(end), y + 4, colour, 2) for end in (interval.low, interval.high)]
-            body.append(mark(x(interval.estimate), y, shape, colour))
+            body += estimate(x, interval, y, side)
             body.append(text(x(1) + 12, y + 4, f"{interval.estimate:.2f}"))
         if len(extra):
-            body.append(mark(x(extra[row]), y, shape, TEXT, filled=False))
+            body.append(mark(x(extra[row]), y, SHAPES[side], TEXT, filled=False))
     return body
+
+
+def course(values: Mapping[str, np.ndarray], epoch: int, epochs: int, words: tuple[str, str], level: float) -> str:
+    """What a number in [0, 1] was after each supervised epoch under both sides, the present epoch marked.
+
+    Parameters
+    ----------
+    values : mapping of str to float (E,)
+        By side; a shorter training stays at its end.
+    epoch, epochs : int
+        The present one, from 1, and the last.
+    words : pair of str
+        What the number is; the second is written in bold.
+    level : float
+        What chance gives.
+    """
+    if not values:
+        return ""
+    x, y = Scale(162, 780, 1, max(2, epochs)), Scale(92, 12)
+    body = [
+        text(144, 40, words[0], "end"),
+        text(144, 56, short(words[1], 21), "end", weight="bold"),
+        text(144, 72, "after each epoch", "end", QUIET),
+    ]
+    for tick in (0, 0.5, 1):
+        body += [line(x.start, y(tick), x.end, y(tick)), text(x.end + 12, y(tick) + 4, f"{tick:g}", colour=QUIET)]
+    body.append(dashed(x.start, y(level), x.end, y(level)))
+    body.append(text(x.end - 14, y(level) - 5, "chance", "end", QUIET))
+    body.append(line(x(epoch), y(1) - 6, x(epoch), y(0) + 4, TEXT, 1.4))
+    step = max(1, round(epochs / 10))
+    body += x.numbers(110, sorted({1, epochs, *(t for t in range(step, epochs, step) if epochs - t > step / 2)}))
+    told = []
+    for side, numbers in values.items():
+        points = " ".join(f"{x(n):.1f},{y(v):.1f}" for n, v in enumerate(numbers, 1))
+        body.append(f'<polyline points="{points}" fill="none" stroke="{HUES[side]}" stroke-width="2"/>')
+        last = min(epoch, len(numbers))
+        body.append(mark(x(last), y(numbers[last - 1]), SHAPES[side], HUES[side]))
+        told.append(f"{side} {', '.join(f'{v:.2f}' for v in numbers)}")
+    about = f"{' '.join(words)} after each epoch, epoch {epoch} marked, chance {level:.2f}: {'; '.join(told)}."
+    return svg(WIDTH, 116, body, capital(about))
 
 
 def confusion_cells(names: Sequence[str], matrix: np.ndarray, left: float) -> list[str]:
@@ -129,10 +186,45 @@ def moved(x: float, y: float, body: Sequence[str]) -> str:
     return f'<g transform="translate({x:g} {y:g})">{"".join(body)}</g>'
 
 
-def whiskers(x0: float, x1: float, y: float, colour: str) -> list[str]:
-    """An interval with its ends."""
-    ends = [line(x, y - 4, x, y + 4, colour, 2) for x in (x0, x1)]
-    return [line(x0, y, x1, y, colour, 2), *ends]
+def whiskers(x: Scale, low: float, high: float, y: float, colour: str = TEXT) -> list[str]:
+    """An interval with its ends, cut off where the axis ends."""
+    low, high = (x(float(np.clip(end, x.low, x.high))) for end in (low, high))
+    return [line(low, y, high, y, colour, 2), *(line(end, y - 4, end, y + 4, colour, 2) for end in (low, high))]
+
+
+def estimate(x: Scale, found: Interval, y: float, side: str) -> list[str]:
+    """An estimate of one side, with its interval."""
+    return [
+        *whiskers(x, found.low, found.high, y, HUES[side]),
+        mark(x(found.estimate), y, SHAPES[side], HUES[side]),
+    ]
+
+
+def dashed(x0: float, y0: float, x1: float, y1: float) -> str:
+    """The line of chance."""
+    path = f"M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"
+    return f'<path d="{path}" stroke="{TEXT}" stroke-width="1.4" stroke-dasharray="3 3"/>'
+
+
+def key_mark(side: str) -> str:
+    """The sign of a side, for a line of text."""
+    sign = mark(7, 8, SHAPES[side], HUES[side])
+    return f'<svg aria-hidden="true" width="16" height="16" style="vertical-align:-3px">{sign}</svg>'
+
+
+def signed_number(value: float, digits: str = ".2g") -> str:
+    """A difference in few letters, with a true minus sign."""
+    return "0" if value == 0 else f"{value:+{digits}}".replace("-", "−")
+
+
+def short(words: str, length: int) -> str:
+    """Words cut off at `length` letters."""
+    return words if len(words) <= length else f"{words[: length - 1]}…"
+
+
+def capital(words: str) -> str:
+    """A sentence with a capital letter at its beginning."""
+    return words[:1].upper() + words[1:]
 
 
 def note(text: str, alert: bool = False) -> str:
@@ -142,3 +234,18 @@ def note(text: str, alert: bool = False) -> str:
         f'<div{role} style="border-left:4px solid {colour};padding:3px 10px;margin:4px 0;line-height:1.45;'
         f'color:{TEXT}">{html.escape(text)}</div>'
     )
+
+
+def heading(title: str, below: str) -> str:
+    """What the widget shows now, said by screen readers when it changes."""
+    bold, quiet = (html.escape(words) for words in (title, below))
+    return (
+        f'<div aria-live="polite" style="max-width:{WIDTH}px;padding:2px 9px;line-height:1.45;color:{TEXT}">'
+        f'<b>{bold}</b><br><span style="color:{QUIET}">{quiet}</span></div>'
+    )
+
+
+def legend(words: str) -> str:
+    """How the drawings are to be read, in small print."""
+    style = f"max-width:{WIDTH - 18}px;margin:6px 9px;font-size:12px;line-height:1.45;color:{QUIET}"
+    return f'<p style="{style}">{html.escape(words)}</p>'

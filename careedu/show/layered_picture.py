@@ -1,69 +1,86 @@
 """Pictures in layers (image, map, outline), and the controls that change their looks without asking the kernel.
 
-Opacity and outline are plain controls of the page. Inline handlers set CSS variables on the widget's outermost element,
-of the class `careedu.show.widget.ROOT`, and the pictures are drawn by these variables, also those that come later.
-ipywidgets puts the text of its ``HTML`` into the page as it is: scripts in it would not run, such handlers do.
+Opacity, wipe and outline are controls of the page: the script and the style sheet beside this file answer them.
 """
 
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import anywidget
 import numpy as np
+import traitlets
 
-from careedu.show.drawing import FAINT, QUIET, TEXT
-from careedu.show.style import COLOURS, LESION, cividis
-from careedu.show.widget import ROOT
-
-OPACITY, OUTLINE = (f"--careedu-{name}" for name in ("opacity", "outline"))
+from careedu.show.style import LESION, cividis
 
 
-def layer(uri: str, style: str) -> str:
-    """A picture that fills its frame."""
-    whole = "position:absolute;inset:0;width:100%;height:100%;max-width:none;margin:0"
-    return f'<img decoding="sync" alt="" src="{uri}" style="{whole};{style}">'
+class LayeredPicture(anywidget.AnyWidget):
+    """Pictures side by side, each of layers on top of one another.
+
+    Whatever it holds, it gives the sliders of the widget around it the names that a screen reader looks for.
+
+    Attributes
+    ----------
+    value : list of dict
+        The pictures, as `panel` makes them.
+    size : list of int
+        Width and height of each, in pixels of the page.
+    outlined : str
+        What the outline is drawn around; without it there are no controls of the looks.
+    """
+
+    _esm = Path(__file__).with_suffix(".js")
+    _css = Path(__file__).with_suffix(".css")
+    value = traitlets.List(traitlets.Dict()).tag(sync=True)
+    size = traitlets.List(traitlets.Int(), [256, 256]).tag(sync=True)
+    outlined = traitlets.Unicode().tag(sync=True)
 
 
-def framed(title: str, layers: str, size: tuple[int, int], alt: str, name: str, below: str) -> str:
-    """Layers on top of one another in a frame of `size` (width, height) pixels, with a line above and one below."""
-    line = "white-space:nowrap;overflow:hidden;text-overflow:ellipsis;line-height:1.5"
-    return (
-        f'<div style="width:{size[0]}px;padding:2px 9px;color:{TEXT}"><div style="{line}">{title}</div>'
-        f'<div role="img" aria-label="{html.escape(alt, quote=True)}" data-panel="{name}" style="position:relative;'
-        f'width:{size[0]}px;height:{size[1]}px;overflow:hidden;border-radius:5px;background:{FAINT}">{layers}</div>'
-        f'<div style="{line};font-size:12px;color:{QUIET}">{html.escape(below)}</div></div>'
-    )
+def panel(
+    name: str, title: str, alt: str, layers: Sequence[dict[str, str]], caption: str = "", notes: str = ""
+) -> dict[str, Any]:
+    """One of the pictures.
+
+    Parameters
+    ----------
+    name : str
+        Its own in the page.
+    title : str
+        Above it, as HTML.
+    alt : str
+        What it shows, in words.
+    layers : sequence of dict
+        From the lowest on, as `layer` makes them.
+    caption : str
+        Below it.
+    notes : str
+        What belongs to it, as HTML.
+    """
+    return {"name": name, "title": title, "alt": alt, "layers": list(layers), "caption": caption, "notes": notes}
 
 
-def css_setter(variable: str, value: str) -> str:
-    """Handler that sets a CSS variable for the whole widget."""
-    return f"this.closest('.{ROOT}').style.setProperty('{variable}',{value})"
+def layer(kind: str, content: str, side: str = "") -> dict[str, str]:
+    """A layer that fills its frame.
+
+    Parameters
+    ----------
+    kind : str
+        "image" or "map" (`content` is an address), "outline" (SVG), or "words" that stand in for an image.
+    content : str
+        Empty where there is nothing to show.
+    side : str
+        "A" is shown left of the wipe's divider, "B" right of it.
+    """
+    return {"kind": kind, "content": content, "side": side}
 
 
-def page_slider(label: str, variable: str, unit: str, start: int, style: str) -> str:
-    """A slider of the page, 0 to 100; JupyterLab is told to leave its keys alone."""
-    value = f"this.value+'{unit}'"
-    handler = f"{css_setter(variable, value)};this.setAttribute('aria-valuetext',this.value+' %')"
-    return (
-        f'<input type="range" aria-label="{label}" min="0" max="100" step="5" value="{start}" '
-        f'aria-valuetext="{start} %" oninput="{handler}" data-lm-suppress-shortcuts="true" '
-        f'style="margin:0;accent-color:{COLOURS[0]};{style}">'
-    )
-
-
-def looks_controls(outlined: str) -> str:
-    """How maps and outlines are drawn: opacity, and whether what is called `outlined` is."""
-    outline = css_setter(OUTLINE, "this.checked?1:0")
-    return (
-        f'<div style="display:flex;gap:8px;align-items:center;padding:2px 4px;color:{TEXT}"><span>Map opacity</span>'
-        f"{page_slider('Map opacity', OPACITY, '%', 50, 'width:150px')}"
-        '<label style="display:flex;gap:6px;align-items:center;margin-left:14px"><input type="checkbox" checked '
-        f'aria-label="Outline {outlined}" onchange="{outline}" data-lm-suppress-shortcuts="true" style="margin:0;'
-        f'accent-color:{COLOURS[0]}">Outline {outlined}</label></div>'
-    )
+def map_layer(values: np.ndarray | None, size: tuple[int, int], side: str = "") -> dict[str, str]:
+    """A map float (h, w) in [0, 1] over an image of `size` (height, width); nothing where there is none."""
+    return layer("map", "" if values is None else map_uri(values, size), side)
 
 
 def lesion_shape(box: Sequence[float] | None, mask: np.ndarray | None, width: int, height: int) -> str:
@@ -77,8 +94,7 @@ def lesion_shape(box: Sequence[float] | None, mask: np.ndarray | None, width: in
         return ""
     line = f'fill="none" vector-effect="non-scaling-stroke" {dash}'
     return (
-        f'<svg aria-hidden="true" viewBox="0 0 {width} {height}" '
-        'style="position:absolute;inset:0;width:100%;height:100%">'
+        f'<svg aria-hidden="true" viewBox="0 0 {width} {height}">'
         f'<path d="{path}" {line} stroke="#000" stroke-width="4" stroke-opacity="0.55"/>'
         f'<path d="{path}" {line} stroke="{LESION}" stroke-width="2"/></svg>'
     )

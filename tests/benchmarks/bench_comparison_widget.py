@@ -27,9 +27,8 @@ view
 """
 MOVES = {
     "epoch": ("Epoch", "ArrowLeft", "ArrowRight", 'svg[aria-label^="Probability of"]'),
-    "class map after an epoch": ("Epoch", "ArrowLeft", "ArrowRight", '[data-side="A"]'),
-    "map opacity": ("Map opacity", "ArrowLeft", "ArrowRight", '[data-side="A"]'),
-    "image": ("Image", "ArrowRight", "ArrowLeft", '[data-side="A"]'),
+    "class map after an epoch": ("Epoch", "ArrowLeft", "ArrowRight", '[data-panel="A"]'),
+    "picture": ("Picture", "ArrowRight", "ArrowLeft", '[data-panel="A"]'),
 }
 
 
@@ -69,8 +68,8 @@ def main() -> None:
         page.settle()
         # New images only: each map is computed once.
         count = page.evaluate_in_kernel("len(view.state.members)")
-        times = page.latency(page.control("Image"), ["ArrowRight"] * min(40, count - 1), '[data-side="A"]')
-        tell("image, map computed by the saved network", times)
+        times = page.latency(page.control("Picture"), ["ArrowRight"] * min(40, count - 1), '[data-panel="A"]')
+        tell("picture, map computed by the saved network", times)
 
 
 if __name__ == "__main__":

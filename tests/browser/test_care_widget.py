@@ -25,12 +25,13 @@ MOVES = [
     ("Epoch", ("ArrowLeft",), "A", "epoch", 15),
     ("Epoch", ("ArrowLeft",), "B", "epoch", 14),
     ("Epoch", ("Home",), "wipe", "epoch", 1),
-    ("Picture", ("ArrowRight",), "A", "picture", 1),
+    ("Picture", ("ArrowRight",), "A", "picture", 2),
+    ("Class", ("Tab", "Tab", "Space"), "B", "picture_of", "globular"),
     ("A: method", ("Tab", "Space"), "A", "a", "inverse-frequency weights"),
     ("B: method", ("Tab",) * 6 + ("Space",), "B", "b", "balanced sampling"),
     ("Pictures", ("Tab", "Space"), "A", "source", "test images"),
-    ("Picture", ("ArrowRight",), "B", "picture", 1),
-    ("Map of", ("Tab", "Tab", "Space"), "wipe", "map_of", "globular"),
+    ("Picture", ("ArrowRight",), "B", "picture", 2),
+    ("Map of", ("Tab", "Space"), "wipe", "map_of", "reticular"),
     ("Pictures", ("Tab", "Tab", "Space"), "wipe", "source", "new images"),
     ("B: method", ("Tab", "Tab", "Tab", "Space"), "B", "b", "focal"),
 ]
@@ -103,7 +104,7 @@ def test_opacity_wipe_and_outline_do_not_ask_the_kernel(open_cells):
     page.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
     page.page.wait_for_function("window.ended")
     # What was set in the page stays where the kernel draws anew.
-    hidden = page.page.locator(f'{PANELS["A"]} > div[style*="--careedu-outline"]')
+    hidden = page.page.locator(f"{PANELS['A']} > .careedu-outline")
     control = page.control("Epoch").focus()
     drawn = page.picture_before(PANELS["A"])
     control.press("ArrowLeft")

@@ -17,19 +17,18 @@ explorer.task.join()
 explorer.set(metric="balanced accuracy", group="both wrong")
 view
 """
-A, B = '[data-side="A"]', '[data-side="B"]'
+A, B = '[data-panel="A"]', '[data-panel="B"]'
 METRICS, SEEDS, COURSE = (f'svg[aria-label^="{words}"]' for words in ("Metrics of A", "Seed by seed", "Probability of"))
 # Label, keys (from the first button or the handle on), picture that must change, setting that must follow, its value.
 MOVES = [
     ("B: method", ("Tab", "Tab", "Space"), METRICS, "b", "balanced-sampling"),
     ("A: method", ("Tab", "Space"), METRICS, "a", "logit-adjusted"),
     ("Metric", ("Tab", "Tab", "Space"), SEEDS, "metric", "recall of streaked"),
-    ("Images", ("Tab", "Tab", "Tab", "Tab", "Space"), A, "group", "recorded each epoch"),
-    ("Image", ("ArrowRight",), B, "image", 1),
+    ("Pictures", ("Tab", "Tab", "Tab", "Tab", "Space"), A, "group", "recorded each epoch"),
+    ("Picture", ("ArrowRight",), B, "picture", 2),
+    ("Class", ("Tab", "Space"), B, "picture_of", "reticular"),
     ("Epoch", ("ArrowLeft",), COURSE, "epoch", 2),
     ("Epoch", ("ArrowLeft",), A, "epoch", 1),
-    ("Map opacity", ("ArrowRight",), B, "opacity", 0.6),
-    ("Outline the lesion", ("Space",), A, "outline", False),
     ("Seed", ("Tab", "Space"), B, "seed", 1),
 ]
 
@@ -55,16 +54,19 @@ def test_every_control_changes_picture_and_state(open_widget):
     for label, keys, picture, setting, value in MOVES:
         before, after = page.move(label, keys, picture, f"explorer.settings[{setting!r}]")
         assert after == value, f"{label}: {before} became {after}, not {value}"
-        if setting == "outline":
-            page.screenshot("comparison-moved")
+    page.screenshot("comparison-moved")
+    asked = page.sent()
+    page.move_in_page("Map opacity", ("ArrowRight", "ArrowRight"), A)
+    page.move_in_page("Outline the lesion", ("Space",), B)
+    assert page.sent() == asked, "the page alone has answered"
     page.assert_nothing_clipped()
     assert page.evaluate_in_kernel("explorer.errors") == []
 
 
 def test_an_error_in_a_callback_is_shown_and_heard(open_widget):
     page = open_widget()
-    page.run_in_kernel("explorer._see = lambda *arguments: 1 / 0")
-    page.control("Images").focus().press("Tab", "Tab", "Tab", "Tab", "Space")
+    page.run_in_kernel("explorer.see = lambda *arguments: 1 / 0")
+    page.control("Pictures").focus().press("Tab", "Tab", "Tab", "Tab", "Space")
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         page.assert_no_errors()
     assert "division by zero" in page.page.locator('[role="alert"]').first.inner_text()

@@ -87,7 +87,7 @@ def test_opacity_and_outline_do_not_ask_the_kernel(open_cells):
     assert page.sent() == asked
 
     # What was set in the page stays where the kernel draws anew.
-    hidden = page.page.locator(f'{PANELS["pixels"]} > div[style*="--careedu-outline"]').first
+    hidden = page.page.locator(f"{PANELS['pixels']} > .careedu-outline").first
     control = page.control("Epoch").focus()
     drawn = page.picture_before(PANELS["pixels"])
     control.press("ArrowLeft")

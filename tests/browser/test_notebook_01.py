@@ -23,12 +23,11 @@ COMPARISON_MOVES = [
     ("A: method", ("Tab", "Space"), METRICS, "a"),
     ("B: method", ("Tab", "Tab", "Space"), METRICS, "b"),
     ("Metric", ("Tab", "Tab", "Tab", "Space"), 'svg[aria-label^="Seed by seed"]', "metric"),
-    ("Images", ("Tab", "Tab", "Tab", "Tab", "Space"), '[data-side="A"]', "group"),
-    ("Image", ("ArrowRight",), '[data-side="B"]', "image"),
+    ("Pictures", ("Tab", "Tab", "Tab", "Tab", "Space"), '[data-panel="A"]', "group"),
+    ("Picture", ("ArrowRight",), '[data-panel="B"]', "picture"),
+    ("Class", ("Tab", "Space"), '[data-panel="A"]', "picture_of"),
     ("Epoch", ("ArrowLeft",), COURSE, "epoch"),
-    ("Map opacity", ("ArrowRight",), '[data-side="B"]', "opacity"),
-    ("Outline the lesion", ("Space",), '[data-side="A"]', "outline"),
-    ("Seed", ("Tab", "Space"), '[data-side="B"]', "seed"),
+    ("Seed", ("Tab", "Space"), '[data-panel="B"]', "seed"),
 ]
 
 
@@ -55,5 +54,7 @@ def test_every_control_changes_picture_and_state(open_notebook):
     # The saved runs, any two of them.
     for label, keys, picture, setting in COMPARISON_MOVES:
         page.move(label, keys, picture, f"view.state.settings[{setting!r}]")
+    page.move_in_page("Map opacity", ("ArrowRight", "ArrowRight"), '[data-panel="B"]')
+    page.move_in_page("Outline the lesion", ("Space",), '[data-panel="A"]')
     page.assert_nothing_clipped()
     page.screenshot("01-comparison")

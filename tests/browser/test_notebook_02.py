@@ -10,6 +10,7 @@ MOVES = [
     ("Epoch", ("ArrowLeft",), "A", "epoch"),
     ("Epoch", ("Home",), "B", "epoch"),
     ("Picture", ("ArrowRight",), "wipe", "picture"),
+    ("Class", ("Tab", "Tab", "Space"), "A", "picture_of"),
     ("B: method", ("Tab", "Tab", "Tab", "Space"), "B", "b"),
     ("A: method", ("Tab", "Tab", "Space"), "A", "a"),
     ("Pictures", ("Tab", "Space"), "wipe", "source"),

@@ -5,6 +5,7 @@ import copy
 import re
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -16,6 +17,7 @@ FOLDER = shipped("notebooks")
 PATHS = sorted([*FOLDER.glob("*.ipynb"), *(FOLDER / "solutions").glob("*.ipynb")])
 SOLUTIONS = sorted((FOLDER / "solutions").glob("*.ipynb"))
 MOST_LINES, MOST_LINES_A_CELL = 150, 15
+MOST_MODULES = 5
 
 
 def name_of(path):
@@ -48,6 +50,18 @@ def few_lines(notebook):
     return [f"{total} lines"] * (total > MOST_LINES) + [
         f"{cell}: {n} lines" for cell, n in found.items() if n > MOST_LINES_A_CELL
     ]
+
+
+def few_places(notebook):
+    """The modules of careedu that names are imported from: `careedu`, its faces, and no more than there is need for."""
+    modules = set()
+    for node in ast.walk(ast.parse(code(notebook))):
+        if isinstance(node, ast.ImportFrom):
+            modules.add(node.module)
+        elif isinstance(node, ast.Import):
+            modules.update(alias.name for alias in node.names)
+    ours = sorted(module for module in modules if module.split(".")[0] == "careedu")
+    return [f"names from {len(ours)} modules: {', '.join(ours)}"] * (len(ours) > MOST_MODULES)
 
 
 def readable_ids(notebook):
@@ -132,6 +146,7 @@ def exercises_are_checked(notebook):
 
 RULES = (
     few_lines,
+    few_places,
     readable_ids,
     no_outputs,
     one_parameter_cell,
@@ -170,20 +185,33 @@ def test_a_notebook_with_exercises_has_its_solved_copy(path):
 
 
 def unasserted(solved):
-    """Exercises that a solved notebook checks without asserting `.solved`: a wrong answer alone raises nothing."""
+    """Whose exercises a solved notebook checks without asserting that all are solved: a wrong answer raises nothing."""
     asserts = [ast.unparse(node.test) for node in ast.walk(ast.parse(code(solved))) if isinstance(node, ast.Assert)]
-    asserts = [test for test in asserts if ".solved" in test]
-    names = sorted(set(re.findall(r"\b(exercise_\d+)\.check\(", code(solved))))
-    return [name for name in names if not any(re.search(rf"\b{name}\b", test) for test in asserts)]
+    modules = sorted(set(re.findall(r"\b(\w+)\.exercise_\d+\.check\(", code(solved))))
+    return [m for m in modules if f"all((exercise.solved for exercise in {m}.exercises))" not in asserts]
+
+
+def unasked(path):
+    """Exercises of a notebook's module that the solved notebook does not check, and checks of what it does not have."""
+    asked = re.findall(r"\b(\w+)\.(exercise_\d+)\.check\(", code(read(path)))
+    (module,) = {name for name, _ in asked}
+    offered = import_module(f"careedu.course.exercises.{module}").exercises
+    return {name for _, name in asked} ^ {f"exercise_{number}" for number in range(1, len(offered) + 1)}
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=name_of)
+def test_a_solved_copy_asks_every_exercise_of_its_module_under_its_number(path):
+    assert unasked(path) == set()
+    headings = re.findall(r"^### Exercise (\d+) ·", markdown(read(path)), re.M)
+    assert headings == re.findall(r"\.exercise_(\d+)\.check\(", code(read(path)))
 
 
 def test_a_solved_copy_asserts_that_every_exercise_is_solved(good):
     assert {name_of(path): unasserted(read(path)) for path in SOLUTIONS} == {name_of(path): [] for path in SOLUTIONS}
     assert unasserted(good) == []
-    good["cells"][5]["source"] = "assert all(e.solved for e in (exercise_1, exercise_2))"
-    assert unasserted(good) == []
-    good["cells"][5]["source"] = "assert not state.errors"
-    assert unasserted(good) == ["exercise_1"]
+    for spoilt in ("assert not state.errors", "all(exercise.solved for exercise in two.exercises)"):
+        good["cells"][5]["source"] = spoilt
+        assert unasserted(good) == ["two"]
 
 
 def cell(kind, name, source, *tagged):
@@ -198,7 +226,7 @@ EXERCISE = """\
 def two():
     return 2
 # end of solution
-exercise_1.check(two)"""
+two.exercise_1.check(two)"""
 
 
 def good_text():
@@ -216,7 +244,8 @@ def good_text():
         cell(
             "code",
             "checks",
-            "assert not state.errors\n# solution\nassert exercise_1.solved\n# end of solution",
+            "assert not state.errors\n# solution\nassert all(exercise.solved for exercise in two.exercises)\n"
+            "# end of solution",
             "exercise",
         ),
     ]
@@ -241,7 +270,7 @@ def read_text(text, folder):
 def test_the_exercise_notebook_has_the_stub_for_the_solution_and_the_same_ids(tmp_path, good):
     exercise = derived(good)
     assert [c["id"] for c in exercise["cells"]] == [c["id"] for c in good["cells"]]
-    assert exercise["cells"][2]["source"] == "def two():\n    return ...\nexercise_1.check(two)"
+    assert exercise["cells"][2]["source"] == "def two():\n    return ...\ntwo.exercise_1.check(two)"
     assert exercise["cells"][5]["source"] == "assert not state.errors"
     assert text_of(exercise) == text_of(derived(read_text(text_of(good), tmp_path)))
 
@@ -290,9 +319,12 @@ def change(index, **values):
     return lambda notebook: notebook["cells"][index].update(values)
 
 
+LATE = "if DATA:\n    import careedu.d\n    from careedu.e import x"
 BREAKS = [
     (few_lines, change(1, source="\n".join(f"x{i} = {i}" for i in range(16)))),
     (few_lines, lambda n: n["cells"].extend(cell("code", f"more-{i}", "x = 1\n" * 15) for i in range(10))),
+    (few_places, change(4, source="\n".join(f"from careedu.m{i} import x" for i in range(MOST_MODULES + 1)))),
+    (few_places, change(4, source="import careedu.a, careedu.b, careedu.c\nfrom careedu import d, e, f\n" * 2 + LATE)),
     (readable_ids, change(1, id="3f9c1a2b")),
     (readable_ids, change(1, id="deadbeef")),
     (readable_ids, change(1, id="title")),

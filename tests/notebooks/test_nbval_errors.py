@@ -10,8 +10,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 WIDGET = """
-import ipywidgets
-from careedu.show.widget import BackgroundTask, View, WidgetState, recorded_errors
+from careedu.show.view import View
+from careedu.show.widget import BackgroundTask, WidgetState, recorded_errors
 
 class Fragile(WidgetState):
     def update(self):
@@ -19,8 +19,7 @@ class Fragile(WidgetState):
             raise RuntimeError("planted")
 
 state = Fragile(number=1)
-view, control = View(state), ipywidgets.IntSlider()
-view.bind(control, "number")
+control = View(state).slider("number", "Number", max=100)
 """
 LAST = "assert not recorded_errors(), recorded_errors()"
 BACKGROUND = """

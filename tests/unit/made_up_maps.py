@@ -66,4 +66,4 @@ def made_up_comparison(
 
 def with_weights(run, values):
     """The run with a network's weights, of which only the map is of use."""
-    return replace(run, weights={"attention.values": torch.as_tensor(values, dtype=torch.float32)})
+    return replace(run, weights={"before.values": torch.as_tensor(values, dtype=torch.float32)})

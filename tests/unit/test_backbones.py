@@ -8,13 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from careedu.errors import InvalidInputError, UnknownNameError
+from careedu.errors import CheckpointError, InvalidInputError, UnknownNameError
 from careedu.nn.backbones import MODELS, Classifier, NormalizedLinear, build_model
 from careedu.nn.maps import class_activation_map
+from careedu.nn.spatial_mask import FixedMask
 
-# Feature maps, the divisor of the image size on the grid, and the parameters without the head for three image channels.
-# The parameters are those of the architectures as published by torchvision, less their classifiers; of the U-Net counted
-# by hand: 9·(3·12 + 12·12 + 12·24 + 24·24 + 24·48 + 48·48) weights of convolutions and 4·(12 + 24 + 48) of normalisations.
+# Feature maps, the divisor of the image size on the grid, and the parameters without the head for three image channels:
+# those of the architectures as published by torchvision, less their classifiers; of the U-Net counted by hand, the
+# convolutions' 9·(3·12 + 12·12 + 12·24 + 24·24 + 24·48 + 48·48) and the normalisations' 4·(12 + 24 + 48).
 FACES = {
     "small": (128, 8, None),
     "googlenet": (1024, 32, 5_599_904),
@@ -290,3 +291,75 @@ def test_normalized_head_starts_afresh_and_alike_from_a_seed():
     torch.testing.assert_close(head.weight.norm(dim=1), torch.ones(4))
     torch.manual_seed(3)
     assert torch.equal(NormalizedLinear(6, 4).weight, head.weight)
+
+
+# The slots that a method may fill
+
+
+class Doubled(nn.Module):
+    """Twice what comes in; records how much, and forgets on freezing."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = 2.0
+        self.scratch = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x):
+        return self.factor * x
+
+    def record(self):
+        return {"factor": torch.tensor(self.factor)}
+
+    def freeze(self):
+        self.scratch = None
+
+
+def test_empty_slots_change_nothing_and_hold_nothing():
+    model = build_model("small", 3).eval()
+    x = torch.rand(2, 1, 32, 32)
+    assert torch.equal(model.features(x), model.body(model.standardized(x)))
+    assert not [name for name in model.state_dict() if name.startswith(("before", "after", "training_parts"))]
+    assert model.record() == {} and model.freeze() is model
+
+
+def test_slots_act_on_the_images_before_they_are_standardised_and_on_the_features():
+    model = build_model("small", 3).eval()
+    model.standardize([0.4], [0.2])
+    x = torch.rand(2, 1, 32, 32)
+    plain, plain_of_double = model.features(x), model.features(2 * x)
+    model.before = Doubled()
+    assert torch.equal(model.features(x), plain_of_double)
+    model.before, model.after = nn.Identity(), nn.Sequential(Doubled(), nn.Identity())
+    assert torch.equal(model.features(x), 2 * plain)
+    assert torch.equal(model(x), model.head(model.pool(2 * plain)))
+
+
+def test_a_mask_before_the_network_is_folded_into_what_standardises_the_images():
+    model = build_model("small", 3).eval()
+    model.standardize([0.4], [0.2])
+    mask = FixedMask(torch.rand(32, 32))
+    model.before = mask
+    x = torch.rand(2, 1, 32, 32)
+    assert torch.equal(model.features(x), model.body(model.standardized(x, mask.map())))
+
+
+def test_what_the_slots_record_and_freeze_is_the_networks():
+    model = build_model("small", 3)
+    model.before, model.after = FixedMask(torch.full((32, 32), 0.5)), nn.Sequential(Doubled())
+    model.training_parts["projector"] = nn.Linear(128, 8)
+    recorded = model.record()
+    assert set(recorded) == {"attention map", "factor"} and recorded["factor"] == 2
+    assert recorded["attention map"].dtype == torch.uint16 and recorded["attention map"][0, 0] == round(65535 / 2)
+    assert {"after.0.scratch", "training_parts.projector.weight"} <= set(model.state_dict())
+    model.freeze()
+    assert set(model.state_dict()) == {"before.values", *build_model("small", 3).state_dict()}
+
+
+def test_weights_that_do_not_fit_are_an_error_with_the_remedy():
+    model = build_model("small", 3)
+    older = {f"body.{name}": tensor for name, tensor in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"train it again with careedu\.fit \(.*Missing key"):
+        model.load_state_dict(older)
+    with pytest.raises(CheckpointError, match="size mismatch"):
+        model.load_state_dict(build_model("small", 4).state_dict())
+    model.load_state_dict(build_model("small", 3).state_dict())

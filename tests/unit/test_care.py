@@ -316,6 +316,8 @@ def test_losses_that_change_late_are_told_how_far_the_whole_training_is():
     told = []
 
     class Listening(careedu.LDAM):
+        name = "listening"
+
         def loss(self, logits, target, facts, progress):
             told.append(progress)
             return super().loss(logits, target, facts, progress)

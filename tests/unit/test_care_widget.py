@@ -18,12 +18,11 @@ from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError
 from careedu.experiment.attention import attention_of
 from careedu.measure.map_quality import inside_share
 from careedu.nn.maps import resize_map
-from careedu.show import layered_picture
 from careedu.show.care import drawings
 from careedu.show.care.microscope import NEW, RECORDED, TEST, AttentionMicroscope, Look
 from careedu.show.care.view import AttentionView
 from careedu.show.compare import Comparison
-from careedu.show.widget import ROOT
+from careedu.show.view import ROOT
 
 DATA = thinned(made_up_splits(), 2, 12)
 UNSEEN = made_up_dataset(6, 77)
@@ -47,40 +46,52 @@ def microscope(comparison):
 
 def shown(view):
     """All that the view shows, as text."""
-    return "\n".join(part.value for part in view.parts.values())
+    texts = [part.value for name, part in view.parts.items() if name != "pictures"]
+    return "\n".join([*texts, *(picture["title"] + picture["notes"] for picture in view.parts["pictures"].value)])
+
+
+def picture(view, name):
+    """One of the layered pictures."""
+    return next(one for one in view.parts["pictures"].value if one["name"] == name)
+
+
+def layers(view, name, kind):
+    """What a picture's layers of one kind hold."""
+    return [layer["content"] for layer in picture(view, name)["layers"] if layer["kind"] == kind]
 
 
 def labels_of(view):
     """What a screen reader says of the drawings."""
-    return [html.unescape(words) for words in re.findall(r'aria-label="([^"]*)"', shown(view))]
+    drawn = [html.unescape(words) for words in re.findall(r'aria-label="([^"]*)"', shown(view))]
+    return [*drawn, *(picture["alt"] for picture in view.parts["pictures"].value)]
 
 
 def test_recorded_maps_are_those_of_each_epoch(microscope):
-    run = microscope.run_of("plain")
+    run = microscope.results.runs["plain"][0]
     assert microscope.settings["source"] == RECORDED and microscope.members.tolist() == sorted(run.probes.tolist())
     for epoch in (1, 2, 3):
-        microscope.set(epoch=epoch, picture=epoch)
+        microscope.set(epoch=epoch, picture=epoch + 1)
         p = run.probes.tolist().index(microscope.row)
         recorded = torch.from_numpy(run.traces["probe maps"][epoch - 1, p]).float()[None] / 255
-        look = microscope.looks["A"]
+        look = microscope.seen["A"]
         np.testing.assert_allclose(look.map, resize_map(recorded, (32, 32))[0], atol=1e-6)
         mask = DATA.test.masks[microscope.row].numpy()
         assert look.inside == pytest.approx(look.map[mask].sum() / look.map.sum())
         assert look.inside + look.outside == pytest.approx(1) and microscope.chance == mask.mean()
-        assert look.course[epoch - 1] == pytest.approx(look.inside) and len(look.course) == 3
+        assert look.shares[epoch - 1] == pytest.approx(look.inside) and len(look.shares) == 3
         own = run.traces["probe probabilities"][epoch - 1, p, run.labels[microscope.row]]
         assert look.probability == pytest.approx(own) and look.epoch == epoch
-        assert microscope.looks["B"].epoch == min(epoch, 2), "the shorter training stays at its end"
+        assert microscope.seen["B"].epoch == min(epoch, 2), "the shorter training stays at its end"
 
 
 def test_test_images_have_the_map_of_the_trained_network(microscope):
-    run = microscope.run_of("plain")
+    run = microscope.results.runs["plain"][0]
     expected = attention_of(run, DATA.test)
     microscope.set(source=TEST)
     assert len(microscope.members) == len(DATA.test)
     for row in (0, 7, 59):
-        microscope.set(picture=row)
-        look = microscope.looks["A"]
+        microscope.set(picture=row + 1)
+        look = microscope.seen["A"]
         whole = run.class_maps(DATA.test.images[row : row + 1], DATA.test.labels[row : row + 1])
         np.testing.assert_allclose(look.map, whole[0], atol=1e-6)
         assert look.inside == pytest.approx(expected["inside share"][row], abs=1e-5)
@@ -89,44 +100,44 @@ def test_test_images_have_the_map_of_the_trained_network(microscope):
 
 
 def test_new_images_are_mapped_for_any_class(microscope):
-    run = microscope.run_of("plain")
-    microscope.set(source=NEW, picture=4)
+    run = microscope.results.runs["plain"][0]
+    microscope.set(source=NEW, picture=5)
     assert microscope.picture_id == str(UNSEEN.ids[4]) and microscope.label == int(UNSEEN.labels[4])
     with torch.inference_mode():
         logits = run.network()(UNSEEN.images[4:5].float() / 255)
-    assert microscope.looks["A"].probability == pytest.approx(float(logits.softmax(1)[0, microscope.label]), abs=1e-5)
+    assert microscope.seen["A"].probability == pytest.approx(float(logits.softmax(1)[0, microscope.label]), abs=1e-5)
     maps = {}
     for c, name in enumerate(UNSEEN.classes):
         microscope.set(map_of=name)
-        maps[c] = microscope.looks["A"].map
+        maps[c] = microscope.seen["A"].map
         np.testing.assert_allclose(maps[c], run.class_maps(UNSEEN.images[4:5], torch.tensor([c]))[0], atol=1e-6)
     microscope.set(map_of="true class")
-    np.testing.assert_array_equal(microscope.looks["A"].map, maps[microscope.label])
+    np.testing.assert_array_equal(microscope.seen["A"].map, maps[microscope.label])
     assert any(np.abs(maps[c] - maps[microscope.label]).max() > 0.1 for c in maps)
 
 
 def test_another_source_begins_anew(microscope):
-    microscope.set(source=TEST, picture=9, map_of="dim")
+    microscope.set(source=TEST, picture=10, map_of="dim")
     microscope.set(source=RECORDED)
-    assert (microscope.settings["picture"], microscope.settings["map_of"]) == (0, "true class")
+    assert (microscope.settings["picture"], microscope.settings["map_of"]) == (1, "true class")
     microscope.set(picture=10_000, epoch=10_000)
-    assert microscope.settings["picture"] == len(microscope.members) - 1 and microscope.settings["epoch"] == 3
+    assert microscope.settings["picture"] == len(microscope.members) and microscope.settings["epoch"] == 3
     microscope.set(a="adjusted", b="neighbour")
     assert microscope.settings["epoch"] == 2
 
 
 def test_without_weights_it_says_so_and_shows_what_there_is(microscope):
     view = AttentionView(microscope)
-    assert microscope.looks["B"].map is not None
-    microscope.set(source=TEST, picture=5)
-    look = microscope.looks["B"]
+    assert microscope.seen["B"].map is not None
+    microscope.set(source=TEST, picture=6)
+    look = microscope.seen["B"]
     assert look.map is None and "no weights of adjusted" in look.about and RECORDED in look.about
-    assert look.probability == microscope.run_of("adjusted").probabilities[5, microscope.label]
-    assert "no weights of adjusted" in view.parts["note"].value and "not known" in view.parts["energy B"].value
+    assert look.probability == microscope.run("B").probabilities[5, microscope.label]
+    assert "no weights of adjusted" in view.parts["note"].value and "not known" in picture(view, "B")["notes"]
     microscope.set(source=NEW)
-    assert microscope.looks["B"].map is None and np.isnan(microscope.looks["B"].probability)
+    assert microscope.seen["B"].map is None and np.isnan(microscope.seen["B"].probability)
     microscope.set(source=RECORDED, b="neighbour")
-    assert "neither maps nor weights of neighbour" in view.parts["note"].value
+    assert "no weights of neighbour, seed 0, and no maps either" in view.parts["note"].value
     microscope.set(source=TEST)
     assert "no maps either" in view.parts["note"].value
     assert microscope.errors == []
@@ -136,7 +147,7 @@ def test_it_begins_with_a_method_that_keeps_its_weights(comparison):
     assert AttentionMicroscope(comparison, a="neighbour").settings["b"] == "plain"
     assert AttentionMicroscope(comparison).settings["b"] == "adjusted"
     nothing = AttentionMicroscope(comparison, "neighbour", "neighbour")
-    assert nothing.settings["source"] == TEST and nothing.looks["A"].map is None
+    assert nothing.settings["source"] == TEST and nothing.seen["A"].map is None
 
 
 @pytest.mark.parametrize("error", [MissingDataError("fetch them"), InvalidInputError("other images")])
@@ -149,23 +160,23 @@ def test_missing_images_leave_the_recorded_maps(comparison, monkeypatch, error):
     view = AttentionView(microscope)
     microscope.task.join()
     assert str(error) in microscope.missing and str(error) in view.parts["note"].value
-    assert microscope.looks["A"].map is not None and np.isnan(microscope.looks["A"].inside)
-    assert view.parts["course"].value == "" and "not on this machine" in view.parts["picture A"].value
+    assert microscope.seen["A"].map is not None and np.isnan(microscope.seen["A"].inside)
+    assert view.parts["course"].value == "" and layers(view, "A", "words") == ["image not on this machine"]
     microscope.set(source=TEST)
-    assert microscope.looks["A"].map is None and microscope.errors == []
+    assert microscope.seen["A"].map is None and microscope.errors == []
 
 
 def test_a_lesion_that_nobody_knows_is_not_measured(comparison):
     microscope = AttentionMicroscope(comparison, images=made_up_dataset(3, 5, lesions=False))
     view = AttentionView(microscope)
     microscope.set(source=NEW)
-    assert np.isnan(microscope.looks["A"].inside) and np.isnan(microscope.chance)
-    assert "is not known" in view.parts["note"].value and "<path" not in view.parts["picture A"].value
+    assert np.isnan(microscope.seen["A"].inside) and np.isnan(microscope.chance)
+    assert "is not known" in view.parts["note"].value and layers(view, "A", "outline") == [""]
     boxed = replace(made_up_dataset(3, 5), masks=None, has_mask=None)
     microscope = AttentionMicroscope(comparison, images=boxed)
     view = AttentionView(microscope)
     microscope.set(source=NEW)
-    assert microscope.chance == 64 / 32**2 and "stroke-dasharray" in view.parts["picture A"].value
+    assert microscope.chance == 64 / 32**2 and "stroke-dasharray" in layers(view, "A", "outline")[0]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +186,8 @@ def test_a_lesion_that_nobody_knows_is_not_measured(comparison):
         ({"source": "tests"}, UnknownNameError, "test images"),
         ({"map_of": "dimm"}, UnknownNameError, "dim"),
         ({"map_of": "dim"}, InvalidInputError, "only the map of the true class"),
-        ({"picture": -1}, InvalidInputError, "picture=-1"),
+        ({"picture": 0}, InvalidInputError, "picture=0"),
+        ({"picture_of": "dimm"}, UnknownNameError, "dim"),
         ({"epoch": 0}, InvalidInputError, "epoch=0"),
         ({"opacity": 1}, InvalidInputError, "no setting"),
     ],
@@ -206,28 +218,29 @@ def test_every_control_changes_what_is_shown(microscope):
     view = AttentionView(microscope)
     microscope.set(epoch=1)
     moves = {
-        "picture": (2, "picture A"),
-        "epoch": (2, "picture wipe"),
-        "b": ("neighbour", "picture B"),
+        "picture": (2, "pictures"),
+        "epoch": (2, "course"),
+        "b": ("neighbour", "note"),
         "source": (TEST, "heading"),
-        "map_of": ("middling", "picture A"),
-        "a": ("adjusted", "energy A"),
+        "map_of": ("middling", "pictures"),
+        "picture_of": ("middling", "heading"),
+        "a": ("adjusted", "pictures"),
     }
     for setting, (value, part) in moves.items():
         before = view.parts[part].value
         view.controls[setting].value = value
         assert view.parts[part].value != before, f"{setting} changed nothing in {part}"
-        assert microscope.settings[setting] == (value - 1 if setting == "picture" else value)
+        assert microscope.settings[setting] == value
     assert microscope.errors == [] and moves.keys() == view.controls.keys()
     assert view.controls["epoch"].disabled and not view.controls["map_of"].disabled
     microscope.set(source=RECORDED, picture=3, epoch=2, a="plain")
     values = {name: control.value for name, control in view.controls.items()}
-    assert values == {**microscope.settings, "picture": 4} and view.controls["map_of"].disabled
+    assert values == microscope.settings and view.controls["map_of"].disabled
 
 
 def test_drawings_say_in_words_what_they_show(microscope):
     view = AttentionView(microscope)
-    look, chance = microscope.looks["A"], microscope.chance
+    look, chance = microscope.seen["A"], microscope.chance
     said = f"inside the lesion {look.inside:.2f}, outside {look.outside:.2f}, by chance {chance:.2f} inside"
     panels = [words for words in labels_of(view) if words.startswith(("A, plain", "Energy of A"))]
     assert len(panels) == 2 and all(said in words for words in panels)
@@ -235,27 +248,35 @@ def test_drawings_say_in_words_what_they_show(microscope):
         words.startswith("Left of the divider the map of A, plain and right of it B") for words in labels_of(view)
     )
     course = next(words for words in labels_of(view) if words.startswith("Share of the map inside"))
-    assert ", ".join(f"{v:.2f}" for v in look.course) in course
-    assert shown(view).count("<circle") >= 3 and "<circle" not in view.parts["energy B"].value, "told apart by shape"
+    assert ", ".join(f"{v:.2f}" for v in look.shares) in course
+    assert shown(view).count("<circle") >= 3 and "<circle" not in picture(view, "B")["notes"], "told apart by shape"
 
 
-def test_opacity_and_wipe_are_variables_of_the_page(microscope):
-    """No setting of the kernel has to do with them: the pictures name the variables that the page's controls set."""
+def test_pictures_are_layers_whose_looks_the_page_changes(microscope):
+    """No setting of the kernel has to do with opacity, wipe and outline."""
     view = AttentionView(microscope)
     for side in "AB":
-        assert view.parts[f"picture {side}"].value.count(f"var({layered_picture.OPACITY}") == 1
-    wiped = view.parts["picture wipe"].value
-    assert wiped.count(f"var({layered_picture.OPACITY}") == 2 and wiped.count(f"var({drawings.WIPE}") == 3
-    controls = layered_picture.looks_controls("the lesion") + drawings.wipe_control()
-    for variable in (layered_picture.OPACITY, drawings.WIPE, layered_picture.OUTLINE):
-        assert f"closest('.{ROOT}').style.setProperty('{variable}'" in controls
-    assert ROOT in view.widget._dom_classes
+        kinds = [(layer["kind"], layer["side"]) for layer in picture(view, side)["layers"]]
+        assert kinds == [("image", ""), ("map", ""), ("outline", "")]
+    wiped = [(layer["kind"], layer["side"]) for layer in picture(view, "wipe")["layers"]]
+    assert wiped == [("image", ""), ("map", "A"), ("map", "B"), ("outline", "")]
+    assert layers(view, "wipe", "map") == [*layers(view, "A", "map"), *layers(view, "B", "map")]
+    assert view.parts["pictures"].outlined == "the lesion" and ROOT in view.widget._dom_classes
+
+
+def test_it_maps_what_it_shows(microscope):
+    microscope.set(source=TEST, picture_of="bright", picture=3, map_of="dim")
+    view = AttentionView(microscope)
+    assert "picture 3 of 20" in view.parts["heading"].value and "true class bright" in view.parts["heading"].value
+    assert "the evidence for dim" in view.parts["heading"].value
+    microscope.set(source=NEW, picture_of="dim", picture=2)
+    assert microscope.picture_id == str(UNSEEN.ids[(UNSEEN.labels == 0).nonzero()[1, 0]])
 
 
 @settings(max_examples=50, deadline=None)
 @given(inside=st.floats(0, 1), chance=st.floats(0, 1), pointing=st.sampled_from([0.0, 0.25, 1.0]))
 def test_bars_are_as_long_as_their_shares(inside, chance, pointing):
-    look = Look(np.ones((2, 2)), "", inside, pointing, 0.5)
+    look = Look(label=0, probabilities=np.full(3, 0.5), map=np.ones((2, 2)), about="", inside=inside, pointing=pointing)
     drawn = drawings.energy("A", "m", look, chance)
     lengths = [float(w) for w in re.findall(r'<rect x="62" y="\d+" width="([\d.]+)"', drawn)]
     np.testing.assert_allclose(lengths, [150 * inside, 150 * (1 - inside), 150 * chance], atol=0.06)
@@ -271,8 +292,8 @@ def test_names_are_not_read_as_html(comparison):
 
 
 def test_a_box_counts_where_there_is_no_mask(microscope):
-    microscope.set(picture=1)
+    microscope.set(picture=2)
     x0, y0, x1, y1 = DATA.test.boxes[microscope.row].int().tolist()
-    look = microscope.looks["A"]
+    look = microscope.seen["A"]
     assert look.inside == pytest.approx(look.map[y0:y1, x0:x1].sum() / look.map.sum())
     assert look.inside == pytest.approx(inside_share(look.map[None], DATA.test.boxes[microscope.row][None].numpy())[0])

@@ -133,6 +133,7 @@ def test_an_error_in_another_process_names_the_training(tmp_path):
     assert len(finished(tmp_path)) >= 1
 
 
+@pytest.mark.alone
 def test_two_threads_of_torch_are_two_in_every_process(tmp_path):
     two = train_grid(DATA, METHODS[:1], seeds=2, n_jobs=2, threads=2, **OPTIONS)
     assert same_runs(two, train_grid(DATA, METHODS[:1], seeds=2, threads=2, **OPTIONS))

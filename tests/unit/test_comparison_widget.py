@@ -7,20 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import made_up_splits, thinned
 
 import careedu
 from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError
-from careedu.nn.maps import resize_map
-from careedu.show import layered_picture
 from careedu.show.compare import Comparison
 from careedu.show.comparison.explorer import GROUPS, PAGE, ComparisonExplorer
 from careedu.show.comparison.view import ComparisonView
-from careedu.show.layered_picture import outline_path
-from careedu.show.style import cividis
 from careedu.show.widget import SIDES
 
 DATA = thinned(made_up_splits(), 2, 12)
@@ -67,29 +62,40 @@ def absent(monkeypatch, error):
     monkeypatch.setattr(Comparison, "data", property(data))
 
 
+def texts(view):
+    """All mark-up that the view shows."""
+    drawn = [part.value for name, part in view.parts.items() if name != "pictures"]
+    return [*drawn, *(picture["title"] + picture["notes"] for picture in view.parts["pictures"].value)]
+
+
+def layers(view):
+    """Kinds and contents of the layers under A."""
+    return [(layer["kind"], layer["content"]) for layer in view.parts["pictures"].value[0]["layers"]]
+
+
 def test_it_opens_on_the_reference_and_another_method(explorer):
     assert (explorer.settings["a"], explorer.settings["b"]) == ("plain", "adjusted")
-    assert ComparisonExplorer(explorer.comparison, "random").settings["b"] == "plain"
+    assert ComparisonExplorer(explorer.results, "random").settings["b"] == "plain"
     with pytest.raises(UnknownNameError, match="adjusted"):
-        ComparisonExplorer(explorer.comparison, "ajusted")
+        ComparisonExplorer(explorer.results, "ajusted")
 
 
 def test_metrics_are_those_of_the_comparison(explorer):
-    results = explorer.comparison
-    assert [row.label for row in explorer.rows] == ["dim", "middling", "bright (rare)", "balanced accuracy"]
-    for row in explorer.rows:
+    results = explorer.results
+    assert [row.label for row in explorer.compared] == ["dim", "middling", "bright (rare)", "balanced accuracy"]
+    for row in explorer.compared:
         assert row.a == results.estimate("plain", row.metric) and row.b == results.estimate("adjusted", row.metric)
         assert row.difference == results.differences(row.metric)["adjusted"], "adjusted over the whole family"
         assert row.difference.effect == pytest.approx(row.b.estimate - row.a.estimate)
-    chosen = next(row for row in explorer.rows if row.metric == explorer.settings["metric"])
+    chosen = next(row for row in explorer.compared if row.metric == explorer.settings["metric"])
     assert explorer.seed_differences.mean() == pytest.approx(chosen.difference.effect)
     assert explorer.adjusted_over == 2
 
 
 def test_swapped_sides_swap_the_sign(explorer):
-    before = explorer.rows
+    before = explorer.compared
     explorer.set(a="adjusted", b="plain")
-    for old, new in zip(before, explorer.rows, strict=True):
+    for old, new in zip(before, explorer.compared, strict=True):
         d, e = old.difference, new.difference
         assert (e.effect, e.low, e.high, e.adjusted_p) == (-d.effect, -d.high, -d.low, d.adjusted_p)
         swapped = {"better": "worse", "worse": "better"}
@@ -99,15 +105,17 @@ def test_swapped_sides_swap_the_sign(explorer):
 def test_a_pair_without_the_reference_stands_for_itself(explorer):
     explorer.set(a="adjusted", b="random")
     assert explorer.adjusted_over == 1
-    for row in explorer.rows:
-        assert row.difference == explorer.comparison.difference("random", "adjusted", row.metric)
+    for row in explorer.compared:
+        assert row.difference == explorer.results.difference("random", "adjusted", row.metric)
     explorer.set(b="adjusted")
-    assert all(row.difference.effect == 0 and row.difference.verdict == "no difference shown" for row in explorer.rows)
+    assert all(
+        row.difference.effect == 0 and row.difference.verdict == "no difference shown" for row in explorer.compared
+    )
 
 
 def test_confusion_is_the_mean_over_seeds(explorer):
     for side in SIDES:
-        runs = explorer.comparison.runs[explorer.method(side)].values()
+        runs = explorer.results.runs[explorer.method(side)].values()
         np.testing.assert_allclose(explorer.confusions[side], sum(run.confusion() for run in runs) / SEEDS)
         assert explorer.confusions[side].sum(axis=1).tolist() == DATA.test.counts.tolist()
 
@@ -146,7 +154,8 @@ def test_recorded_images_show_each_epoch(explorer):
         a, b = explorer.seen["A"], explorer.seen["B"]
         np.testing.assert_allclose(a.map, run.traces["probe maps"][epoch - 1, p] / 255)
         np.testing.assert_allclose(a.probabilities, run.traces["probe probabilities"][epoch - 1, p])
-        assert a.course[epoch - 1] == pytest.approx(a.probabilities[run.labels[explorer.row]])
+        np.testing.assert_array_equal(a.course[epoch - 1], a.probabilities)
+        assert a.probability == a.probabilities[run.labels[explorer.row]]
         assert (a.epoch, b.epoch) == (epoch, min(epoch, 2)), "the shorter training stays at its end"
     row = explorer.row
     explorer.set(seed=3)
@@ -156,16 +165,16 @@ def test_recorded_images_show_each_epoch(explorer):
 def test_other_images_have_the_map_of_the_saved_network_or_say_why_not(explorer):
     recorded = set(explorer.run("A").probes.tolist())
     explorer.set(metric="balanced accuracy", group="both wrong")
-    place = next(n for n, row in enumerate(explorer.members) if row not in recorded)
-    explorer.set(image=place)
+    place = next(n for n, row in enumerate(explorer.members, 1) if row not in recorded)
+    explorer.set(picture=place)
     a, b = explorer.seen["A"], explorer.seen["B"]
     rows = slice(explorer.row, explorer.row + 1)
     expected = explorer.run("A").class_maps(DATA.test.images[rows], DATA.test.labels[rows])[0]
     np.testing.assert_allclose(a.map, expected, atol=1e-6)
-    assert a.course is None and a.about_map == "map of the trained network"
-    assert b.map is None and 'see "recorded each epoch"' in b.about_map
+    assert a.course is None and a.about == "map of the trained network"
+    assert b.map is None and 'maps only of images "recorded each epoch", seed 0' in b.about
     explorer.set(seed=3)
-    assert explorer.seen["A"].map is None and "seed 0" in explorer.seen["A"].about_map
+    assert explorer.seen["A"].map is None and "seed 0" in explorer.seen["A"].about
     np.testing.assert_array_equal(explorer.seen["A"].probabilities, explorer.run("A").probabilities[explorer.row])
 
 
@@ -176,10 +185,10 @@ def test_other_images_have_the_map_of_the_saved_network_or_say_why_not(explorer)
         ({"metric": "recall of dimm"}, UnknownNameError, "recall of dim"),
         ({"group": "A right"}, UnknownNameError, "only A right"),
         ({"seed": 7}, UnknownNameError, "Known: 0, 1"),
-        ({"image": -1}, InvalidInputError, "image=-1"),
+        ({"picture": 0}, InvalidInputError, "picture=0"),
+        ({"picture_of": "dimm"}, UnknownNameError, "dim"),
         ({"epoch": 0}, InvalidInputError, "epoch=0"),
-        ({"opacity": 1.5}, InvalidInputError, "opacity=1.5"),
-        ({"outline": "no"}, UnknownNameError, "True"),
+        ({"opacity": 1}, InvalidInputError, "no setting"),
         ({"page": 2}, InvalidInputError, "group"),
     ],
 )
@@ -191,11 +200,11 @@ def test_settings_that_cannot_be_are_named(explorer, change, error, words):
 
 
 def test_places_beyond_the_end_are_the_last(explorer):
-    explorer.set(metric="balanced accuracy", group="both wrong", image=10_000, epoch=10_000)
-    assert explorer.settings["image"] == len(explorer.members) - 1 and explorer.settings["epoch"] == 3
+    explorer.set(metric="balanced accuracy", group="both wrong", picture=10_000, epoch=10_000)
+    assert explorer.settings["picture"] == len(explorer.members) and explorer.settings["epoch"] == 3
     assert explorer.row == explorer.members[-1] and explorer.row in explorer.page and len(explorer.page) <= PAGE
     explorer.set(b="random")
-    assert explorer.settings["image"] == 0, "another pair begins with its first image"
+    assert explorer.settings["picture"] == 1, "another pair begins with its first image"
 
 
 def test_every_control_changes_what_is_shown(explorer):
@@ -205,45 +214,48 @@ def test_every_control_changes_what_is_shown(explorer):
         "b": ("random", "overview"),
         "a": ("adjusted", "confusion A"),
         "metric": ("recall of dim", "seeds"),
-        "image": (2, "strip"),
+        "picture": (2, "strip"),
         "epoch": (2, "course"),
-        "opacity": (0.9, "image A"),
-        "outline": (False, "image B"),
         "group": ("both wrong", "heading"),
-        "seed": (4, "image B"),
+        "picture_of": ("middling", "pictures"),
+        "seed": (4, "pictures"),
     }
     for setting, (value, part) in moves.items():
         before = view.parts[part].value
         view.controls[setting].value = value
         assert view.parts[part].value != before, f"{setting} changed nothing in {part}"
-        assert explorer.settings[setting] == (value - 1 if setting == "image" else value)
+        assert explorer.settings[setting] == value
     assert explorer.errors == [] and moves.keys() == view.controls.keys()
 
 
 def test_controls_follow_the_state(explorer):
     view = ComparisonView(explorer)
-    explorer.set(a="random", b="plain", metric="balanced accuracy", group="both wrong", image=3, opacity=0.2, seed=2)
-    explorer.set(image=1)
+    explorer.set(a="random", b="plain", metric="balanced accuracy", group="both wrong", picture=4, seed=2)
+    explorer.set(picture=2)
     shown = {name: control.value for name, control in view.controls.items()}
-    assert shown == {**explorer.settings, "image": 2}
-    assert explorer.settings["image"] == 1 and view.controls["image"].max == len(explorer.members)
+    assert shown == explorer.settings
+    assert explorer.settings["picture"] == 2 and view.controls["picture"].max == len(explorer.members)
 
 
 def test_an_empty_group_is_told(explorer):
     view = ComparisonView(explorer)
     explorer.set(b=explorer.settings["a"], group="only A right")
     assert explorer.row is None and explorer.seen == {}
-    assert "No test image is in this group" in view.parts["strip"].value and view.parts["image A"].value == ""
-    assert view.controls["image"].disabled and view.controls["epoch"].disabled
+    assert "No test image is in this group" in view.parts["strip"].value and view.parts["pictures"].value == []
+    assert view.controls["picture"].disabled and view.controls["epoch"].disabled
 
 
 def test_pictures_say_in_words_what_they_show(explorer):
     view = ComparisonView(explorer)
-    for row in explorer.rows:
+    for row in explorer.compared:
         assert f"{row.label}: A {row.a}, B {row.b}" in view.parts["overview"].value
         assert row.difference.verdict in view.parts["overview"].value
-    for part in view.parts.values():
-        for tag in re.findall(r"<svg[^>]*>|<div role=.img.[^>]*>", part.value):
+    assert [picture["name"] for picture in view.parts["pictures"].value] == list(SIDES)
+    for side, picture in zip(SIDES, view.parts["pictures"].value, strict=True):
+        assert picture["alt"].startswith(f"{side}, {explorer.method(side)}: image {explorer.picture_id}")
+        assert f"true class {explorer.true_class}" in picture["alt"] and explorer.seen[side].about in picture["alt"]
+    for text in texts(view):
+        for tag in re.findall(r"<svg[^>]*>|<div role=.img.[^>]*>", text):
             assert "aria-label" in tag or "aria-hidden" in tag
     assert all(control.description for control in view.controls.values())
 
@@ -251,7 +263,7 @@ def test_pictures_say_in_words_what_they_show(explorer):
 def test_few_seeds_are_told(comparison):
     few = Comparison({name: {s: by[s] for s in range(5)} for name, by in comparison.runs.items()}, data=DATA)
     explorer = ComparisonExplorer(few)
-    assert {row.difference.verdict for row in explorer.rows} == {"too few seeds"}
+    assert {row.difference.verdict for row in explorer.compared} == {"too few seeds"}
     assert "? too few seeds" in ComparisonView(explorer).parts["overview"].value
 
 
@@ -263,12 +275,12 @@ def test_without_images_the_rest_is_shown_and_a_sentence_in_their_place(saved, m
     state.task.join(60)
     assert state.errors == [] and view.message.value == ""
     assert "images cannot be shown: no brain here" in view.parts["strip"].value.lower()
-    assert "image not on this machine" in view.parts["image A"].value
+    assert layers(view) == [("words", "image not on this machine"), ("map", ""), ("outline", "")]
     state.set(metric="balanced accuracy", group="recorded each epoch")
-    assert "opacity:0.5" in view.parts["image A"].value, "maps were recorded, so they are shown without the image"
-    before = view.parts["image A"].value
+    before = layers(view)[1]
+    assert before[1], "maps were recorded, so they are shown without the image"
     state.set(epoch=1)
-    assert view.parts["image A"].value != before
+    assert layers(view)[1] != before
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -294,36 +306,4 @@ def test_names_cannot_break_out_of_the_page(comparison):
     renamed = Comparison({evil: comparison.runs["plain"], "b": comparison.runs["random"]}, data=DATA)
     view = ComparisonView(ComparisonExplorer(renamed))
     view.state.task.join(60)
-    assert all("<img src=x" not in part.value for part in view.parts.values())
-
-
-def squares(path):
-    """Edges of unit length of an outline."""
-    edges = set()
-    for x, y, way, end in re.findall(r"M(\d+) (\d+)([HV])(\d+)", path):
-        start = int(x) if way == "H" else int(y)
-        for step in range(start, int(end)):
-            edges.add((way, step, int(y)) if way == "H" else (way, int(x), step))
-    return edges
-
-
-@given(st.integers(0, 2**24 - 1))
-def test_an_outline_is_the_edge_between_inside_and_outside(bits):
-    mask = np.array([bits >> k & 1 for k in range(24)], dtype=bool).reshape(4, 6)
-    expected = set()
-    for y, x in np.argwhere(mask).tolist():
-        for edge in (("H", x, y), ("H", x, y + 1), ("V", x, y), ("V", x + 1, y)):
-            expected ^= {edge}
-    assert squares(outline_path(mask)) == expected
-
-
-def test_a_map_is_enlarged_as_torch_enlarges_it(monkeypatch):
-    shown = []
-    monkeypatch.setattr(layered_picture, "image_uri", lambda pixels: shown.append(pixels) or "")
-    values = np.random.default_rng(0).random((5, 7))
-    layered_picture.map_uri(values, (40, 56))
-    whole = resize_map(torch.from_numpy(values).float()[None], (40, 56))[0].numpy()
-    level = (whole * 255).round().astype(int)
-    # A level more or less, where the two round another way.
-    near = [cividis()[(level + d).clip(0, 255)] for d in (-1, 0, 1)]
-    assert np.all([shown[0] == colours for colours in near], axis=3).any(axis=0).all()
+    assert all("<img src=x" not in text for text in texts(view))

@@ -12,17 +12,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import made_up_dataset, made_up_splits, thinned
-from sklearn.metrics import roc_auc_score
 
 import careedu
 from careedu.data.augmentation import Augmentation
 from careedu.errors import CareeduError, InvalidInputError
 from careedu.experiment.attention import attention_map, recorded_maps, trained_map
 from careedu.experiment.results import Results
-from careedu.measure.map_quality import interval_over_seeds, map_auroc, map_difference
+from careedu.measure.map_quality import map_auroc
 from careedu.methods.global_attention import (
     MAPS,
-    AttentiveClassifier,
     GlobalAttention,
     GlobalSpatialAttention,
     LocalAttention,
@@ -31,7 +29,7 @@ from careedu.methods.method import TrainingFacts
 from careedu.nn.backbones import build_model
 from careedu.nn.local_attention import SpatialAttention, SqueezeExcitation
 from careedu.nn.pixel_features import mean_image, pixel_scores, principal_components
-from careedu.nn.spatial_mask import FixedMask, FreeMask, total_variation
+from careedu.nn.spatial_mask import FixedMask, FreeMask, MaskedFeatures, total_variation
 from careedu.training.batch import Batch
 from careedu.training.loop import TrainingStopped
 
@@ -328,18 +326,24 @@ def test_total_variation_by_hand():
 # A network that looks through the map
 
 
+def seen_through(mask, model=None, level="input"):
+    model = build_model("small", 3, 1) if model is None else model
+    setattr(model, *(("before", mask) if level == "input" else ("after", MaskedFeatures(mask))))
+    return model.eval()
+
+
 def test_the_network_keeps_its_face_and_looks_through_the_map():
     torch.manual_seed(0)
     plain = build_model("small", 3, 1).eval()
     mask = FixedMask(torch.rand(32, 32))
-    network = AttentiveClassifier(copy.deepcopy(plain), mask).eval()
+    network = seen_through(mask, copy.deepcopy(plain))
     network.standardize([0.4], [0.2])
     plain.standardize([0.4], [0.2])
     x = torch.rand(4, 1, 32, 32)
     torch.testing.assert_close(network(x), plain(x * mask.map()))
     torch.testing.assert_close(network.head(network.pool(network.features(x))), network(x))
-    assert {k for k in network.state_dict() if not k.startswith("attention.")} == set(plain.state_dict())
-    inner = AttentiveClassifier(copy.deepcopy(plain), mask, "features").eval()
+    assert {k for k in network.state_dict() if not k.startswith("before.")} == set(plain.state_dict())
+    inner = seen_through(mask, copy.deepcopy(plain), "features")
     cells = mask.map().view(4, 8, 4, 8).mean(dim=(1, 3))
     torch.testing.assert_close(inner.features(x), plain.features(x) * cells)
     # What an image gives does not depend on which others are in the batch.
@@ -347,7 +351,7 @@ def test_the_network_keeps_its_face_and_looks_through_the_map():
 
 
 def test_a_network_looks_through_its_map_only_at_images_of_its_size():
-    network = AttentiveClassifier(build_model("small", 3, 1), FixedMask(torch.rand(32, 32))).eval()
+    network = seen_through(FixedMask(torch.rand(32, 32)))
     for height, width in ((32, 40), (64, 64)):
         with pytest.raises(InvalidInputError, match="the size they were trained at"):
             network(torch.rand(2, 1, height, width))
@@ -355,10 +359,12 @@ def test_a_network_looks_through_its_map_only_at_images_of_its_size():
 
 @pytest.mark.parametrize("level", ["input", "features"])
 def test_own_maps_that_are_all_the_map_change_nothing(level):
-    network = AttentiveClassifier(build_model("small", 3, 1), FixedMask(torch.rand(32, 32)), level).eval()
+    mask, method = FixedMask(torch.rand(32, 32)), GlobalAttention(level=level)
+    network = seen_through(mask, level=level)
     x = torch.rand(4, 1, 32, 32)
-    maps = network.attention.map().expand(4, 1, 32, 32)
-    torch.testing.assert_close(network.features(x, maps), network.features(x))
+    maps = mask.map().expand(4, 1, 32, 32)
+    assert method.mask_of(network) is mask
+    torch.testing.assert_close(method.features(network, x, maps), network.features(x))
 
 
 def test_the_map_moves_as_the_augmentation_moves_the_image():
@@ -390,14 +396,14 @@ def test_the_loss_is_cross_entropy_and_the_two_regularisers():
     facts = facts_of()
     method = GlobalAttention(sparsity=0.3, variation=0.7, map="free")
     network = method.wrap(build_model("small", 3, 1), facts).eval()
-    with_random_weights(network.attention)
+    with_random_weights(network.before)
     batch = Batch(DATA.train, torch.arange(6), Augmentation(flip_horizontal=True), torch.Generator().manual_seed(0))
     terms = loss_terms(method, network, batch, facts)
-    values = network.attention.map()
+    values = network.before.map()
     weighted = torch.stack(
         [x.flip(-1) if f else x for x, f in zip(batch.originals * values, batch.draw.forward[:, 0, 0] < 0, strict=True)]
     )
-    logits = network.head(network.pool(super(AttentiveClassifier, network).features(weighted)))
+    logits = network.head(network.pool(network.body(network.standardized(weighted))))
     torch.testing.assert_close(terms["classification"], torch.nn.functional.cross_entropy(logits, batch.labels))
     torch.testing.assert_close(terms["sparsity"], 0.3 * values.mean())
     torch.testing.assert_close(terms["variation"], 0.7 * total_variation(values))
@@ -413,12 +419,12 @@ def test_every_map_gets_gradient_exactly_where_it_is_learned(which, level):
     network = method.wrap(build_model("small", 3, 1), facts)
     batch = Batch(DATA.train, torch.arange(8), Augmentation.named("upright"), torch.Generator().manual_seed(0))
     sum(loss_terms(method, network, batch, facts).values()).backward()
-    learned = dict(network.attention.named_parameters())
+    learned = {name: p for name, p in network.named_parameters() if name.startswith(("before.", "after."))}
     assert bool(learned) == (not which.endswith("mean-image"))
     assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in learned.values())
     (stage,) = method.stages(facts, 2)
     (update,) = stage.updates
-    assert all(f"attention.{name}".startswith(tuple(update.learning_rates)) for name in learned)
+    assert all(name.startswith(tuple(update.learning_rates)) for name in learned)
     assert list(update.learning_rates.values()) == [10.0]
 
 
@@ -588,47 +594,12 @@ def test_spatial_attention_weights_positions_of_each_image():
             SpatialAttention(wrong)
 
 
-# Measures
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10_000))
-def test_map_auroc_is_the_area_under_the_curve(seed):
-    generator = np.random.default_rng(seed)
-    zone = generator.random((6, 7)) < 0.4
-    zone[0, 0], zone[0, 1] = True, False
-    values = generator.integers(0, 5, (6, 7)) / 4  # with ties
-    assert map_auroc(values, zone) == pytest.approx(roc_auc_score(zone.ravel(), values.ravel()))
-
-
-def test_map_auroc_at_its_ends_and_what_it_refuses():
-    zone = np.zeros((4, 4), dtype=bool)
-    zone[1:3] = True
-    assert map_auroc(zone.astype(float), zone) == 1 and map_auroc(1.0 - zone, zone) == 0
-    assert map_auroc(np.full((4, 4), 0.88), zone) == 0.5
-    for values, where, words in (
-        (np.zeros((4, 4)), np.ones((4, 4), dtype=bool), "everywhere"),
-        (np.zeros((4, 4)), np.zeros((4, 4), dtype=bool), "nowhere"),
-        (np.zeros((4, 5)), zone, r"\(H, W\)"),
-        (np.full((4, 4), np.nan), zone, "NaN"),
-    ):
-        with pytest.raises(InvalidInputError, match=words):
-            map_auroc(values, where)
+# The map that is measured
 
 
 def test_a_network_without_a_map_says_so():
     with pytest.raises(CareeduError, match="GlobalAttention"):
         attention_map(build_model("small", 3, 1))
-
-
-def test_intervals_over_seeds():
-    interval = interval_over_seeds([0.6, 0.7, 0.8])
-    assert interval.estimate == pytest.approx(0.7)
-    assert interval.high - interval.estimate == pytest.approx(4.302653 * 0.1 / math.sqrt(3), rel=1e-5)
-    assert interval_over_seeds([0.6])[1:] == (-math.inf, math.inf)
-    for wrong in ([], [math.nan], [[1.0]]):
-        with pytest.raises(InvalidInputError, match="one a seed"):
-            interval_over_seeds(wrong)
 
 
 def test_what_is_recorded_orders_the_pixels_as_the_map_itself(run):
@@ -667,15 +638,3 @@ def test_saved_results_keep_the_last_map_of_every_seed(run, tmp_path):
     for seed, whole in ((0, run), (1, other)):
         assert small[seed].traces.keys() == {"attention map"}
         np.testing.assert_allclose(small[seed].traces["attention map"], whole.traces["attention map"][-1:], atol=1)
-
-
-def test_a_map_beats_another_only_where_interval_and_p_say_so():
-    base = np.array([0.6, 0.62, 0.58, 0.61, 0.6, 0.63, 0.59, 0.6])
-    for gain, verdict in ((0.1, "better"), (-0.1, "worse"), (0.0, "no difference shown")):
-        noise = 0.02 * np.array([1, -1, 1, -1, 1, -1, 1, -1])
-        found = map_difference(base + gain + noise, base)
-        assert found.verdict == verdict and found.effect == pytest.approx(gain)
-        assert (found.effect, found.low, found.high) == pytest.approx(interval_over_seeds(gain + noise))
-    assert map_difference(base[:5] + 0.1, base[:5]).verdict == "too few seeds"
-    with pytest.raises(InvalidInputError, match="pair them by seed"):
-        map_difference(base, base[:3])

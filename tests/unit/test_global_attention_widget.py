@@ -22,13 +22,11 @@ from careedu.measure.intervals import Interval
 from careedu.measure.map_quality import interval_over_seeds
 from careedu.measure.statistics import Difference, holm, sign_flip_p
 from careedu.nn.pixel_features import mean_image
-from careedu.show import layered_picture
 from careedu.show.compare import Comparison
 from careedu.show.global_attention import drawings
 from careedu.show.global_attention.explorer import SpatialExplorer
 from careedu.show.global_attention.maps import MEAN, ROLES, SpatialMap
 from careedu.show.global_attention.view import NAMES, SpatialView
-from careedu.show.widget import ROOT
 
 LEARNED = {arm: kind for arm, kind in ARMS.items() if kind != "mean-image"}
 KIND = {"Method": "pixels", "Free mask": "free", "Permuted pixels": "permuted"}
@@ -46,12 +44,23 @@ def chest():
 
 def shown(view):
     """All that the view shows, as text."""
-    return "\n".join(part.value for part in view.parts.values())
+    texts = [part.value for name, part in view.parts.items() if name != "pictures"]
+    return "\n".join([*texts, *(picture["title"] + picture["notes"] for picture in view.parts["pictures"].value)])
+
+
+def picture(view, name):
+    """One of the layered pictures."""
+    return next(one for one in view.parts["pictures"].value if one["name"] == name)
+
+
+def layers(view, name):
+    """What a picture's layers hold, by their kind."""
+    return {layer["kind"]: layer["content"] for layer in picture(view, name)["layers"]}
 
 
 def plain(part):
     """What a part says, without its marks."""
-    return html.unescape(" ".join(re.sub("<[^>]*>", " ", part.value).split()))
+    return html.unescape(" ".join(re.sub("<[^>]*>", " ", getattr(part, "value", part)).split()))
 
 
 def recorded(comparison, arm, seed=0):
@@ -138,7 +147,7 @@ def test_the_negative_of_the_mean_image_is_the_rival_where_it_scores_higher():
     assert explorer.maps["Method"].against_mean.effect == pytest.approx(expected)
     view = SpatialView(explorer)
     assert "the map does not beat the mean image (its negative scores 0.6" in plain(view.parts["verdict"])
-    assert "hollow square: the negative of the mean image, 0.6" in view.parts["measures pixels"].value
+    assert "hollow square: the negative of the mean image, 0.6" in picture(view, "pixels")["notes"]
 
 
 def test_an_arm_that_has_the_negative_mean_as_its_map_gives_the_mean_image():
@@ -165,7 +174,7 @@ def test_without_a_mean_image_arm_the_training_images_of_each_seed_are_averaged(
         np.testing.assert_allclose(explorer.maps[MEAN].map, mean, atol=1e-6)
         assert explorer.maps[MEAN].aurocs[seed] == pytest.approx(auroc(mean), abs=1e-6)
     assert explorer.maps["Method"].against_mean.seeds == 3 and not explorer.here.wants_images
-    assert "arm here" in view.parts["picture mean"].value and "not known" in view.parts["measures mean"].value
+    assert "no arm here" in picture(view, "mean")["notes"] and "not known" in picture(view, "mean")["notes"]
 
 
 def test_images_are_drawn_when_the_widget_rests_and_those_of_the_chosen_point_first(chest, monkeypatch):
@@ -205,7 +214,9 @@ def test_missing_images_leave_the_maps(monkeypatch, error):
     view = SpatialView(explorer)
     explorer.task.join()
     assert str(error) in explorer.here.missing and str(error) in view.parts["note"].value
-    assert explorer.maps["Method"].map is not None and "not on this machine" in view.parts["picture pixels"].value
+    assert (
+        explorer.maps["Method"].map is not None and layers(view, "pixels")["words"] == "mean image not on this machine"
+    )
     assert "is not known as long as the mean image is not" in plain(view.parts["verdict"])
     assert explorer.errors == [] and not explorer.here.wants_images
 
@@ -260,9 +271,9 @@ def test_runs_without_maps_are_named_and_weights_take_their_place():
     assert explorer.maps["Permuted pixels"].auroc == pytest.approx(auroc(values))
     view = SpatialView(explorer)
     assert (
-        "hold no map of free mask, seed 0" in plain(view.parts["note"]) and "no map" in view.parts["picture free"].value
+        "hold no map of free mask, seed 0" in plain(view.parts["note"]) and picture(view, "free")["caption"] == "no map"
     )
-    assert "<img" in view.parts["picture free"].value, "the mean image is still there"
+    assert layers(view, "free")["image"] and not layers(view, "free")["map"], "the mean image is still there"
 
 
 def test_arms_that_are_not_there_are_named():
@@ -281,8 +292,8 @@ def test_images_without_known_zones_are_not_scored():
         view = SpatialView(explorer)
         assert view.controls["jitter"].value == "not known" and view.controls["jitter"].disabled
         assert name in plain(view.parts["note"]) and "as long as the zones are not" in plain(view.parts["verdict"])
-        assert np.isnan(explorer.maps["Method"].auroc) and "<path" not in view.parts["picture pixels"].value
-        assert "AUROC of the trained map not known" in view.parts["measures pixels"].value
+        assert np.isnan(explorer.maps["Method"].auroc) and layers(view, "pixels")["outline"] == ""
+        assert "AUROC of the trained map not known" in picture(view, "pixels")["notes"]
     given = SpatialExplorer(made_up_comparison(2, recipe={"name": "brain-tumor"}, name="brain-tumor"), zone=ZONE)
     assert given.maps["Method"].auroc == pytest.approx(auroc(given.maps["Method"].map))
     for wrong in (ZONE.astype(float), ZONE[1:], np.ones_like(ZONE), np.zeros_like(ZONE)):
@@ -310,7 +321,7 @@ def swept(comparison):
 
 def test_number_and_jitter_choose_the_results(swept, comparison):
     assert swept.image_counts == (40, 80, 160) and swept.jitters == (0.02, 0.1, 0.2)
-    assert swept.comparison is comparison, "the comparison itself counts at its own point"
+    assert swept.results is comparison, "the comparison itself counts at its own point"
     swept.set(seed=7)
     swept.set(images=40)
     assert (swept.settings["jitter"], swept.settings["seed"], swept.epochs) == (0.02, 0, 5)
@@ -323,7 +334,7 @@ def test_number_and_jitter_choose_the_results(swept, comparison):
     swept.set(images=160)
     assert swept.settings["jitter"] == 0.1, "of .02 and .1 the one that is nearer to .2"
     swept.set(images=160, jitter=0.02, seed=7, epoch=1)
-    assert swept.comparison is comparison and swept.settings["seed"] == 7
+    assert swept.results is comparison and swept.settings["seed"] == 7
 
 
 def test_the_point_of_a_comparison_is_read_from_its_runs():
@@ -343,7 +354,7 @@ def test_the_point_of_a_comparison_is_read_from_its_runs():
         ({"images": 41}, "images=41"),
         ({"jitter": 0.3}, "jitter=0.3"),
         ({"images": 40, "jitter": 0.1}, "no results at images=40, jitter=0.1; there are images=160, jitter=0.02"),
-        ({"seed": 8}, "seed=8 is none of 0, 1"),
+        ({"seed": 8}, "unknown seed 8"),
         ({"epoch": 0}, "epoch=0"),
         ({"opacity": 0.5}, "no setting"),
     ],
@@ -373,9 +384,9 @@ def test_a_sweep_of_another_size_is_named(comparison):
 def test_every_control_changes_what_is_shown(swept):
     view = SpatialView(swept)
     for setting, value, part in (
-        ("epoch", 1, "picture pixels"),
-        ("seed", 3, "picture permuted"),
-        ("images", 40, "measures free"),
+        ("epoch", 1, "pictures"),
+        ("seed", 3, "pictures"),
+        ("images", 40, "pictures"),
         ("jitter", 0.2, "verdict"),
     ):
         before = view.parts[part].value
@@ -405,25 +416,23 @@ def test_drawings_say_in_words_what_they_show(comparison):
     labels = [html.unescape(words) for words in re.findall(r'aria-label="([^"]*)"', shown(view))]
     for role, name in NAMES.items():
         look = view.state.maps[role]
-        picture = next(words for words in labels if words.startswith(f"{role}, {look.arm}: "))
-        assert look.about in picture and f"AUROC of this map {look.auroc:.2f}" in picture
+        alt = picture(view, name)["alt"]
+        assert alt.startswith(f"{role}, {look.arm}: {look.about}") and f"AUROC of this map {look.auroc:.2f}" in alt
         measured = next(words for words in labels if words.startswith(f"{role}: AUROC"))
         assert f"{look.over_seeds} over 8 seeds" in measured
         assert all(f"{metric} {estimate}" in measured for metric, estimate in look.metrics.items())
-        assert f'data-panel="{name}"' in view.parts[f"picture {name}"].value
-        assert str(look.over_seeds) in plain(view.parts[f"measures {name}"])
+        assert str(look.over_seeds) in plain(picture(view, name)["notes"])
     assert 'role="status"' in view.parts["verdict"].value and 'aria-live="polite"' in view.parts["heading"].value
 
 
-def test_opacity_and_outline_are_variables_of_the_page(comparison):
+def test_the_pictures_are_named_and_outlined_alike(comparison):
     view = SpatialView(SpatialExplorer(comparison))
-    for name in NAMES.values():
-        drawn = view.parts[f"picture {name}"].value
-        assert drawn.count(f"var({layered_picture.OPACITY}") == 1 == drawn.count(f"var({layered_picture.OUTLINE}")
-    controls = layered_picture.looks_controls("the lesion zones")
-    for variable in (layered_picture.OPACITY, layered_picture.OUTLINE):
-        assert f"closest('.{ROOT}').style.setProperty('{variable}'" in controls
-    assert ROOT in view.widget._dom_classes
+    assert [one["name"] for one in view.parts["pictures"].value] == list(NAMES.values())
+    assert view.parts["pictures"].outlined == "the lesion zones"
+    shown = [layers(view, name) for name in NAMES.values()]
+    assert all(list(one) == ["image", "map", "outline"] for one in shown)
+    assert len({one["image"] for one in shown}) == len({one["outline"] for one in shown}) == 1
+    assert len({one["map"] for one in shown}) == 4
 
 
 def test_names_are_not_read_as_html():
@@ -473,7 +482,7 @@ def test_a_flat_map_is_drawn_and_said_to_be_flat():
     runs = comparison.runs | {"free mask": {0: replace(run, traces={"attention map": flat})}}
     explorer = SpatialExplorer(Comparison(runs))
     assert explorer.maps["Free mask"].auroc == 0.5
-    assert "flat at 0.881" in plain(SpatialView(explorer).parts["picture free"])
+    assert "flat at 0.881" in picture(SpatialView(explorer), "free")["caption"]
 
 
 # Trained
@@ -492,7 +501,7 @@ def test_what_is_trained_is_what_is_shown(chest, tmp_path):
         explorer.set(seed=seed)
         for role, arm in explorer.here.arms.items():
             with torch.no_grad():
-                exact = comparison.runs[arm][seed].network().attention.map().numpy()
+                exact = comparison.runs[arm][seed].network().before.map().numpy()
             np.testing.assert_allclose(explorer.maps[role].map, exact, atol=2e-5)
             assert explorer.maps[role].auroc == pytest.approx(auroc(exact), abs=0.01)
         mean = mean_image(chest.redraw(seed).train.images)

@@ -151,6 +151,7 @@ def test_runs_come_in_the_order_asked_for(undisturbed):
     assert [list(by_seed) for by_seed in undisturbed.values()] == [[0, 1], [0, 1]]
 
 
+@pytest.mark.alone
 def test_the_callers_threads_and_random_state_are_left_alone():
     torch.manual_seed(5)
     before = torch.get_num_threads(), torch.random.get_rng_state()

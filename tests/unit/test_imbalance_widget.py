@@ -126,16 +126,16 @@ def test_every_control_changes_what_is_shown(explorer):
     }
     for name, value in moves.items():
         side = name[0] if name[1] == "_" else "A"
-        before = view.pictures[side].value
+        before = view.parts[side].value
         view.controls[name].value = value
-        assert view.pictures[side].value != before, f"{name} changed nothing"
+        assert view.parts[side].value != before, f"{name} changed nothing"
     assert explorer.errors == []
 
 
 def test_pictures_say_in_words_what_they_show(explorer):
     view = ImbalanceView(explorer)
     for side in SIDES:
-        picture = view.pictures[side].value
+        picture = view.parts[side].value
         assert 'role="img"' in picture and f'aria-label="Method {side}' in picture
         assert str(explorer.sides[side].recalls[2]) in picture
     assert all(control.description for control in view.controls.values())
@@ -150,7 +150,7 @@ def test_whole_networks_are_trained_beside_the_notebook(explorer):
     assert explorer.errors == [] and task.share == 1
     for side in SIDES:
         assert explorer.sides[side].trained.shape == (3,)
-        assert 'fill="none"' in view.pictures[side].value, "hollow marks"
+        assert 'fill="none"' in view.parts[side].value, "hollow marks"
     assert (view.button.disabled, view.stop.disabled, view.bar.layout.visibility) == (False, True, "hidden")
     explorer.set(imbalance=3.0)
     assert explorer.sides["A"].trained is None, "they belong to other settings"
@@ -164,7 +164,7 @@ def test_training_can_be_stopped(explorer):
     assert (view.button.disabled, view.stop.disabled) == (True, False)
     view.stop.click()
     task.join(30)
-    assert (view.button.disabled, view.stop.disabled) == (False, True) and "stopped" in view.doing.value
+    assert (view.button.disabled, view.stop.disabled) == (False, True) and "stopped" in view.parts["doing"].value
     assert not task.running and explorer.errors == []
     assert explorer.sides["B"].trained is None
 

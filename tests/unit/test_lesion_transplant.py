@@ -108,7 +108,7 @@ def test_a_rare_class_is_shown_as_often_as_asked_and_the_loss_is_told():
             return super().loss(logits, target, facts, progress)
 
     (stage,) = LesionTransplant(classification=Listening()).stages(FACTS, 3)
-    stage.terms(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1024, 3)), batch_of(0))
+    stage.updates[0].terms(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1024, 3)), batch_of(0))
     assert told == [(37, 37, 37)] and stage.epochs == 3
 
 

@@ -1,5 +1,6 @@
 """Where a map looks: counted by hand, at ties and edges, and of a trained network."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,11 +9,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import made_up_splits
+from sklearn.metrics import roc_auc_score
 
 import careedu
 from careedu.errors import InvalidInputError, MissingWeightsError
 from careedu.experiment.attention import attention_of
-from careedu.measure.map_quality import area_share, inside_share, pointing_game
+from careedu.measure import map_quality
+from careedu.measure.map_quality import (
+    area_share,
+    inside_share,
+    interval_over_seeds,
+    map_auroc,
+    map_difference,
+    pointing_game,
+)
+from careedu.methods.boxes import inside_boxes
 
 
 def one(values):
@@ -65,6 +76,29 @@ def test_measures_of_a_region_and_of_the_rest_add_up(images, height, width, seed
     assert ((inside_share(maps, mask)[both] >= 0) & (inside_share(maps, mask)[both] <= 1)).all()
 
 
+# Quarters of pixels, so that edges fall on centres and between them, and boxes also lie outside, backwards or empty.
+EDGES = st.one_of(st.integers(-8, 40).map(lambda quarter: quarter / 4), st.floats(-2, 10, width=32), st.just(np.nan))
+
+
+@given(st.lists(st.tuples(EDGES, EDGES, EDGES, EDGES), min_size=1, max_size=4), st.integers(1, 8), st.integers(1, 8))
+def test_the_inside_of_a_box_is_what_the_methods_take_it_for(boxes, height, width):
+    boxes = np.array(boxes, dtype=np.float32)
+    inside = map_quality._inside(boxes, (len(boxes), height, width))
+    np.testing.assert_array_equal(inside, inside_boxes(torch.from_numpy(boxes), (height, width)))
+    # Pixel by pixel: centres from the first edges on, and before the second ones.
+    for box, found in zip(boxes, inside, strict=True):
+        for y, x in np.ndindex(height, width):
+            assert found[y, x] == (box[0] <= x + 0.5 < box[2] and box[1] <= y + 0.5 < box[3])
+
+
+def test_edges_on_pixel_centres_are_half_open():
+    boxes = np.array([[0.5, 1.5, 2.5, 2.5], [0.6, 1.6, 2.6, 2.6], [np.nan] * 4, [0, np.nan, 3, 3]])
+    inside = map_quality._inside(boxes, (4, 3, 4))
+    assert np.argwhere(inside[0]).tolist() == [[1, 0], [1, 1]]
+    assert np.argwhere(inside[1]).tolist() == [[2, 1], [2, 2]]
+    assert not inside[2:].any()
+
+
 @pytest.mark.parametrize(
     ("maps", "regions", "words"),
     [
@@ -103,3 +137,53 @@ def test_a_run_is_measured_image_by_image():
         attention_of(run, replace(data.test, classes=("a", "b", "c")))
     with pytest.raises(MissingWeightsError):
         attention_of(replace(run, weights=None), data.test)
+
+
+# An attention map that is the same for all images
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_map_auroc_is_the_area_under_the_curve(seed):
+    generator = np.random.default_rng(seed)
+    zone = generator.random((6, 7)) < 0.4
+    zone[0, 0], zone[0, 1] = True, False
+    values = generator.integers(0, 5, (6, 7)) / 4  # with ties
+    assert map_auroc(values, zone) == pytest.approx(roc_auc_score(zone.ravel(), values.ravel()))
+
+
+def test_map_auroc_at_its_ends_and_what_it_refuses():
+    zone = np.zeros((4, 4), dtype=bool)
+    zone[1:3] = True
+    assert map_auroc(zone.astype(float), zone) == 1 and map_auroc(1.0 - zone, zone) == 0
+    assert map_auroc(np.full((4, 4), 0.88), zone) == 0.5
+    for values, where, words in (
+        (np.zeros((4, 4)), np.ones((4, 4), dtype=bool), "everywhere"),
+        (np.zeros((4, 4)), np.zeros((4, 4), dtype=bool), "nowhere"),
+        (np.zeros((4, 5)), zone, r"\(H, W\)"),
+        (np.full((4, 4), np.nan), zone, "NaN"),
+    ):
+        with pytest.raises(InvalidInputError, match=words):
+            map_auroc(values, where)
+
+
+def test_intervals_over_seeds():
+    interval = interval_over_seeds([0.6, 0.7, 0.8])
+    assert interval.estimate == pytest.approx(0.7)
+    assert interval.high - interval.estimate == pytest.approx(4.302653 * 0.1 / math.sqrt(3), rel=1e-5)
+    assert interval_over_seeds([0.6])[1:] == (-math.inf, math.inf)
+    for wrong in ([], [math.nan], [[1.0]]):
+        with pytest.raises(InvalidInputError, match="one a seed"):
+            interval_over_seeds(wrong)
+
+
+def test_a_map_beats_another_only_where_interval_and_p_say_so():
+    base = np.array([0.6, 0.62, 0.58, 0.61, 0.6, 0.63, 0.59, 0.6])
+    for gain, verdict in ((0.1, "better"), (-0.1, "worse"), (0.0, "no difference shown")):
+        noise = 0.02 * np.array([1, -1, 1, -1, 1, -1, 1, -1])
+        found = map_difference(base + gain + noise, base)
+        assert found.verdict == verdict and found.effect == pytest.approx(gain)
+        assert (found.effect, found.low, found.high) == pytest.approx(interval_over_seeds(gain + noise))
+    assert map_difference(base[:5] + 0.1, base[:5]).verdict == "too few seeds"
+    with pytest.raises(InvalidInputError, match="pair them by seed"):
+        map_difference(base, base[:3])

@@ -205,8 +205,9 @@ def test_one_older_run_among_newer_ones_is_told():
 
 
 def test_a_method_of_ones_own_or_of_options_that_are_gone_is_told():
-    runs = made_up_runs(("focal", "my own"), seeds=1)
+    runs = made_up_runs(("focal", "elsewhere"), seeds=1)
     runs["focal"][0].configuration["method"]["options"]["gone"] = 1
+    runs["elsewhere"][0].configuration["method"]["own classes"] = {"elsewhere": "__main__:Mine"}
     first, second = Results(runs).outdated()
     assert first.startswith("focal cannot be made any more as it was for its runs: unknown option of method 'focal'")
-    assert second == "my own is not part of this careedu, so nobody can tell whether it has changed"
+    assert "'elsewhere' of this run is the class Mine of the module __main__" in second and "run the cell" in second

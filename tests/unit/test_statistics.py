@@ -434,6 +434,7 @@ def test_bad_input_is_named():
     assert issubclass(UnknownNameError, CareeduError)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("per_group", [1, 8])
 def test_a_whole_table_is_quick(per_group):
     """Nine methods, ten seeds, six metrics, 300 test images, all differences to the first method."""

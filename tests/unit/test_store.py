@@ -206,6 +206,7 @@ def test_writers_and_readers_at_once_leave_one_whole_run(tmp_path, run):
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [run_key(run.configuration)]
 
 
+@pytest.mark.alone
 def test_a_hundred_runs_are_found_within_a_second(tmp_path, run):
     store = RunStore(tmp_path)
     configurations = [{**run.configuration, "seed": seed} for seed in range(100)]

@@ -5,28 +5,45 @@ from __future__ import annotations
 import gc
 import threading
 
-import ipywidgets
 import pytest
 
-from careedu.errors import InvalidInputError
-from careedu.show.widget import BackgroundTask, View, WidgetState, recorded_errors
+from careedu.errors import InvalidInputError, UnknownNameError
+from careedu.show.view import View
+from careedu.show.widget import BackgroundTask, WidgetState, recorded_errors
 
 
 class Doubling(WidgetState):
-    """Shows twice its number."""
+    """Shows twice its number, in one unit or another."""
+
+    units = ("mm", "cm", None)
 
     def __init__(self):
-        super().__init__(number=1)
+        super().__init__(number=1, unit="mm")
+        self.largest = 20
         self.update()
 
-    def check(self, settings):
-        if settings["number"] < 0:
-            raise InvalidInputError("number must not be negative")
+    def choices(self):
+        return {"unit": self.units}
+
+    def limits(self):
+        return {"number": (0, 100)}
 
     def update(self):
         if self.settings["number"] == 13:
             raise RuntimeError("bad luck")
         self.shown = 2 * self.settings["number"]
+
+
+class DoublingView(View):
+    """A slider, a row of buttons and a line of text."""
+
+    def __init__(self, state):
+        super().__init__(state)
+        number = self.slider("number", "Number", lambda: (1, state.largest))
+        self.open(number, self.buttons("unit", "Unit", label=str.upper), self.part("line"))
+
+    def draw(self):
+        return {"line": f"{self.state.shown} {self.state.settings['unit']}"}
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +62,8 @@ def test_a_state_computes_without_a_screen_and_tells_its_views():
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"number": -1}, InvalidInputError, "negative"),
+        ({"number": -1}, InvalidInputError, "number=-1 must lie between 0 and 100"),
+        ({"unit": "m"}, UnknownNameError, "mm"),
         ({"numbr": 1}, InvalidInputError, r"numbr.*number"),
         ({"number": 13}, RuntimeError, "bad luck"),
     ],
@@ -55,13 +73,13 @@ def test_a_setting_that_fails_leaves_everything_as_it_was(change, error, words):
     state.listen(lambda: heard.append(1))
     with pytest.raises(error, match=words):
         state.set(**change)
-    assert state.settings == {"number": 1} and state.shown == 2 and heard == []
+    assert state.settings == {"number": 1, "unit": "mm"} and state.shown == 2 and heard == []
 
 
 def test_an_error_in_a_callback_is_shown_recorded_and_raised_again():
     state = Doubling()
-    view, control = View(state), ipywidgets.IntSlider(value=1, max=20)
-    view.bind(control, "number")
+    view = DoublingView(state)
+    control = view.controls["number"]
     control.value = 5
     assert state.shown == 10 and view.message.value == "" and state.errors == []
     with pytest.raises(RuntimeError, match="bad luck"):
@@ -71,6 +89,27 @@ def test_an_error_in_a_callback_is_shown_recorded_and_raised_again():
     assert state.errors[0] in recorded_errors()
     control.value = 6
     assert view.message.value == "" and len(state.errors) == 1, "shown no longer, recorded for good"
+
+
+def test_controls_move_the_state_and_follow_it_whoever_has_changed_it():
+    state, moves = Doubling(), []
+    view = DoublingView(state)
+    state.listen(lambda: moves.append(1))
+    number, unit = view.controls["number"], view.controls["unit"]
+    assert [label for label, _ in unit.options] == ["MM", "CM", "not known"]
+    unit.value = "cm"
+    assert state.settings == {"number": 1, "unit": "cm"} and view.parts["line"].value == "2 cm"
+    unit.value = unit.options[2][1]
+    assert state.settings["unit"] is None, "a choice like any other"
+    state.set(number=7, unit="mm")
+    assert (number.value, unit.value, view.parts["line"].value) == (7, "mm", "14 mm")
+    assert len(moves) == 3, "what only follows moves nothing"
+    state.largest, state.units = 8, ("mm",)
+    state.set(number=8)
+    assert (number.max, number.value, number.disabled) == (8, 8, False) and unit.disabled
+    state.largest = 1
+    state.set(number=1)
+    assert number.disabled, "nothing to be moved"
 
 
 def test_shown_errors_cannot_smuggle_in_markup():

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from careedu.course.exercises.exercise import WORDS, Exercise
-
-_COUNTS = {number: word for word, number in WORDS.items()}
+from careedu.course.exercises.exercise import Exercise
 
 
 class ControlExercise(Exercise):
@@ -21,14 +19,10 @@ class ControlExercise(Exercise):
     Parameters
     ----------
     name : str
-    claims : mapping of str to str
-        Short name and claim; at most five.
-    arms : sequence of str
-        More of them than claims.
-    right : mapping of str to str
-        Claim → arm.
-    wrong : mapping of (str, str) to str
-        (claim, arm) → why that arm cannot refute that claim, for every wrong pair.
+    claims : mapping of str to (str, str)
+        Short name of a claim → the arm that could refute it, and what to look for, said to whoever names another.
+    arms : mapping of str to str
+        Arm → what it is, as the end of a sentence that begins with "It". More of them than claims.
     aliases : mapping of str to str
         Other names of arms, in lower case.
     method : str
@@ -41,22 +35,20 @@ class ControlExercise(Exercise):
         self,
         name: str,
         *,
-        claims: Mapping[str, str],
-        arms: Sequence[str],
-        right: Mapping[str, str],
-        wrong: Mapping[tuple[str, str], str],
+        claims: Mapping[str, tuple[str, str]],
+        arms: Mapping[str, str],
         aliases: Mapping[str, str],
         method: str,
         **texts: Any,
     ) -> None:
-        super().__init__(name, **texts)
-        self.claims, self.arms, self.right = dict(claims), tuple(arms), dict(right)
-        self.wrong, self.aliases, self.method = dict(wrong), dict(aliases), method
+        self.right = {claim: arm for claim, (arm, _) in claims.items()}
+        code = "\n".join([f"{name} = {{", *(f'    "{claim}": "{arm}",' for claim, arm in self.right.items()), "}"])
+        super().__init__(name, code=code, **texts)
+        self.claims, self.arms, self.aliases, self.method = dict(claims), dict(arms), dict(aliases), method
 
     def reason(self, answer: Any) -> str | EllipsisType | None:
         """Why a pairing is wrong; of several wrong ones, the first in the order of the claims."""
-        names = ", ".join(f'"{claim}"' for claim in self.claims)
-        count = _COUNTS[len(self.claims)]
+        names, count = ", ".join(f'"{claim}"' for claim in self.claims), len(self.claims)
         if isinstance(answer, np.ndarray):
             answer = answer.tolist()
         if isinstance(answer, Mapping):
@@ -66,8 +58,8 @@ class ControlExercise(Exercise):
             if set(chosen) != set(self.claims):
                 return f"The keys of the dict are the {count} claims: {names}."
         elif isinstance(answer, Sequence) and not isinstance(answer, str | bytes):
-            if len(answer) != len(self.claims):
-                return f"{count.capitalize()} arms are asked for, one for each claim; here are {len(answer)}."
+            if len(answer) != count:
+                return f"{count} arms are asked for, one for each claim; here are {len(answer)}."
             chosen = dict(zip(self.claims, answer, strict=True))
         else:
             return f"This is a {type(answer).__name__}. Give a dict with an arm for each claim: {names}."
@@ -77,15 +69,14 @@ class ControlExercise(Exercise):
         for claim, arm in arms.items():
             if arm not in self.arms:
                 return f'{chosen[claim]!r}, for "{claim}", is none of the arms: {", ".join(self.arms)}.'
-        right = [claim for claim in self.claims if arms[claim] == self.right[claim]]
-        if len(right) == len(self.claims):
+        wrong = [claim for claim in self.claims if arms[claim] != self.right[claim]]
+        if not wrong:
             return None
         if len(set(arms.values())) == 1:
-            arm = next(iter(arms.values()))
-            return f'"{arm}" for all {count}? Each claim has an arm of its own, which differs in that one thing.'
-        claim = next(claim for claim in self.claims if claim not in right)
-        told = f"{len(right)} of {len(self.claims)} are right. " if right else f"None of the {count} is right. "
-        return f'{told}Claim "{claim}", with "{arms[claim]}": {self.wrong[claim, arms[claim]]}'
+            return f'"{arms[wrong[0]]}" for all? Each claim has an arm of its own, which differs in that one thing.'
+        arm, (_, look) = arms[wrong[0]], self.claims[wrong[0]]
+        told = f'{count - len(wrong)} of {count} are right. Claim "{wrong[0]}", with "{arm}":'
+        return f"{told} It {self.arms[arm]}. {look}"
 
     def _arm(self, name: Any) -> str:
         """An arm's name as in `arms`, from any way of writing it."""

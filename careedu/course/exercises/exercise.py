@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType
 from typing import Any
 
@@ -16,7 +16,24 @@ import numpy as np
 from careedu.course.exercises.reply import Reply
 from careedu.errors import InvalidInputError
 
-WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
+_WORDS = {word: number for number, word in enumerate(("zero", "one", "two", "three", "four", "five"))}
+
+
+def numbered(module: dict[str, Any]) -> tuple[Exercise, ...]:
+    """Call the exercises of a module `exercise_1`, `exercise_2` … in the order in which they stand in it.
+
+    Parameters
+    ----------
+    module : dict
+        Its `globals()`, which get these names.
+
+    Returns
+    -------
+    tuple of Exercise
+    """
+    made = tuple(value for value in module.values() if isinstance(value, Exercise))
+    module.update({f"exercise_{number}": exercise for number, exercise in enumerate(made, start=1)})
+    return made
 
 
 class Exercise(ABC):
@@ -99,14 +116,15 @@ class Exercise(ABC):
 
 
 class NumberExercise(Exercise):
-    """A question whose answer is one number.
+    """A question whose answer is one number, and not a negative one.
 
     Parameters
     ----------
     name : str
     right : float
-    mistakes : sequence of (test, reason)
-        Tried in this order: the first whose ``test(number)`` holds says why the number is wrong.
+        A whole number where an int is given.
+    mistakes : mapping of str to callable
+        Reason → test, tried in this order: the first whose ``test(number)`` holds says why the number is wrong.
     expected : str
         What kind of answer it is, said where no mistake is recognised; not the answer itself.
     tolerance : float
@@ -120,20 +138,20 @@ class NumberExercise(Exercise):
         name: str,
         *,
         right: float,
-        mistakes: Sequence[tuple[Callable[[float], bool], str]],
+        mistakes: Mapping[str, Callable[[float], bool]],
         expected: str,
-        tolerance: float,
+        tolerance: float = 0.01,
         **texts: Any,
     ) -> None:
         super().__init__(name, **texts)
-        self.right, self.mistakes, self.expected, self.tolerance = right, tuple(mistakes), expected, tolerance
+        self.right, self.mistakes, self.expected, self.tolerance = right, dict(mistakes), expected, tolerance
 
     def reason(self, answer: Any) -> str | None:
         """Why a number is wrong."""
         if callable(answer):
             return f"This is a function, and the question asks for a number. Call it: `{self.name} = ...(...)`."
         try:
-            numbers = as_numbers(WORDS.get(answer.strip().lower(), answer) if isinstance(answer, str) else answer)
+            numbers = as_numbers(_WORDS.get(answer.strip().lower(), answer) if isinstance(answer, str) else answer)
         except InvalidInputError as error:
             return f"{error} Expected is {self.expected}."
         if numbers.size != 1:
@@ -143,10 +161,16 @@ class NumberExercise(Exercise):
             return f"This is {number}, which is no number at all: is there a division by zero, or a log of zero?"
         if abs(number - self.right) <= self.tolerance:
             return None
-        return next(
-            (why for test, why in self.mistakes if test(number)),
-            f"{number:g} is not right. Expected is {self.expected}.",
-        )
+        recognised = next((why for why, test in self.mistakes.items() if test(number)), None)
+        if recognised:
+            return recognised
+        if number < 0:
+            kind = "cannot be negative"
+        elif isinstance(self.right, int) and not number.is_integer():
+            kind = "has to be a whole number"
+        else:
+            kind = "is another one"
+        return f"{number:g} is not right: the answer {kind}. Expected is {self.expected}."
 
 
 def near(*values: float, tolerance: float = 0.02) -> Callable[[float], bool]:

@@ -7,7 +7,8 @@ inputs, that is what went wrong, and the reader is told so.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType
 from typing import Any
 
@@ -26,11 +27,6 @@ def as_tensors(arguments: Arguments) -> Arguments:
     return tuple(torch.from_numpy(a.copy()) if isinstance(a, np.ndarray) else copy.deepcopy(a) for a in arguments)
 
 
-def as_arrays(arguments: Arguments) -> Arguments:
-    """Arguments whose arrays stay what they are."""
-    return copy.deepcopy(arguments)
-
-
 def as_lists(arguments: Arguments) -> Arguments:
     """Arguments whose arrays are lists."""
     return tuple(a.tolist() if isinstance(a, np.ndarray) else copy.deepcopy(a) for a in arguments)
@@ -41,45 +37,45 @@ class FunctionExercise(Exercise):
 
     Parameters
     ----------
-    name : str
+    right : callable
+        The solution, in torch: what is shown to the reader, and what answers are held to. Its name is that of the
+        answer.
     cases : sequence of tuples
         The inputs it is called with: float or int arrays, numbers, dicts. Copies of them: whatever the answer does to
         its arguments, ours stay.
-    right : callable
-        What it should compute, from the same arguments as NumPy arrays.
-    mistakes : sequence of (callable, str)
-        Functions that go wrong in a typical way, and what to say then.
-    properties : sequence of callables
-        ``test(results, cases)`` gives a reason or None: what is wrong with results that no mistake explains.
-    last : sequence of callables
-        ``test(answer)`` gives a reason or None, asked of a function whose results are right.
+    mistakes : mapping of str to callable
+        What to say → a function that goes wrong in this way, of the same arguments as `right`.
     expected : str
         What kind of result it is, said where nothing is recognised.
-    forms : sequence of callables
-        How arguments are handed over; where an answer raises an error with the first, the next is tried.
+    learns : str
+        What the first argument is, in words, where a gradient has to flow back to it; else empty.
+    in_torch : bool
+        Whether an answer without a gradient, as in NumPy, is wrong. Otherwise arguments are handed over as tensors,
+        and if this raises an error, as arrays, and as lists.
+    seen : callable
+        Of a result and the arguments: what is compared, where results that differ may be as right.
     tolerance : float
-        Relative; float32 should do.
+        Relative to the largest value of a result; float32 should do.
     **texts
         As for `Exercise`.
     """
 
     def __init__(
         self,
-        name: str,
+        right: Callable[..., Any],
         *,
         cases: Sequence[Arguments],
-        right: Callable[..., Any],
-        mistakes: Sequence[tuple[Callable[..., Any], str]],
+        mistakes: Mapping[str, Callable[..., Any]],
         expected: str,
-        properties: Sequence[Callable[[Results, Sequence[Arguments]], str | None]] = (),
-        last: Sequence[Callable[[Callable[..., Any]], str | None]] = (),
-        forms: Sequence[Callable[[Arguments], Arguments]] = (as_tensors, as_arrays, as_lists),
+        learns: str = "",
+        in_torch: bool = False,
+        seen: Callable[..., Any] = lambda result, *arguments: result,
         tolerance: float = 1e-3,
         **texts: Any,
     ) -> None:
-        super().__init__(name, **texts)
-        self.cases, self.right, self.mistakes, self.expected = tuple(cases), right, tuple(mistakes), expected
-        self.properties, self.last, self.forms, self.tolerance = tuple(properties), tuple(last), tuple(forms), tolerance
+        super().__init__(right.__name__, code=inspect.getsource(right), why=inspect.getdoc(right) or "", **texts)
+        self.right, self.cases, self.mistakes, self.expected = right, tuple(cases), dict(mistakes), expected
+        self.learns, self.in_torch, self.seen, self.tolerance = learns, in_torch, seen, tolerance
 
     def reason(self, answer: Any) -> str | EllipsisType | None:
         """Why a function is wrong."""
@@ -94,10 +90,10 @@ class FunctionExercise(Exercise):
         except InvalidInputError as error:
             return f"The result cannot be used. {error} Expected is {self.expected}."
         wanted = self._results_of(self.right)
-        if self._agree(results, wanted):
-            return next((why for test in self.last if (why := test(answer))), None)
-        for mistake, why in self.mistakes:
-            if self._agree(results, self._results_of(mistake)):
+        if all(self._agree(results, wanted)):
+            return self._without_gradient(answer) if self.learns else None
+        for why, mistake in self.mistakes.items():
+            if all(self._agree(results, self._results_of(mistake))):
                 return why
         for result, want in zip(results, wanted, strict=True):
             if result.shape != want.shape and (want.ndim or result.size != 1):
@@ -105,13 +101,15 @@ class FunctionExercise(Exercise):
                 return f"The result has shape {result.shape}, where {kind} is asked for: {self.expected}."
             if not np.isfinite(result).all():
                 return "The result holds NaN or infinity: is there a division by zero, or a log of zero or less?"
-        why = next((why for test in self.properties if (why := test(results, self.cases))), None)
-        return why or f"It runs, but it computes something else. Expected is {self.expected}."
+        return self._but_for_a_factor(results, wanted) or (
+            f"It runs, but it computes something else: of {len(wanted)} results {sum(self._agree(results, wanted))} "
+            f"are right. Expected is {self.expected}."
+        )
 
     def _called(self, answer: Callable[..., Any]) -> list[Any] | str | EllipsisType:
         """The results on all cases, in the first form that works; else the reason why there are none."""
         first_error = ""
-        for form in self.forms:
+        for form in (as_tensors,) if self.in_torch else (as_tensors, copy.deepcopy, as_lists):
             try:
                 given = [form(case) for case in self.cases]
                 results = [answer(*arguments) for arguments in given]
@@ -129,44 +127,53 @@ class FunctionExercise(Exercise):
         return first_error
 
     def _results_of(self, function: Callable[..., Any]) -> Results:
-        # Mistakes may divide by zero where the right answer does not.
-        with np.errstate(all="ignore"):
-            return [np.asarray(function(*as_arrays(case)), dtype=np.float64) for case in self.cases]
+        return [as_numbers(function(*as_tensors(case))) for case in self.cases]
 
-    def _agree(self, results: Results, others: Results) -> bool:
-        return all(
-            (a.shape == b.shape or a.size == b.size == 1)
-            and np.allclose(a.reshape(b.shape), b, rtol=self.tolerance, atol=1e-6)
-            for a, b in zip(results, others, strict=True)
+    def _agree(self, results: Results, others: Results) -> list[bool]:
+        """Of each case, whether two results are alike; NaN is like NaN, since a mistake may be to give it."""
+        alike = []
+        for case, a, b in zip(self.cases, results, others, strict=True):
+            if a.shape == b.shape:
+                a, b = self.seen(a, *case), self.seen(b, *case)
+            largest = np.abs(b).max(where=np.isfinite(b), initial=1e-6)
+            alike.append(
+                (a.shape == b.shape or a.size == b.size == 1)
+                and np.allclose(a.reshape(b.shape), b, rtol=0, atol=self.tolerance * largest, equal_nan=True)
+            )
+        return alike
+
+    def _but_for_a_factor(self, results: Results, wanted: Results) -> str | None:
+        """What to say where results are multiples of those that are wanted."""
+        factors = [float((a * b).sum() / (b * b).sum()) for a, b in zip(results, wanted, strict=True)]
+        multiples = [factor * b for factor, b in zip(factors, wanted, strict=True)]
+        if not all(factors) or not all(self._agree(results, multiples)):
+            return None
+        if np.allclose(factors, -1, rtol=self.tolerance):
+            return "Right but for the sign of the whole."
+        if np.allclose(factors, factors[0], rtol=self.tolerance):
+            return f"Right but for a factor: yours is {factors[0]:.3g} times the one that is asked for."
+        if all(want.size > 1 for want in wanted) and not any(self._agree(results, wanted)):
+            return f"The proportions are right, the scale is not. Expected is {self.expected}."
+        return None
+
+    def _without_gradient(self, answer: Callable[..., Any]) -> str | None:
+        """Why a network could not learn from results that are right."""
+        first, *others = as_tensors(self.cases[0])
+        cut = (
+            f"The numbers are right, but no gradient flows back to {self.learns}, and a network could not learn from "
+            "them. `torch.tensor(...)`, `.item()`, `.numpy()` and `.detach()` cut it; `torch.stack` and `torch.where` "
+            "do not."
         )
-
-
-def keeps_gradient(case: Arguments, source: str) -> Callable[[Callable[..., Any]], str | None]:
-    """Make a test: whether an answer in torch cuts or spoils the gradient. One in NumPy has none, and may be right.
-
-    Parameters
-    ----------
-    case : tuple
-        What the answer is called with; the gradient is that of the first.
-    source : str
-        What the first is, in words.
-    """
-
-    def test(answer: Callable[..., Any]) -> str | None:
-        first, *others = as_tensors(case)
         try:
             result = answer(first.requires_grad_(), *others)
-        except Exception:
-            # The results were right on plain tensors or arrays: what goes wrong here is the way to NumPy, and that is
-            # allowed.
-            return None
+        except Exception as error:
+            # It works on plain tensors or arrays: what goes wrong here is the way to NumPy, and that may be allowed.
+            raised = f"Where one is asked for, your function raises `{type(error).__name__}: {error}`"
+            return f"{cut} {raised}" if self.in_torch else None
         if not isinstance(result, torch.Tensor):
-            return None
+            return cut if self.in_torch else None
         if not result.requires_grad:
-            return (
-                f"The numbers are right, but no gradient flows back to {source}, and a network could not learn from "
-                "it. `torch.tensor(...)`, `.item()` and `.detach()` cut it; `torch.stack` and `torch.where` do not."
-            )
+            return cut
         if not torch.autograd.grad(result.sum(), first)[0].isfinite().all():
             return (
                 "The numbers are right, but the gradient holds NaN, and one step would spoil the whole network: "
@@ -174,8 +181,6 @@ def keeps_gradient(case: Arguments, source: str) -> Callable[[Callable[..., Any]
                 "divisor above 0, for instance with `clamp(min=1e-6)`."
             )
         return None
-
-    return test
 
 
 def _flat(cases: Sequence[Arguments]) -> list[Any]:

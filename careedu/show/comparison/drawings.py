@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 
 import numpy as np
 
 from careedu.show import drawing
-from careedu.show.comparison.explorer import Row, Seen
+from careedu.show.comparison.explorer import Row
 from careedu.show.comparison_plots import SIGNS
-from careedu.show.drawing import FAINT, HUES, QUIET, SHAPES, TEXT, WIDTH, whiskers
+from careedu.show.drawing import FAINT, HUES, QUIET, SHAPES, TEXT, WIDTH, Scale, short, whiskers
 from careedu.show.widget import SIDES
 
 BAND = "var(--jp-border-color2,#bdbdbd)"
-LABELS, RECALLS, DIFFERENCES, VERDICTS = 152, (162, 392), (470, 650), 664
-"""Where the names end, the two axes lie and the verdicts begin, in pixels."""
+LABELS, VERDICTS = 144, 664
+"""Where the names end and the verdicts begin, in pixels."""
 
 
 def overview(rows: Sequence[Row], metric: str, names: Sequence[str], seeds: int) -> str:
@@ -31,47 +32,31 @@ def overview(rows: Sequence[Row], metric: str, names: Sequence[str], seeds: int)
     """
     height, top = 38, 50
     bottom = top + height * len(rows)
-    limit = _limit([value for row in rows for value in (row.difference.low, row.difference.high)])
-
-    def share(value: float) -> float:
-        return RECALLS[0] + (RECALLS[1] - RECALLS[0]) * value
-
-    def difference(value: float) -> float:
-        return _onto(value, limit, DIFFERENCES)
-
+    share, change = Scale(162, 392), _around_zero(470, 650, [end for row in rows for end in _ends(row)])
     body = [
-        *drawing_key(share(0), 14, names),
-        drawing.text(share(0), 40, "mean over seeds, 95 % interval", colour=QUIET),
-        drawing.text(difference(0), 40, "paired difference B − A", "middle", QUIET),
+        *_key(share.start, 14, names),
+        drawing.text(share.start, 40, "mean over seeds, 95 % interval", colour=QUIET),
+        drawing.text(change(0), 40, "paired difference B − A", "middle", QUIET),
     ]
-    for number, row in enumerate(rows):
-        if row.metric == metric:
-            y = top + height * number
-            body.append(f'<rect x="0" y="{y}" width="{WIDTH}" height="{height}" rx="5" fill="{BAND}" opacity="0.3"/>')
-    body += [drawing.line(share(t), top, share(t), bottom) for t in (0, 0.25, 0.5, 0.75, 1)]
-    body += [drawing.text(share(t), bottom + 15, f"{t:g}", "middle", QUIET) for t in (0, 0.5, 1)]
-    body += [drawing.line(difference(t), top, difference(t), bottom) for t in (-limit, limit)]
-    body.append(drawing.line(difference(0), top, difference(0), bottom, TEXT, 1.4))
-    body += [drawing.text(difference(t), bottom + 15, _signed(t), "middle", QUIET) for t in (-limit, 0, limit)]
+    place = [row.metric for row in rows].index(metric)
+    body.append(
+        f'<rect x="0" y="{top + height * place}" width="{WIDTH}" height="{height}" rx="5" fill="{BAND}" opacity="0.3"/>'
+    )
+    body += [*share.grid(top, bottom, (0, 0.25, 0.5, 0.75, 1)), *share.numbers(bottom + 15)]
+    body += [*change.grid(top, bottom, (change.low, change.high)), _zero(change, top, bottom)]
+    body += change.numbers(bottom + 15, (change.low, 0, change.high), signed=True)
     told = []
     for number, row in enumerate(rows):
         y = top + height * (number + 0.5)
-        chosen = row.metric == metric
-        body.append(
-            drawing.text(LABELS - 8, y + 4, _short(row.label, 21), "end", weight="bold" if chosen else "normal")
-        )
-        for side, e, at in (("A", row.a, y - 8), ("B", row.b, y + 8)):
-            if np.isfinite(e.estimate):
-                body += whiskers(share(e.low), share(e.high), at, HUES[side])
-                body.append(drawing.mark(share(e.estimate), at, SHAPES[side], HUES[side]))
-                body.append(drawing.text(share(1) + 12, at + 4, f"{e.estimate:.2f}"))
+        body.append(_label(row.label, y + 4, "bold" if row.metric == metric else "normal"))
+        for side, found, at in (("A", row.a, y - 8), ("B", row.b, y + 8)):
+            if np.isfinite(found.estimate):
+                body += drawing.estimate(share, found, at, side)
+                body.append(drawing.text(share.end + 12, at + 4, f"{found.estimate:.2f}"))
         d = row.difference
-        if np.isfinite(d.effect):
-            body += whiskers(difference(d.low), difference(d.high), y, TEXT)
-            body.append(diamond(difference(d.effect), y))
-        body.append(
-            drawing.text(VERDICTS, y + 4, verdict(d.verdict), weight="bold" if d.verdict in _HEAVY else "normal")
-        )
+        body += _difference(change, row, y)
+        weight = "bold" if d.verdict in ("better", "worse") else "normal"
+        body.append(drawing.text(VERDICTS, y + 4, verdict(d.verdict), weight=weight))
         told.append(
             f"{row.label}: A {row.a}, B {row.b}, difference {d.effect:+.2f} [{d.low:+.2f}, {d.high:+.2f}], {d.verdict}"
         )
@@ -82,80 +67,36 @@ def overview(rows: Sequence[Row], metric: str, names: Sequence[str], seeds: int)
 def seed_strip(row: Row, values: np.ndarray, adjusted_over: int, reference: str) -> str:
     """The paired difference in one metric: every seed, mean and interval, and what could have been found."""
     d = row.difference
-    axis = (162, 650)
-    limit = _limit([d.low, d.high, *values])
-
-    def x(value: float) -> float:
-        return _onto(value, limit, axis)
-
-    half = min(d.smallest, limit)
-    body = [drawing.text(LABELS - 8, 34, _short(row.label, 21), "end", weight="bold")]
-    body.append(drawing.text(LABELS - 8, 51, "B − A, seed by seed", "end", QUIET))
-    body.append(drawing.text(LABELS - 8, 68, "grey: too small to find", "end", QUIET))
-    body.append(
+    x = _around_zero(162, 650, [*_ends(row), *values])
+    half = min(d.smallest, x.high)
+    body = [
+        _label(row.label, 34, "bold"),
+        drawing.text(LABELS, 51, "B − A, seed by seed", "end", QUIET),
+        drawing.text(LABELS, 68, "grey: too small to find", "end", QUIET),
         f'<rect x="{x(-half):.1f}" y="22" width="{x(half) - x(-half):.1f}" height="48" rx="4" fill="{BAND}" '
-        'opacity="0.45"/>'
-    )
-    body.append(drawing.line(*axis[:1], 70, axis[1], 70))
-    body += [drawing.text(x(t), 85, _signed(t), "middle", QUIET) for t in (-limit, -limit / 2, 0, limit / 2, limit)]
-    body.append(drawing.line(x(0), 18, x(0), 70, TEXT, 1.4))
+        'opacity="0.45"/>',
+        drawing.line(x.start, 70, x.end, 70),
+        *x.numbers(85, (x.low, x.low / 2, 0, x.high / 2, x.high), signed=True),
+        _zero(x, 18, 70),
+    ]
     for number, value in enumerate(values):
         if np.isfinite(value):
             y = 56 + 5 * (number % 3)
             body.append(f'<circle cx="{x(value):.1f}" cy="{y}" r="3" fill="{TEXT}" fill-opacity="0.45"/>')
-    if np.isfinite(d.effect):
-        body += whiskers(x(d.low), x(d.high), 36, TEXT)
-        body.append(diamond(x(d.effect), 36))
+    body += _difference(x, row, 36)
     over = f"Holm over {adjusted_over}" if adjusted_over > 1 else "this pair alone"
-    said = [verdict(d.verdict), f"{d.effect:+.2f} [{d.low:+.2f}, {d.high:+.2f}]", f"p {_p(d.adjusted_p)}, {over}"]
+    p = "< .001" if d.adjusted_p < 0.001 else f"= {d.adjusted_p:.3f}".replace("0.", ".")
+    said = [verdict(d.verdict), f"{d.effect:+.2f} [{d.low:+.2f}, {d.high:+.2f}]", f"p {p}, {over}"]
     body += [drawing.text(VERDICTS, 26 + 17 * n, line, weight="normal" if n else "bold") for n, line in enumerate(said)]
     smallest = f"±{d.smallest:.2f}" if np.isfinite(d.smallest) else "none"
     body.append(drawing.text(VERDICTS, 77, f"grey: {smallest}", colour=QUIET))
     listed = ", ".join(f"{value:+.2f}" for value in values)
     against = f"compared with {reference} and adjusted for {adjusted_over} methods" if adjusted_over > 1 else over
     alt = (
-        f"Seed by seed, difference B − A in {row.label}: {listed}. Mean {said[1]}, {d.verdict}, p {_p(d.adjusted_p)}, "
-        f"{against}. Smallest difference that could be found: {smallest}."
+        f"Seed by seed, difference B − A in {row.label}: {listed}. Mean {said[1]}, {d.verdict}, p {p}, {against}. "
+        f"Smallest difference that could be found: {smallest}."
     )
     return drawing.svg(WIDTH, 92, body, alt)
-
-
-def course(seen: dict[str, Seen], epoch: int, epochs: int, label: str, classes: int) -> str:
-    """Probability of the true class after each epoch under both sides, the present epoch marked."""
-    top, bottom, axis = 28, 100, (162, 780)
-
-    def x(number: float) -> float:
-        return axis[0] + (axis[1] - axis[0]) * (number - 1) / max(1, epochs - 1)
-
-    def y(value: float) -> float:
-        return bottom - (bottom - top) * value
-
-    body = [
-        drawing.text(LABELS - 8, 50, "probability of", "end"),
-        drawing.text(LABELS - 8, 66, _short(label, 21), "end", weight="bold"),
-        drawing.text(LABELS - 8, 82, "after each epoch", "end", QUIET),
-    ]
-    for value in (0, 0.5, 1):
-        body.append(drawing.line(axis[0], y(value), axis[1], y(value)))
-        body.append(drawing.text(axis[1] + 12, y(value) + 4, f"{value:g}", colour=QUIET))
-    body.append(
-        f'<line x1="{axis[0]}" y1="{y(1 / classes):.1f}" x2="{axis[1]}" y2="{y(1 / classes):.1f}" stroke="{QUIET}" '
-        'stroke-dasharray="2 4"/>'
-    )
-    body.append(drawing.line(x(epoch), top - 8, x(epoch), bottom + 4, TEXT, 1.4))
-    step = max(1, round(epochs / 10))
-    ticks = sorted({1, epochs, *(t for t in range(step, epochs, step) if epochs - t > step / 2)})
-    body += [drawing.text(x(t), bottom + 18, str(t), "middle", QUIET) for t in ticks]
-    told = []
-    for side, one in seen.items():
-        if one.course is None:
-            continue
-        points = " ".join(f"{x(n):.1f},{y(v):.1f}" for n, v in enumerate(one.course, 1))
-        body.append(f'<polyline points="{points}" fill="none" stroke="{HUES[side]}" stroke-width="2"/>')
-        body.append(drawing.mark(x(one.epoch), y(one.course[one.epoch - 1]), SHAPES[side], HUES[side]))
-        told.append(f"{side} {', '.join(f'{v:.2f}' for v in one.course)}")
-    alt = f"Probability of {label} after each epoch, epoch {epoch} marked: {'; '.join(told)}."
-    return drawing.svg(WIDTH, 124, body, alt)
 
 
 def probability_rows(names: Sequence[str], probabilities: np.ndarray, label: int, colour: str, alt: str) -> str:
@@ -164,7 +105,7 @@ def probability_rows(names: Sequence[str], probabilities: np.ndarray, label: int
     for c, (name, value) in enumerate(zip(names, probabilities, strict=True)):
         y, true = 32 * c, c == label
         weight = "bold" if true else "normal"
-        body.append(drawing.text(0, y + 12, _short(f"{name}, true" if true else name, 20), weight=weight))
+        body.append(drawing.text(0, y + 12, short(f"{name}, true" if true else name, 20), weight=weight))
         body.append(drawing.text(164, y + 12, f"{value:.2f}", "end", weight=weight))
         body.append(f'<rect x="0" y="{y + 17}" width="164" height="8" rx="2" fill="{FAINT}" opacity="0.5"/>')
         fill = colour if true else QUIET
@@ -172,19 +113,34 @@ def probability_rows(names: Sequence[str], probabilities: np.ndarray, label: int
     return drawing.svg(164, 32 * len(names), body, alt)
 
 
-def drawing_key(x: float, y: float, names: Sequence[str]) -> list[str]:
-    """Which mark is which method."""
-    body = []
-    for side, name in zip(SIDES, names, strict=True):
-        body.append(drawing.mark(x, y - 4, SHAPES[side], HUES[side]))
-        body.append(drawing.text(x + 12, y, f"{side}: {_short(name, 34)}", weight="bold"))
-        x += 30 + 7.4 * min(len(name) + 3, 37)
-    return body
+def confusion(side: str, names: Sequence[str], matrix: np.ndarray, seeds: int, width: float, left: float) -> str:
+    """Which class is taken for which, in images, averaged over seeds."""
+    body = [
+        drawing.text(0, 14, f"{side}: confusion, images, mean of {seeds} seeds", weight="bold"),
+        drawing.text(0, 30, "rows true, columns predicted", colour=QUIET),
+        drawing.moved(0, 36, drawing.confusion_cells(names, matrix, left)),
+    ]
+    told = "; ".join(
+        f"{true}: {', '.join(f'{name} {n:.1f}' for name, n in zip(names, row, strict=True))}"
+        for true, row in zip(names, matrix, strict=True)
+    )
+    alt = f"Confusion of {side}, images averaged over {seeds} seeds, predictions of each true class: {told}."
+    return drawing.svg(max(width, left + 44 * len(names)), 60 + 44 * len(names), body, alt)
 
 
-def diamond(x: float, y: float) -> str:
-    """The mark of a difference."""
-    return f'<path d="M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z" fill="{TEXT}"/>'
+def thumbnail(uri: str, alt: str, right: Sequence[int], chosen: bool, width: int) -> str:
+    """A small image with a ring around the chosen one, and below it in how many seeds A and B are right."""
+    ring = f"box-shadow:0 0 0 3px {TEXT}" if chosen else f"box-shadow:0 0 0 1px {FAINT}"
+    words = " &nbsp; ".join(
+        f'<span style="color:{HUES[side]};font-size:10px">{"●" if side == "A" else "■"}</span> {side} {seeds}'
+        for side, seeds in zip(SIDES, right, strict=True)
+    )
+    return (
+        f'<div style="width:{width}px;font-size:12px;line-height:1.3;text-align:center;color:{TEXT}">'
+        f'<img decoding="sync" alt="{html.escape(alt)}" src="{uri}" style="width:{width}px;height:{width}px;'
+        f"object-fit:cover;border-radius:4px;margin:0 0 4px;max-width:none;{ring};"
+        f'image-rendering:pixelated">{words}</div>'
+    )
 
 
 def verdict(said: str) -> str:
@@ -192,26 +148,38 @@ def verdict(said: str) -> str:
     return f"{SIGNS[said]} " + {"better": "B better", "worse": "B worse"}.get(said, said)
 
 
-_HEAVY = ("better", "worse")
+def _key(x: float, y: float, names: Sequence[str]) -> list[str]:
+    """Which mark is which method."""
+    body = []
+    for side, name in zip(SIDES, names, strict=True):
+        body.append(drawing.mark(x, y - 4, SHAPES[side], HUES[side]))
+        body.append(drawing.text(x + 12, y, f"{side}: {short(name, 34)}", weight="bold"))
+        x += 30 + 7.4 * min(len(name) + 3, 37)
+    return body
 
 
-def _limit(values: Sequence[float]) -> float:
-    """A round number that all values lie within."""
-    finite = [abs(value) for value in values if np.isfinite(value)]
-    return next((end for end in (0.1, 0.2, 0.4, 0.6, 0.8) if max(finite, default=0) <= end), 1.0)
+def _label(label: str, y: float, weight: str) -> str:
+    return drawing.text(LABELS, y, short(label, 21), "end", weight=weight)
 
 
-def _onto(value: float, limit: float, axis: tuple[int, int]) -> float:
-    return (axis[0] + axis[1]) / 2 + (axis[1] - axis[0]) / 2 * value / limit
+def _ends(row: Row) -> tuple[float, float]:
+    return row.difference.low, row.difference.high
 
 
-def _signed(value: float) -> str:
-    return "0" if value == 0 else f"{value:+.2g}".replace("-", "−")
+def _around_zero(start: float, end: float, values: Sequence[float]) -> Scale:
+    """An axis of differences to a round number that all values lie within."""
+    largest = max((abs(value) for value in values if np.isfinite(value)), default=0)
+    limit = next((limit for limit in (0.1, 0.2, 0.4, 0.6, 0.8) if largest <= limit), 1.0)
+    return Scale(start, end, -limit, limit)
 
 
-def _p(p: float) -> str:
-    return "< .001" if p < 0.001 else f"= {p:.3f}".replace("0.", ".")
+def _zero(x: Scale, top: float, bottom: float) -> str:
+    return drawing.line(x(0), top, x(0), bottom, TEXT, 1.4)
 
 
-def _short(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+def _difference(x: Scale, row: Row, y: float) -> list[str]:
+    """The mean difference as a diamond, with its interval."""
+    effect = row.difference.effect
+    if not np.isfinite(effect):
+        return []
+    return [*whiskers(x, *_ends(row), y), f'<path d="M{x(effect):.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z" fill="{TEXT}"/>']

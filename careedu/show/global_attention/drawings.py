@@ -10,13 +10,11 @@ from careedu.measure.intervals import Interval
 from careedu.measure.statistics import FEWEST_SEEDS, Difference
 from careedu.show import drawing
 from careedu.show.comparison_plots import SIGNS
-from careedu.show.drawing import QUIET, TEXT, whiskers
+from careedu.show.drawing import QUIET, TEXT, Scale, estimate, signed_number
 from careedu.show.global_attention.maps import MEAN, METRICS, SpatialMap
-from careedu.show.style import COLOURS
 
-PICTURE, PANEL = 188, 206
-"""Width of a picture, and of a panel with its margins: four of them fill the widget."""
-_LEFT, _RIGHT, _ROW = 8, 180, 60
+PICTURE = 188
+"""Width of a picture: four of them with their margins fill the widget."""
 
 
 def measures(look: SpatialMap, rival: float, rival_name: str, no_zone: str) -> str:
@@ -31,28 +29,22 @@ def measures(look: SpatialMap, rival: float, rival_name: str, no_zone: str) -> s
     no_zone : str
         Why there is no AUROC; empty where there is one.
     """
-
-    def x(value: float) -> float:
-        return _LEFT + (_RIGHT - _LEFT) * float(np.clip(value, 0, 1))
-
+    x, height = Scale(8, 180), 60
     rows: list[tuple[str, Interval | None]] = [("AUROC, all seeds", look.over_seeds)]
     for metric in METRICS:
         found = look.metrics.get(metric)
         rows.append((metric, None if found is None else Interval(found.estimate, found.low, found.high)))
-    bottom = _ROW * len(rows)
-    body = [drawing.line(x(t), _ROW * n + 36, x(t), _ROW * (n + 1) - 4) for t in (0, 0.5, 1) for n in range(len(rows))]
-    body += [drawing.text(x(t), bottom + 11, f"{t:g}", "middle", QUIET) for t in (0, 0.5, 1)]
+    body = x.numbers(height * len(rows) + 11)
     for number, (name, interval) in enumerate(rows):
-        top = _ROW * number
-        body.append(drawing.text(0, top + 13, name, colour=QUIET))
+        top = height * number
+        body += [*x.grid(top + 36, top + height - 4), drawing.text(0, top + 13, name, colour=QUIET)]
         body.append(drawing.text(0, top + 29, interval_words(interval), weight="bold"))
-        y = top + 46
         if interval is not None and np.isfinite(interval.estimate):
-            body += whiskers(x(interval.low), x(interval.high), y, COLOURS[0])
-            body.append(drawing.mark(x(interval.estimate), y, "circle", COLOURS[0]))
+            body += estimate(x, interval, top + 46, "A")
         if not number and np.isfinite(rival) and look.role != MEAN:
-            body.append(drawing.mark(x(rival), y, "square", TEXT, filled=False))
-    return drawing.svg(PICTURE, bottom + 18, body, f"{look.role}: {in_words(look, no_zone, rival, rival_name)}.")
+            body.append(drawing.mark(x(rival), top + 46, "square", TEXT, filled=False))
+    alt = f"{look.role}: {in_words(look, no_zone, rival, rival_name)}."
+    return drawing.svg(PICTURE, height * len(rows) + 18, body, alt)
 
 
 def interval_words(interval: Interval | None) -> str:
@@ -123,7 +115,7 @@ def verdict_words(role: str, against: Difference, rival: float, negative: bool) 
 
 def _signed(value: float) -> str:
     # Three digits: a difference of a few thousandths is one here, and its interval may exclude zero or not.
-    return f"{value:+.3f}".replace("-", "−")
+    return signed_number(value, ".3f")
 
 
 def reach_words(images: int, cells: int) -> str:

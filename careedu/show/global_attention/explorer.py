@@ -17,29 +17,29 @@ import numpy as np
 
 from careedu.errors import InvalidInputError
 from careedu.show.global_attention.maps import MEAN, ROLES, SpatialMap, SpatialMaps, anatomy, arm_with, known_zone
-from careedu.show.widget import BackgroundTask, WidgetState
+from careedu.show.results_state import ResultsState
 
 if TYPE_CHECKING:
-    from careedu.show.compare import Comparison
+    from careedu.experiment.results import Results
 
 Point = tuple[int, float | None]
 """Number of training images that the map is learned from, and jitter of their alignment (None where not known)."""
 
 
-class SpatialExplorer(WidgetState):
+class SpatialExplorer(ResultsState):
     """State of the spatial explorer.
 
-    Settings: ``epoch``, from 1; ``seed``; ``images`` and ``jitter``, which choose among the comparison and the sweeps.
+    Settings: ``epoch``, from 1; ``seed``; ``images`` and ``jitter``, which choose among the results and the sweeps.
     Where there are no results at both, the other of the two moves to the nearest at which there are.
 
     Parameters
     ----------
-    comparison : Comparison
+    results : Results
         With arms of `careedu.GlobalAttention`: of each ``map`` in `ROLES` the first arm is shown, and where there is
         one with ``map="mean-image"`` (or its negative) no image is needed.
-    sweeps : mapping of (int, float) to Comparison, optional
-        Number of training images and alignment jitter → the same arms there. The comparison itself is one more, and
-        takes the place of a sweep at its own point.
+    sweeps : mapping of (int, float) to Results, optional
+        Number of training images and alignment jitter → the same arms there. The results themselves are one more, and
+        take the place of a sweep at their own point.
     zone : bool (H, W), optional
         Where lesions can lie. Of phantoms with an anatomy it is known.
 
@@ -63,22 +63,21 @@ class SpatialExplorer(WidgetState):
 
     def __init__(
         self,
-        comparison: Comparison,
-        sweeps: Mapping[tuple[int, float], Comparison] | None = None,
+        results: Results,
+        sweeps: Mapping[tuple[int, float], Results] | None = None,
         *,
         zone: np.ndarray | None = None,
     ) -> None:
-        self.size = _size(comparison)
-        self.zone, self.no_zone = known_zone(comparison) if zone is None else (_checked_zone(zone, self.size), "")
-        first = _point_of(comparison)
-        self.points: dict[Point, SpatialMaps] = {first: SpatialMaps(comparison, self.zone)}
+        self.size = _size(results)
+        self.zone, self.no_zone = known_zone(results) if zone is None else (_checked_zone(zone, self.size), "")
+        first = _point_of(results)
+        self.points: dict[Point, SpatialMaps] = {first: SpatialMaps(results, self.zone)}
         for key, other in (sweeps or {}).items():
             if _size(other) != self.size:
                 raise InvalidInputError(f"the sweep at {key} has images of {_size(other)} pixels, not {self.size}")
             self.points.setdefault(_checked_point(key), SpatialMaps(other, self.zone))
-        self.task: BackgroundTask | None = None
         self._moved = -inf
-        super().__init__(epoch=1, seed=comparison.seeds[0], images=first[0], jitter=first[1])
+        super().__init__(epoch=1, seed=results.seeds[0], images=first[0], jitter=first[1])
         self.settings["epoch"] = max(self._last(role) for role in self.here.arms)
         self.update()
 
@@ -88,9 +87,19 @@ class SpatialExplorer(WidgetState):
         return self.points[self.settings["images"], self.settings["jitter"]]
 
     @property
-    def comparison(self) -> Comparison:
-        """The comparison at the chosen point."""
-        return self.here.comparison
+    def results(self) -> Results:
+        """The results at the chosen point."""
+        return self.here.results
+
+    @property
+    def wants_images(self) -> bool:
+        """Whether a mean image at the chosen point can only come from the images, and nobody has asked for them."""
+        return self.here.wants_images
+
+    @property
+    def missing(self) -> str:
+        """Why there is no mean image at the chosen point; empty while nobody has asked, and where there is one."""
+        return self.here.missing
 
     @property
     def image_counts(self) -> tuple[int, ...]:
@@ -102,17 +111,21 @@ class SpatialExplorer(WidgetState):
         """The jitters that there are."""
         return tuple(sorted({jitter for _, jitter in self.points}, key=lambda value: (value is None, value or 0)))
 
-    def check(self, settings: dict[str, Any]) -> None:
-        """Refuse values that cannot be, by name."""
-        point = settings["images"], settings["jitter"]
+    def choices(self) -> dict[str, Any]:
+        """What a setting can be that is one of several."""
+        return {"images": self.image_counts, "jitter": self.jitters, "seed": self.results.seeds}
+
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Clamped above, not refused: another seed or point has another number of recorded epochs."""
+        return {"epoch": (1, inf)}
+
+    def check(self) -> None:
+        """Refuse settings that cannot be, by name."""
+        images, jitter = point = self.settings["images"], self.settings["jitter"]
         if point not in self.points:
             there = "; ".join(f"images={images}, jitter={jitter}" for images, jitter in self.points)
-            raise InvalidInputError(f"no results at images={point[0]!r}, jitter={point[1]!r}; there are {there}")
-        seeds = self.points[point].comparison.seeds
-        if settings["seed"] not in seeds:
-            raise InvalidInputError(f"seed={settings['seed']!r} is none of {', '.join(map(str, seeds))}")
-        if not settings["epoch"] >= 1:
-            raise InvalidInputError(f"epoch={settings['epoch']!r} must be at least 1")
+            raise InvalidInputError(f"no results at images={images!r}, jitter={jitter!r}; there are {there}")
+        super().check()
 
     def set(self, **changes: Any) -> None:
         """Change settings and compute what follows; where another point lacks the seed, it begins with its first."""
@@ -120,7 +133,7 @@ class SpatialExplorer(WidgetState):
             changes |= self._nearest(changes)
         point = changes.get("images", self.settings["images"]), changes.get("jitter", self.settings["jitter"])
         if point in self.points and "seed" not in changes:
-            seeds = self.points[point].comparison.seeds
+            seeds = self.points[point].results.seeds
             changes["seed"] = self.settings["seed"] if self.settings["seed"] in seeds else seeds[0]
         self._moved = monotonic()
         super().set(**changes)
@@ -139,7 +152,6 @@ class SpatialExplorer(WidgetState):
         settings, here = self.settings, self.here
         self.epochs = max(self._last(role) for role in here.arms)
         self.lowest = min(self.epochs, *(here.epochs(role, settings["seed"])[0] for role in here.arms))
-        # Clamped, not refused: another seed or point has another number of recorded epochs.
         settings["epoch"] = int(min(max(settings["epoch"], self.lowest), self.epochs))
         self.maps: dict[str, SpatialMap] = {
             role: here.look(role, settings["seed"], settings["epoch"]) for role in (*ROLES.values(), MEAN)
@@ -169,22 +181,17 @@ class SpatialExplorer(WidgetState):
                 self.update()
         self.notify()
 
-    def start_loading(self, rest: float = 0.0) -> BackgroundTask:
-        """Average the training images beside the notebook; an error other than missing images goes into `errors`."""
-        self.task = BackgroundTask(self, lambda _: self.load_images(rest))
-        return self.task.start()
+
+def _size(results: Results) -> tuple[int, int]:
+    return tuple(results.first.configuration["data"]["image shape"][1:])
 
 
-def _size(comparison: Comparison) -> tuple[int, int]:
-    return tuple(comparison.first.configuration["data"]["image shape"][1:])
-
-
-def _point_of(comparison: Comparison) -> Point:
-    """Where in a sweep a comparison stands by itself; jitter is None where the images are not aligned phantoms."""
+def _point_of(results: Results) -> Point:
+    """Where in a sweep results stand by themselves; jitter is None where the images are not aligned phantoms."""
     from careedu.data.phantoms import DEFAULTS
 
-    arm = next((arm for option in ROLES if (arm := arm_with(comparison, option))), None)
-    run = comparison.first if arm is None else next(iter(comparison.runs[arm].values()))
+    arm = next((arm for option in ROLES if (arm := arm_with(results, option))), None)
+    run = results.first if arm is None else next(iter(results.runs[arm].values()))
     data = run.configuration["data"]
     images = run.configuration["method"]["options"].get("images") or sum(data["train counts"])
     recipe = data.get("recipe") or {}

@@ -1,4 +1,4 @@
-"""The weight maps of one comparison, each the same for all images, and what they score beside the mean image."""
+"""The weight maps of one set of results, each the same for all images, and what they score beside the mean image."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from careedu.errors import InvalidInputError, MissingDataError, MissingPackageError
+from careedu.errors import InvalidInputError
 from careedu.experiment.attention import recorded_maps, trained_map
 from careedu.measure.map_quality import interval_over_seeds, map_auroc, map_difference
 from careedu.measure.statistics import holm
+from careedu.show.results_state import why_missing
 
 if TYPE_CHECKING:
+    from careedu.experiment.results import Results
     from careedu.measure.intervals import Interval
     from careedu.measure.statistics import Difference, Estimate
-    from careedu.show.compare import Comparison
 
 ROLES = {"pixels": "Method", "free": "Free mask", "permuted": "Permuted pixels"}
 """Arms that learn a map: the option ``map`` of `careedu.GlobalAttention`, and what it is called here."""
@@ -33,7 +34,7 @@ class SpatialMap:
     role : str
         A value of `ROLES`, or `MEAN`.
     arm : str or None
-        Name of the arm in the comparison; None where it has none.
+        Name of the arm; None where it has none.
     map : ndarray or None
         float64 (H, W) in [0, 1], of one seed and epoch.
     about : str
@@ -62,11 +63,11 @@ class SpatialMap:
 
 
 class SpatialMaps:
-    """The maps of one comparison. Everything is computed once, so that a move of a slider costs little.
+    """The maps of one set of results. Everything is computed once, so that a move of a slider costs little.
 
     Parameters
     ----------
-    comparison : Comparison
+    results : Results
     zone : bool (H, W), optional
         Where lesions can lie; without it nothing is scored.
 
@@ -83,13 +84,13 @@ class SpatialMaps:
         If no arm has a map.
     """
 
-    def __init__(self, comparison: Comparison, zone: np.ndarray | None = None) -> None:
-        self.comparison, self.zone, self.missing = comparison, zone, ""
-        found = {role: arm_with(comparison, option) for option, role in ROLES.items()}
+    def __init__(self, results: Results, zone: np.ndarray | None = None) -> None:
+        self.results, self.zone, self.missing = results, zone, ""
+        found = {role: arm_with(results, option) for option, role in ROLES.items()}
         self.arms = {role: arm for role, arm in found.items() if arm is not None}
         if not self.arms:
             raise InvalidInputError(
-                f"{comparison!r} has no arm with a map; train careedu.GlobalAttention() and "
+                f"{results!r} has no arm with a map; train careedu.GlobalAttention() and "
                 'careedu.GlobalAttention(map="free") beside it'
             )
         self._courses: dict[tuple[str, int], np.ndarray] = {}
@@ -101,7 +102,7 @@ class SpatialMaps:
     def epochs(self, role: str, seed: int) -> tuple[int, int]:
         """The first epoch of which there is a map, and the last of the training; (n + 1, n) where there is none."""
         arm = self.arms[role]
-        last = len(self.comparison.runs[arm][seed].history)
+        last = len(self.results.runs[arm][seed].history)
         return last - len(self._course(arm, seed)) + 1, last
 
     def look(self, role: str, seed: int, epoch: int) -> SpatialMap:
@@ -133,7 +134,7 @@ class SpatialMaps:
     def aurocs(self, arm: str) -> dict[int, float]:
         """AUROC of an arm's trained map, by seed; nothing without a zone, or for a seed without a map."""
         if arm not in self._aurocs:
-            maps = {seed: trained_map(run) for seed, run in self.comparison.runs[arm].items()}
+            maps = {seed: trained_map(run) for seed, run in self.results.runs[arm].items()}
             self._aurocs[arm] = self._scores(maps)
         return self._aurocs[arm]
 
@@ -141,8 +142,8 @@ class SpatialMaps:
         """A seed's mean training image stretched to [0, 1]: the map of an arm, or loaded; None as long as neither."""
         if seed not in self._means:
             for option in ("mean-image", "negative-mean-image"):
-                arm = arm_with(self.comparison, option)
-                found = None if arm is None else trained_map(self.comparison.runs[arm][seed])
+                arm = arm_with(self.results, option)
+                found = None if arm is None else trained_map(self.results.runs[arm][seed])
                 if found is not None:
                     self._means[seed] = found if option == "mean-image" else 1 - found
                     break
@@ -150,7 +151,7 @@ class SpatialMaps:
 
     def mean_aurocs(self) -> dict[int, float]:
         """AUROC of the mean image, by seed; its negative has one minus that."""
-        means = {seed: self.mean(seed) for seed in self.comparison.seeds}
+        means = {seed: self.mean(seed) for seed in self.results.seeds}
         if len(self._mean_aurocs) != sum(mean is not None for mean in means.values()):
             self._mean_aurocs = self._scores(means)
         return self._mean_aurocs
@@ -164,30 +165,29 @@ class SpatialMaps:
     @property
     def wants_images(self) -> bool:
         """Whether a mean image can only come from the images, and nobody has asked for them."""
-        return not self.missing and any(self.mean(seed) is None for seed in self.comparison.seeds)
+        return not self.missing and any(self.mean(seed) is None for seed in self.results.seeds)
 
     def load_means(self, wanted: Callable[[], bool] = lambda: True) -> None:
         """Average the training images of each seed, as long as they are wanted.
 
         Where they are not on this machine, `missing` says why.
         """
-        lacking = [seed for seed in self.comparison.seeds if self.mean(seed) is None]
-        try:
-            for seed in lacking:
+
+        def load() -> None:
+            for seed in [seed for seed in self.results.seeds if self.mean(seed) is None]:
                 if not wanted():
                     return
                 # Here, as this is the first that needs torch, and importing that takes a second.
                 from careedu.nn.pixel_features import mean_image
 
-                images = self.comparison.data.redraw(seed).train.images
-                self._means[seed] = mean_image(images).double().numpy()
-        except (MissingDataError, MissingPackageError, InvalidInputError) as error:
-            self.missing = f"the training images cannot be shown: {error}"
+                self._means[seed] = mean_image(self.results.data.redraw(seed).train.images).double().numpy()
+
+        self.missing = why_missing(load)
 
     def _course(self, arm: str, seed: int) -> np.ndarray:
         """Recorded maps, float64 (E, H, W), the last being that of the trained network."""
         if (arm, seed) not in self._courses:
-            run = self.comparison.runs[arm][seed]
+            run = self.results.runs[arm][seed]
             maps, last = recorded_maps(run), trained_map(run)
             self._courses[arm, seed] = maps if last is None else np.concatenate([maps[:-1], last[None]])
         return self._courses[arm, seed]
@@ -201,7 +201,7 @@ class SpatialMaps:
         return {seed: self._score(one) for seed, one in maps.items() if one is not None}
 
     def _metrics(self, arm: str) -> dict[str, Estimate]:
-        return {metric: self.comparison.estimate(arm, metric) for metric in METRICS}
+        return {metric: self.results.estimate(arm, metric) for metric in METRICS}
 
     def _against_mean(self) -> dict[str, Difference]:
         """Each arm's trained maps against the mean image or its negative, Holm-adjusted over the arms shown."""
@@ -220,7 +220,7 @@ class SpatialMaps:
         return self._contests[1]
 
     def _mean_look(self, seed: int) -> SpatialMap:
-        arms = (arm_with(self.comparison, option) for option in ("mean-image", "negative-mean-image"))
+        arms = (arm_with(self.results, option) for option in ("mean-image", "negative-mean-image"))
         arm, shown = next((one for one in arms if one is not None), None), self.mean(seed)
         metrics = self._metrics(arm) if arm else {}
         if shown is None:
@@ -240,20 +240,20 @@ class SpatialMaps:
         )
 
 
-def arm_with(comparison: Comparison, option: str) -> str | None:
+def arm_with(results: Results, option: str) -> str | None:
     """The first arm of `careedu.GlobalAttention` with ``map=option``; None where there is none."""
-    for arm, by_seed in comparison.runs.items():
+    for arm, by_seed in results.runs.items():
         method = next(iter(by_seed.values())).configuration["method"]
         if method["name"] == "global-attention" and method["options"].get("map") == option:
             return arm
     return None
 
 
-def known_zone(comparison: Comparison) -> tuple[np.ndarray | None, str]:
+def known_zone(results: Results) -> tuple[np.ndarray | None, str]:
     """Union of the zones where lesions can lie, bool (H, W), or None and the reason why it is not known."""
     from careedu.data.phantoms import lesion_zones
 
-    data = comparison.first.configuration["data"]
+    data = results.first.configuration["data"]
     kind = anatomy(data.get("recipe") or {})
     if kind is None:
         return None, f"where lesions can lie is not known of {data['name']}, or it is everywhere"

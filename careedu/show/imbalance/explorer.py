@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError
 from careedu.measure import metrics
 from careedu.measure.intervals import Interval, mean_of_recalls_interval, recall_interval
 from careedu.show.widget import SIDES, BackgroundTask, WidgetState
@@ -87,7 +87,6 @@ class ImbalanceExplorer(WidgetState):
         labels = data.train.labels.numpy()
         self.members = [shuffled[labels[shuffled] == c] for c in range(len(self.classes))]
         self.trained: dict[str, np.ndarray] = {}
-        self.task: BackgroundTask | None = None
         self.counts: list[int] = []
         self.sides: dict[str, Side] = {}
         self.update()
@@ -109,16 +108,15 @@ class ImbalanceExplorer(WidgetState):
         project = axes[:keep].T / (scale[:keep] / np.sqrt(len(training)))  # unit variance along each component
         return (training - mean) @ project, (test - mean) @ project
 
-    def check(self, settings: dict[str, Any]) -> None:
-        """Refuse values that cannot be, by name."""
-        limits = {"rare_images": (1, 10_000), "imbalance": (1, 1000)}
-        for side in SIDES:
-            limits |= {f"{side}_beta": (0, 0.999999), f"{side}_tau": (0, 5), f"{side}_prior_shift": (-5, 5)}
-            if settings[f"{side}_weighting"] not in WEIGHTINGS:
-                raise unknown_name("weighting", settings[f"{side}_weighting"], WEIGHTINGS)
-        for name, (low, high) in limits.items():
-            if not low <= settings[name] <= high:
-                raise InvalidInputError(f"{name}={settings[name]!r} must lie between {low} and {high}")
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """What a setting can be that is one of several."""
+        return {f"{side}_weighting": WEIGHTINGS for side in SIDES}
+
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest value of a setting that is a number."""
+        of_side = {"beta": (0, 0.999999), "tau": (0, 5), "prior_shift": (-5, 5)}
+        each = {f"{side}_{name}": ends for side in SIDES for name, ends in of_side.items()}
+        return {"rare_images": (1, 10_000), "imbalance": (1, 1000)} | each
 
     def update(self) -> None:
         """Draw the training images, train both heads, and measure them."""

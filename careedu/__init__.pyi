@@ -1,0 +1,37 @@
+# Made from careedu/__init__.py: run tests/unit/test_public_names.py to make it anew.
+
+from careedu.data.augmentation import Augmentation as Augmentation
+from careedu.data.dataset import LesionDataset as LesionDataset
+from careedu.data.dataset import Splits as Splits
+from careedu.data.load import load as load
+from careedu.data.phantoms import lesion_zones as lesion_zones
+from careedu.errors import CareeduError as CareeduError
+from careedu.experiment.attention import attention_of as attention_of
+from careedu.experiment.attention import trained_map as trained_map
+from careedu.experiment.attention_results import AttentionResults as AttentionResults
+from careedu.experiment.check_method import check_method as check_method
+from careedu.experiment.fit import fit as fit
+from careedu.experiment.run import Run as Run
+from careedu.methods.boxes import lesion_boxes as lesion_boxes
+from careedu.methods.care import CARE as CARE
+from careedu.methods.controls import MisplacedWeights as MisplacedWeights
+from careedu.methods.global_attention import GlobalAttention as GlobalAttention
+from careedu.methods.global_attention import LocalAttention as LocalAttention
+from careedu.methods.imbalance import LDAM as LDAM
+from careedu.methods.imbalance import BalancedSampling as BalancedSampling
+from careedu.methods.imbalance import ClassBalanced as ClassBalanced
+from careedu.methods.imbalance import ClassifierRetraining as ClassifierRetraining
+from careedu.methods.imbalance import CrossEntropy as CrossEntropy
+from careedu.methods.imbalance import FeatureSMOTE as FeatureSMOTE
+from careedu.methods.imbalance import Focal as Focal
+from careedu.methods.imbalance import LogitAdjusted as LogitAdjusted
+from careedu.methods.lesion_transplant import LesionTransplant as LesionTransplant
+from careedu.methods.method import TrainingFacts as TrainingFacts
+from careedu.methods.references import LesionSize as LesionSize
+from careedu.methods.references import NearestNeighbour as NearestNeighbour
+from careedu.methods.segmentation import boxes_of_a_trained_segmentation as boxes_of_a_trained_segmentation
+from careedu.show.compare import Comparison as Comparison
+from careedu.show.compare import compare as compare
+
+__version__: str
+__all__: list[str]

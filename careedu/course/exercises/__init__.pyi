@@ -1,0 +1,5 @@
+# What `careedu.course.exercises` offers: a module for each notebook.
+
+from . import care as care
+from . import global_attention as global_attention
+from . import imbalance as imbalance

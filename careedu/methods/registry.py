@@ -1,0 +1,81 @@
+"""The table of methods: where each name's class is, of careedu's and of anybody's own. It loads no torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from careedu.errors import unknown_name
+
+# name: (module, class, one line). The one place to add a method to: the command line, the names `careedu.*` and what
+# type checkers see follow from it. A table, and not a search through the classes, so that naming them needs no torch.
+METHODS = {
+    "cross-entropy": ("imbalance", "CrossEntropy", "plain cross-entropy, the naive way"),
+    "class-balanced": (
+        "imbalance",
+        "ClassBalanced",
+        "cross-entropy weighted by the inverse effective number of images (Cui 2019)",
+    ),
+    "focal": ("imbalance", "Focal", "focal loss: what is already classified well counts less (Lin 2017)"),
+    "ldam": ("imbalance", "LDAM", "larger margins for rarer classes, re-weighted late (LDAM-DRW, Cao 2019)"),
+    "logit-adjusted": (
+        "imbalance",
+        "LogitAdjusted",
+        "class priors added to the logits in training, or taken off after it (Menon 2021)",
+    ),
+    "balanced-sampling": (
+        "imbalance",
+        "BalancedSampling",
+        "batches with every class equally likely; rare images come more often",
+    ),
+    "classifier-retraining": (
+        "imbalance",
+        "ClassifierRetraining",
+        "features from all images, then a new head from balanced batches (cRT, Kang 2020)",
+    ),
+    "feature-smote": (
+        "imbalance",
+        "FeatureSMOTE",
+        "new rare features between neighbouring ones (SMOTE), then a new head",
+    ),
+    "global-attention": (
+        "global_attention",
+        "GlobalAttention",
+        "one weight map for all images, learned from their pixels (Xu 2020)",
+    ),
+    "local-attention": (
+        "global_attention",
+        "LocalAttention",
+        "rival: attention that differs from image to image (SE, Hu 2018; CBAM, Woo 2018)",
+    ),
+    "lesion-transplant": (
+        "lesion_transplant",
+        "LesionTransplant",
+        "rival: rare lesions cut out and pasted over the lesions of common images",
+    ),
+    "care": ("care", "CARE", "attention to lesions: boxes of rare images steer the map (Zhuang 2019)"),
+    "misplaced-weights": (
+        "controls",
+        "MisplacedWeights",
+        "control: inverse-frequency weights, each at the wrong class",
+    ),
+    "nearest-neighbour": (
+        "references",
+        "NearestNeighbour",
+        "reference: label of the training image with the nearest thumbnail",
+    ),
+    "lesion-size": ("references", "LesionSize", "reference: a decision tree on the lesion's area alone"),
+}
+
+OWN: dict[str, type] = {}
+"""Classes of methods that are not careedu's, by name: each is here once its cell has run or its module is imported."""
+
+
+def method_class(name: str) -> type[Any]:
+    """The class of the method called `name`; an unknown name is an error that suggests the nearest."""
+    if name in OWN:
+        return OWN[name]
+    if name not in METHODS:
+        raise unknown_name("method", name, [*METHODS, *OWN])
+    module, class_name, _ = METHODS[name]
+    return getattr(import_module(f"careedu.methods.{module}"), class_name)

@@ -1,0 +1,115 @@
+"""What turns images into feature maps: the small residual network, and the convolutional part of torchvision's."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions beside a shortcut: ReLU(F(x) + shortcut(x)) (He et al., CVPR 2016, section 3).
+
+    Parameters
+    ----------
+    before, after : int
+        Channels that come in and go out.
+    stride : int
+        2 halves the grid.
+    """
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(after, after, 3, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+        )
+        self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (B, before, h, w) to (B, after, h/stride, w/stride)."""
+        return functional.relu(self.residual(x) + self.shortcut(x), inplace=True)
+
+
+def small_body(image_channels: int) -> nn.Module:
+    """Three halvings of the grid, three widths.
+
+    Our choice, among twelve stems and widths by images per second on two cores and accuracy on band-passed textures.
+    Most of the time goes into the finest grid, so the first layer halves it at once; its 5×5 window still sees a
+    texture of a few pixels before the halving could lose it.
+    """
+    body = nn.Sequential(
+        nn.Conv2d(image_channels, 32, 5, stride=2, padding=2, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU(inplace=True),
+        ResidualBlock(32, 64, stride=2),
+        ResidualBlock(64, 128, stride=2),
+    )
+    initialize(body)
+    return body
+
+
+def torchvision_body(name: str, image_channels: int) -> tuple[nn.Module, int]:
+    """The convolutional part of a torchvision network, ending in a ReLU, and its number of feature maps."""
+    from torchvision import models  # takes a second to import, which the small network does not need
+
+    # torchvision is asked for the architecture only. On the "meta" device its layers have shapes but no memory, so
+    # VGG's 124 million classifier weights, which are thrown away, cost nothing; then the kept layers are filled.
+    with torch.device("meta"):
+        body, maps = _architecture(models, name, image_channels)
+    body.to_empty(device="cpu")
+    initialize(body)
+    return body, maps
+
+
+def _architecture(models: ModuleType, name: str, image_channels: int) -> tuple[nn.Module, int]:
+    if name in ("resnet18", "resnet50"):
+        net = models.resnet18() if name == "resnet18" else models.resnet50()
+        maps = net.fc.in_features
+        body = nn.Sequential(*list(net.children())[:-2])  # without avgpool and fc
+    elif name == "densenet121":
+        net = models.densenet121()
+        maps = net.classifier.in_features
+        body = nn.Sequential(*net.features, nn.ReLU(inplace=True))  # torchvision applies this ReLU in its forward
+    elif name == "googlenet":
+        net = models.googlenet(aux_logits=False, transform_input=False, init_weights=False)
+        maps = net.fc.in_features
+        body = nn.Sequential(*list(net.children())[:-3])  # without avgpool, dropout and fc
+    else:
+        # Without the last max-pooling, as Zhou et al. (CVPR 2016) do for class maps: the grid is twice as fine.
+        body = models.vgg16_bn().features[:-1]
+        maps = 512
+    _adapt_first_convolution(body, image_channels)
+    return body, maps
+
+
+def _adapt_first_convolution(body: nn.Module, image_channels: int) -> None:
+    for parent in body.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Conv2d):
+                first = nn.Conv2d(
+                    image_channels,
+                    child.out_channels,
+                    child.kernel_size,
+                    child.stride,
+                    child.padding,
+                    bias=child.bias is not None,
+                )
+                setattr(parent, name, first)
+                return
+
+
+def initialize(body: nn.Module) -> None:
+    """Start convolutions as He et al. (ICCV 2015, section 2.2) do, and normalisations afresh."""
+    for module in body.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()  # the running statistics too, which to_empty left undefined

@@ -1,0 +1,235 @@
+"""The screen's side of a widget: a column of ipywidgets over a state, with controls that follow it."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import ipywidgets
+from ipywidgets import HBox, Layout, VBox
+
+from careedu.show.drawing import WIDTH
+from careedu.show.layered_picture import LayeredPicture
+from careedu.show.widget import WidgetState
+
+ROOT = "careedu-widget"
+"""Class of a widget's outermost element in the page."""
+# Two columns side by side fit into a notebook on a screen of 1280 pixels with JupyterLab's side bar open.
+COLUMN, WHOLE = "404px", f"{WIDTH + 12}px"
+
+UNKNOWN = "not known"
+
+
+def same(value: Any) -> Any:
+    """Of a control that shows a setting as it is."""
+    return value
+
+
+class View:
+    """A column of ipywidgets over a state, with a place for errors.
+
+    A subclass makes its controls and parts, lays them out with `open`, and says in `draw` what the parts show.
+
+    Parameters
+    ----------
+    state : WidgetState
+
+    Attributes
+    ----------
+    controls : dict of str to Widget
+        By setting. They follow the state, whoever has changed it.
+    parts : dict of str to Widget
+        What is drawn, by name. "pictures" are the layered ones.
+    widget : ipywidgets.Widget
+        What is shown.
+    """
+
+    wide = "95px"
+    """Room for the names of the controls."""
+
+    def __init__(self, state: WidgetState) -> None:
+        self.state: Any = state
+        self.message = ipywidgets.HTML()
+        self.controls: dict[str, Any] = {}
+        self.parts: dict[str, Any] = {"pictures": LayeredPicture()}
+        self.widget: Any = None
+        self.lock, self._following = threading.RLock(), False
+        self._follow: list[Callable[[], None]] = []
+
+    # Controls
+
+    def slider(
+        self,
+        setting: str,
+        title: str,
+        limits: Callable[[], tuple[float, float]] | None = None,
+        *,
+        kind: type = ipywidgets.IntSlider,
+        usable: Callable[[], bool] = lambda: True,
+        shown: Callable[[Any], Any] = same,
+        meant: Callable[[Any], Any] = same,
+        width: str = COLUMN,
+        **options: Any,
+    ) -> Any:
+        """A slider of a setting.
+
+        Parameters
+        ----------
+        setting, title : str
+        limits : callable, optional
+            Gives the lowest and the highest value, now; where there is one only, nothing can be moved. Not needed where
+            `options` have a fixed ``min`` and ``max``.
+        kind : type
+            Of ipywidgets.
+        usable : callable
+            Whether it can be moved now.
+        shown, meant : callable
+            What a setting is to the slider, and what the slider's value is as a setting.
+        width : str
+        **options
+            Of the slider.
+        """
+        control = kind(description=title, style={"description_width": self.wide}, layout=Layout(width=width), **options)
+
+        def follow() -> None:
+            low, high = limits() if limits else (control.min, control.max)
+            # Never a smallest value above the largest, not even between two lines.
+            control.max = max(control.max, high)
+            control.min, control.max = low, high
+            control.value = shown(self.state.settings[setting])
+            control.disabled = low == high or not usable()
+
+        return self._add(setting, control, follow, meant)
+
+    def buttons(self, setting: str, title: str, *, width: str = WHOLE, **options: Any) -> Any:
+        """A row of buttons for a setting that is one of the state's `choices`; options as `choice` takes them."""
+        # Buttons, not a list: JupyterLab takes the arrow keys of dropdowns, lists and radio buttons for itself.
+        style = {"description_width": self.wide, "button_width": "auto"}
+        return self.choice(setting, title, kind=ipywidgets.ToggleButtons, style=style, width=width, **options)
+
+    def choice(
+        self,
+        setting: str,
+        title: str,
+        *,
+        kind: type = ipywidgets.SelectionSlider,
+        usable: Callable[[], bool] = lambda: True,
+        label: Callable[[Any], str] = str,
+        width: str = COLUMN,
+        **options: Any,
+    ) -> Any:
+        """A slider of the state's `choices` for a setting; `label` says what they are called."""
+
+        # None would stand for no choice at all.
+        def shown(value: Any) -> Any:
+            return UNKNOWN if value is None else value
+
+        def there() -> list[tuple[str, Any]]:
+            return [(UNKNOWN if v is None else label(v), shown(v)) for v in self.state.choices()[setting]]
+
+        options = {"style": {"description_width": self.wide}, **options}
+        control = kind(options=there(), description=title, layout=Layout(width=width), **options)
+
+        def follow() -> None:
+            if list(control.options) != (now := there()):
+                control.options = now
+            control.value = shown(self.state.settings[setting])
+            control.disabled = len(now) < 2 or not usable()
+
+        return self._add(setting, control, follow, lambda value: None if value == UNKNOWN else value)
+
+    def _add(self, setting: str, control: Any, follow: Callable[[], None], meant: Callable[[Any], Any]) -> Any:
+        def moved(change: dict[str, Any]) -> None:
+            with self.lock:
+                if not self._following:
+                    self.state.set(**{setting: meant(change["new"])})
+
+        self.controls[setting] = control
+        self._follow.append(follow)
+        with self.following():
+            follow()
+        control.observe(self.guard(moved), names="value")
+        return control
+
+    @contextlib.contextmanager
+    def following(self) -> Iterator[None]:
+        """While it lasts, controls may be set to what the settings are: that moves nothing."""
+        with self.lock:
+            self._following = True
+            try:
+                yield
+            finally:
+                self._following = False
+
+    # Layout
+
+    def part(self, name: str) -> Any:
+        """A place for what is drawn under this name."""
+        self.parts[name] = ipywidgets.HTML(layout=Layout(overflow="hidden", margin="2px 0"))
+        return self.parts[name]
+
+    def pictures(self, size: tuple[int, int], outlined: str = "", beside: bool = False) -> LayeredPicture:
+        """The layered pictures, of `size` (width, height) pixels; their notes stand below or beside them."""
+        found = LayeredPicture(size=list(size), outlined=outlined)
+        if beside:
+            found.add_class("careedu-beside")
+        self.parts["pictures"] = found
+        return found
+
+    def row(self, *children: Any) -> HBox:
+        """Parts beside one another, or below where there is no room."""
+        return HBox(children, layout=Layout(flex_flow="row wrap", width=WHOLE, overflow="hidden"))
+
+    def open(self, *children: Any) -> None:
+        """Put the parts below one another, the place for errors last, and show what the state says."""
+        below = [self.message] if self.parts["pictures"] in children else [self.message, self.parts["pictures"]]
+        self.widget = VBox([*children, *below], layout=Layout(overflow="hidden"))
+        self.widget.add_class(ROOT)
+        self.state.listen(self.refresh)
+        self.refresh()
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """Show the widget where the view is a cell's last line."""
+        return self.widget._repr_mimebundle_(**options)
+
+    # What is shown
+
+    def draw(self) -> Mapping[str, Any]:
+        """What each part shows now."""
+        raise NotImplementedError
+
+    def refresh(self) -> None:
+        """Show what the state says; where background work has failed, say it."""
+        with self.lock:
+            with self.following():
+                for follow in self._follow:
+                    follow()
+            # A value that is as before is not sent.
+            for name, value in self.draw().items():
+                self.parts[name].value = value
+            task = self.state.task
+            if task is not None and task.failure:
+                self.show_error(task.failure)
+
+    def guard(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """Wrap a callback: its error is shown in place, recorded, and raised again."""
+
+        def guarded(*arguments: Any) -> None:
+            try:
+                self.message.value = ""
+                callback(*arguments)
+            except Exception as error:
+                self.show_error(self.state.record(error))
+                raise
+
+        return guarded
+
+    def show_error(self, line: str) -> None:
+        """Show an error in place, and let a screen reader say it."""
+        self.message.value = (
+            '<div role="alert" style="border-left:4px solid #D55E00;padding:4px 10px;margin:4px 0;'
+            f'background:#D55E0022;color:var(--jp-content-font-color1,#222)">{html.escape(line)}</div>'
+        )
