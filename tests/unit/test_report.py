@@ -21,8 +21,8 @@ from careedu.methods.method import UntrainedMethod
 from careedu.show.compare import Comparison
 from careedu.show.picture import Picture
 from careedu.show.report import report_page, write_report
+from careedu.show.report.facts import source_of
 from careedu.show.report.recipe import recipe
-from careedu.show.report.tables import source_of
 from careedu.show.report.words import few_groups, groups_of_classes, out_of_reach, summary
 
 PNG = bytes.fromhex("89504e470d0a1a0a")
