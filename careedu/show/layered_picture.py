@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -133,4 +134,10 @@ def map_uri(values: np.ndarray, size: tuple[int, int]) -> str:
     whole = np.asarray(
         Image.fromarray(np.asarray(values, dtype=np.float32)).resize(size[::-1], Image.Resampling.BILINEAR)
     )
-    return image_uri(cividis()[(whole * 255).round().clip(0, 255).astype(np.uint8)])
+    return image_uri(_colours()[(whole * 255).round().clip(0, 255).astype(np.uint8)])
+
+
+@cache
+def _colours() -> np.ndarray:
+    # matplotlib computes them anew at each call.
+    return cividis()

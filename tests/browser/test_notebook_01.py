@@ -54,6 +54,7 @@ def test_every_control_changes_picture_and_state(open_notebook):
     # The saved runs, any two of them.
     for label, keys, picture, setting in COMPARISON_MOVES:
         page.move(label, keys, picture, f"view.state.settings[{setting!r}]")
+    page.run_in_kernel("view.state.set(seed=view.state.results.seeds[0])")  # of other seeds no map was kept
     page.move_in_page("Map opacity", ("ArrowRight", "ArrowRight"), '[data-panel="B"]')
     page.move_in_page("Outline the lesion", ("Space",), '[data-panel="A"]')
     page.assert_nothing_clipped()

@@ -124,12 +124,14 @@ class SpatialView(ResultsView):
         shown = self.state.maps[MEAN].map
         if shown is None:
             return self.stand_in("mean image")
-        return layer("image", image_uri((shown * 255).round().astype(np.uint8)))
+        point = self.state.settings["images"], self.state.settings["jitter"], self.state.settings["seed"]
+        uri = self.state.once("mean", *point, of=lambda: image_uri((shown * 255).round().astype(np.uint8)))
+        return layer("image", uri)
 
     def _zones(self) -> dict[str, str]:
         """The outline of the zones where lesions can lie."""
         zone, (height, width) = self.state.zone, self.state.size
-        return layer("outline", "" if zone is None else lesion_shape(None, zone, width, height))
+        return layer("outline", self.state.once("zones", of=lambda: lesion_shape(None, zone, width, height)))
 
     def _panel(self, look: SpatialMap, image: dict[str, str], zones: dict[str, str], measures: str) -> dict[str, Any]:
         stretched, caption, said = None, "no map", look.about
