@@ -10,7 +10,7 @@ from typing import Any
 from careedu.data.phantom_splits import PHANTOMS
 from careedu.data.sources import SOURCES
 from careedu.experiment.results import Results
-from careedu.methods import METHODS
+from careedu.methods.registry import METHODS
 
 WIDTH = 88
 """Longest line of code where it can be broken."""
