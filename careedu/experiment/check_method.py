@@ -104,7 +104,9 @@ def _same_bits(run: Run, other: Run, when: str) -> None:
         **{f"weights {n!r}": (t, other.weights[n]) for n, t in (run.weights or {}).items()},
         **{f"recorded {n!r}": (array, other.traces[n]) for n, array in run.traces.items()},
     }
-    differing = [name for name, (a, b) in pairs.items() if not np.array_equal(np.asarray(a), np.asarray(b))]
+    differing = [
+        name for name, (a, b) in pairs.items() if not np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
+    ]
     if differing:
         raise _Breach(f"{when} differ in {', '.join(differing[:4])}{', …' if len(differing) > 4 else ''}")
 
@@ -137,24 +139,18 @@ def _held_out_images(method: Method, data: Splits) -> None:
 
 def _training(method: Method, data: Splits, broken: dict[str, Exception]) -> Run:
     """A first run; what its gradients are is a clause of its own, told even where the training fails on them."""
-    seen: list[str] = []
+    done: list[EpochReport] = []
 
     def look(optimizer: Optimizer, *_: Any) -> None:
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not all(bool(gradient.isfinite().all()) for gradient in gradients):
-            seen.append("a gradient is NaN or infinite")
-
-    def name_stage(report: EpochReport) -> None:
-        if seen and "gradients" not in broken:
-            broken["gradients"] = _Breach(f"{seen[0]} in stage {report.row['stage']!r}, epoch {report.epoch}")
+            broken.setdefault("gradients", _Breach(f"a gradient is NaN or infinite in epoch {len(done) + 1}"))
 
     hook = register_optimizer_step_pre_hook(look)
     try:
-        run = _fit(data, method, on_epoch=name_stage)
+        run = _fit(data, method, on_epoch=done.append)
     finally:
         hook.remove()
-        if seen:
-            broken.setdefault("gradients", _Breach(f"{seen[0]} in the first epoch of a stage"))
     probabilities, shape = run.probabilities, (len(data.test), len(data.classes))
     if probabilities.shape != shape or not np.allclose(probabilities.sum(axis=1), 1) or (probabilities < 0).any():
         raise _Breach(f"predictions must be probabilities {shape}, rows of which add up to 1")

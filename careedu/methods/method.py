@@ -146,9 +146,8 @@ class Method(ABC):
         changed = []
         for f in self.declared_options().values():
             value = getattr(self, f.name)
-            # Not by `is MISSING`: a class of a notebook that travelled to another process has a MISSING of its own.
-            made = not isinstance(f.default_factory, type(dataclasses.MISSING))
-            default = f.default_factory() if made else f.default
+            # Not by identity: the class of a notebook brings a MISSING of its own to other processes.
+            default = f.default_factory() if callable(f.default_factory) else f.default
             if value != default:
                 changed.append(f"{f.name}={value.label() if isinstance(value, Method) else value}")
         return f"{self.name} ({', '.join(changed)})" if changed else self.name
