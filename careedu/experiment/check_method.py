@@ -20,7 +20,7 @@ from careedu.experiment.configuration import resolve_method
 from careedu.experiment.fit import fit
 from careedu.experiment.grid import torch_threads
 from careedu.experiment.run import Run
-from careedu.methods import build_method
+from careedu.methods.building import build_method
 from careedu.methods.method import Method, TrainedMethod, TrainingFacts
 from careedu.training.loop import EpochReport, TrainingStopped
 from careedu.training.prediction import class_maps, predict_logits

@@ -16,7 +16,7 @@ import torch
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import Splits
 from careedu.errors import InvalidInputError, unknown_name
-from careedu.methods import build_method
+from careedu.methods.building import build_method
 from careedu.methods.method import Method, UntrainedMethod
 from careedu.training.reproducibility import choose_device, choose_precision, versions
 

@@ -146,7 +146,9 @@ class Method(ABC):
         changed = []
         for f in self.declared_options().values():
             value = getattr(self, f.name)
-            default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+            # Not by `is MISSING`: a class of a notebook that travelled to another process has a MISSING of its own.
+            made = not isinstance(f.default_factory, type(dataclasses.MISSING))
+            default = f.default_factory() if made else f.default
             if value != default:
                 changed.append(f"{f.name}={value.label() if isinstance(value, Method) else value}")
         return f"{self.name} ({', '.join(changed)})" if changed else self.name

@@ -12,7 +12,7 @@ import numpy as np
 from careedu.data.phantom_splits import PHANTOMS
 from careedu.data.sources import SOURCES
 from careedu.experiment.results import Results
-from careedu.methods import METHODS, method_class
+from careedu.methods.registry import METHODS, method_class
 from careedu.show.report.recipe import loop_settings
 from careedu.show.report.words import DASH
 

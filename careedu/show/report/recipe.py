@@ -13,7 +13,7 @@ from careedu.data.phantom_splits import PHANTOMS
 from careedu.data.sources import SOURCES
 from careedu.experiment.configuration import Settings
 from careedu.experiment.results import Results
-from careedu.methods import METHODS
+from careedu.methods.registry import METHODS
 
 WIDTH = 88
 """Longest line of code where it can be broken."""
