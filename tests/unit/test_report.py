@@ -374,6 +374,14 @@ def test_methods_that_were_trained_otherwise_get_a_call_of_their_own(base):
     pandas.testing.assert_frame_equal(again.table(), both.table(), check_exact=True)
 
 
+def test_a_setting_that_is_younger_than_the_runs_is_left_to_its_default(base):
+    old = change(base, None)
+    for run in (run for by_seed in old.runs.values() for run in by_seed.values()):
+        del run.configuration["probes"]
+    assert "probes=" in recipe(base) and "probes=" not in recipe(old)
+    compile(recipe(old), "recipe", "exec")
+
+
 @dataclass(frozen=True)
 class OwnMethod(UntrainedMethod):
     """A method that careedu does not know."""
