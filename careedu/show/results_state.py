@@ -232,6 +232,12 @@ class PairState(ResultsState):
         probed = [run.probes for run in runs if len(run.traces.get("probe maps", ()))]
         return np.unique(np.concatenate(probed)) if probed else np.zeros(0, dtype=np.int64)
 
+    @property
+    def recorded_seeds(self) -> list[int]:
+        """Seeds of which images of A or B were recorded after each epoch."""
+        runs = [self.results.runs[self.method(side)] for side in SIDES]
+        return [seed for seed in self.results.seeds if any(len(of[seed].traces.get("probe maps", ())) for of in runs)]
+
     def see(self, side: str) -> Seen:
         """What a side's network makes of the picture: after the epoch where that was recorded, else at its end."""
         run, row = self.run(side), self.row

@@ -106,10 +106,10 @@ class ComparisonView(PairView):
             return ""
         courses = {side: one.course[:, state.label] for side, one in state.seen.items() if one.course is not None}
         if not courses:
-            return note(
-                "Epoch by epoch, maps and probabilities were recorded of a few test images in the first seed: "
-                f'see pictures "{RECORDED}". Of this one, the network at the end of the training is shown.'
-            )
+            kept = state.recorded_seeds
+            where = "" if state.seed in kept or not kept else f", seed {kept[0]}"
+            said = f'of some images (see "{RECORDED}"{where})' if kept else "of no image"
+            return note(f"The end of the training is shown: epoch by epoch, maps were kept {said}.")
         words, level = ("probability of", state.true_class), 1 / len(state.results.classes)
         return drawing.course(courses, state.settings["epoch"], state.epochs, words, level)
 

@@ -56,9 +56,9 @@ class Side:
 class ImbalanceExplorer(WidgetState):
     """State of the imbalance explorer.
 
-    Settings: ``rare images`` (of the rarest class), ``imbalance`` (commonest to rarest), and for each side, ``"A"`` and
-    ``"B"``: ``weighting`` (one of `WEIGHTINGS`), ``beta``, ``tau`` and ``prior shift`` (how much of the log prior is
-    taken off the logits of a prediction). Names are ``"A weighting"`` and so on; give them to `set` as ``A_weighting``.
+    Settings: ``rare_images`` (of the rarest class), ``imbalance`` (commonest to rarest), and for each side, here A:
+    ``A_weighting`` (one of `WEIGHTINGS`), ``A_beta``, ``A_tau`` and ``A_prior_shift`` (how much of the log prior is
+    taken off the logits of a prediction).
 
     Parameters
     ----------

@@ -1,0 +1,89 @@
+"""What the notebooks say of their widgets is so: which picture is shown, and what the reader is to find is there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import careedu
+import careedu.show
+from careedu.data.shipped import shipped
+from careedu.experiment.attention_results import AttentionResults
+from careedu.show.global_attention.maps import MEAN, ROLES
+from careedu.show.results_state import RECORDED
+
+
+def cells(notebook):
+    """Sources of a solved notebook's cells, by their id."""
+    [path] = (shipped("notebooks") / "solutions").glob(f"{notebook}_*.ipynb")
+    return {cell["id"]: "".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]}
+
+
+def run(source, **names):
+    """What a cell leaves behind."""
+    names |= {"careedu": careedu, **{name: getattr(careedu.show, name) for name in dir(careedu.show)}}
+    exec(source, names)
+    return names
+
+
+@pytest.fixture(scope="module")
+def microscope():
+    saved = careedu.Comparison.load("02-phantom-skin")
+    made = run(cells("02")["widget"], saved=saved, rarest=saved.rare[-1])["microscope"]
+    made.task.join()
+    return made
+
+
+def test_the_microscope_opens_on_the_rare_class_the_only_one_that_had_boxes(microscope):
+    text = " ".join(cells("02")["widget-text"].split())
+    assert "opens on an image of the rare class, the only one that had boxes" in text
+    assert "picture=" not in cells("02")["widget"], "no picture by a number that a comment explains"
+    assert [microscope.true_class] == list(microscope.results.rare) and microscope.settings["source"] == RECORDED
+    options = microscope.results.runs["CARE"][0].configuration["method"]["options"]
+    assert (options["classes"], options["boxes"]) == ("rare", "given")
+
+
+def test_no_network_has_seen_the_new_images(microscope):
+    assert "no network has seen them" in cells("02")["widget-text"]
+    new = {image.numpy().tobytes() for image in microscope.given.images}
+    data = microscope.results.data
+    for seed in microscope.results.seeds:
+        drawn = data.redraw(seed)
+        for part in (drawn.train, drawn.val, drawn.test):
+            assert not new & {image.numpy().tobytes() for image in part.images}
+
+
+def test_what_the_reader_is_to_find_in_the_microscope_is_there(microscope):
+    results = microscope.results
+    stages = results.runs["CARE"][0].history["stage"]
+    assert stages.nunique() == 2, "(a) a second stage sets in"
+    pointing = AttentionResults.load("02-phantom-skin").values["CARE"]["pointing"][0]
+    wrong = results.runs["CARE"][0].probabilities.argmax(axis=1) != results.labels
+    assert (wrong & (pointing == 1)).any(), "(b) one that CARE gets wrong while it looks at the lesion"
+    assert "CARE, random boxes" in results.methods, "(c)"
+
+
+def test_the_spatial_explorer_has_the_maps_and_the_points_that_the_text_names():
+    load = careedu.Comparison.load
+    jitters = {j: load(f"03-jitter-{j:g}") for j in (0.0, 0.05, 0.1, 0.2)}
+    saved = load("03-phantom-chest")
+    images = sum(saved.first.configuration["data"]["train counts"])
+    explorer = run(cells("03")["widget"], saved=saved, jitters=jitters, N=images)["explorer"]
+    assert "Choose 16 training images" in cells("03")["widget-text"] and 16 in explorer.image_counts
+    assert max(explorer.jitters) > explorer.settings["jitter"], "(c) the jitter can be raised"
+    assert explorer.lowest < explorer.epochs == explorer.settings["epoch"], "(a) the epoch can be moved"
+    assert list(explorer.maps) == [*ROLES.values(), MEAN] and all(one.map is not None for one in explorer.maps.values())
+
+
+def test_there_is_an_image_that_one_method_always_misses_and_another_always_finds():
+    assert "misses with every seed and another finds with every seed" in " ".join(cells("01")["methods-text"].split())
+    saved = careedu.Comparison.load("01-phantom-skin")
+    explorer = run(cells("01")["methods"], saved=saved)["view"].state
+    explorer.task.join()
+    right, all_seeds = {m: explorer.seeds_right(m) for m in saved.methods}, len(saved.seeds)
+    assert any(((right[a] == 0) & (right[b] == all_seeds)).any() for a in right for b in right)
+    shown = explorer.settings
+    assert (shown["a"], shown["b"]) == ("cross-entropy", "logit adjustment") and [explorer.true_class] == list(
+        saved.rare
+    )
