@@ -20,8 +20,8 @@ LONGEST = 350
 HEAVY = ("torch", "torchvision", "matplotlib", "seaborn", "sklearn", "scipy", "pandas", "ipywidgets", "IPython")
 # What the top of the package holds itself; everything else that it offers lies on a floor.
 TOP = ("CareeduError", "__version__")
-# All that the measures may stand on.
-MEASURING = {"numpy", "scipy", "sklearn"}
+# All that the measures may stand on; lazy_loader, of the scientific Python projects, loads nothing by itself.
+MEASURING = {"numpy", "scipy", "sklearn", "lazy_loader"}
 
 
 def module_name(path):
