@@ -34,7 +34,7 @@ def declared(face):
     stub = PACKAGE.parent.joinpath(*face.split("."), "__init__.pyi")
     body = ast.parse(stub.read_text(encoding="utf-8")).body
     assert all(isinstance(node, ast.ImportFrom) and node.level == 1 for node in body)
-    pairs = [(alias, f"{face}.{node.module}" if node.module else face) for node in body for alias in node.names]
+    pairs = [(alias, f"{face}.{node.module or alias.name}") for node in body for alias in node.names]
     # Type checkers take a name in a stub for offered only where it is imported `as` itself.
     assert all(alias.asname == alias.name for alias, _ in pairs)
     found = {alias.name: module for alias, module in pairs}
