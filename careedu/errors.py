@@ -39,6 +39,10 @@ class MissingWeightsError(CareeduError):
     """A saved run is asked for what only its weights can tell, and holds none."""
 
 
+class ContractError(CareeduError):
+    """A method does not do what all methods must; the message lists every clause that it breaks."""
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
     """Make the error for a name that does not exist, suggesting the nearest that does.
 

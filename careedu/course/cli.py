@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fit(options: argparse.Namespace) -> int:
     import careedu
-    from careedu.methods import build_method
+    from careedu.methods.building import build_method
     from careedu.show.plots import plot_recalls
 
     method = build_method(options.method, **_pairs(options.method_option, "--method-option"))
@@ -145,7 +145,7 @@ def _table(run: Any) -> str:
 
 def _list(options: argparse.Namespace) -> int:
     from careedu.data.load import available
-    from careedu.methods import METHODS
+    from careedu.methods.registry import METHODS
     from careedu.nn.backbones import MODELS
 
     sections = {

@@ -72,7 +72,7 @@ class Experiment:
 
     def methods(self) -> dict[str, Method]:
         """The methods by their names in tables."""
-        from careedu.methods import build_method
+        from careedu.methods.building import build_method
 
         built = {}
         for name, options in self.arms.items():

@@ -16,7 +16,7 @@ import torch
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import Splits
 from careedu.errors import InvalidInputError, unknown_name
-from careedu.methods import build_method
+from careedu.methods.building import build_method
 from careedu.methods.method import Method, UntrainedMethod
 from careedu.training.reproducibility import choose_device, choose_precision, versions
 
@@ -156,6 +156,7 @@ def configure(data: Splits, method: Method, settings: Settings) -> dict[str, Any
     for name, part in (("validation", data.val), ("test", data.test)):
         if len(part) == 0:
             raise InvalidInputError(f"the {name} split is empty; without it nothing can be measured")
+    options = method.options()  # first, as it says what a class of one's own has to state
     configuration = {
         "data": {
             "name": data.name,
@@ -168,7 +169,7 @@ def configure(data: Splits, method: Method, settings: Settings) -> dict[str, Any
         "method": {
             "name": method.name,
             "label": method.label(),
-            "options": method.options(),
+            "options": options,
             "revision": method.all_revisions(),
             **({"own classes": own} if (own := method.own_classes()) else {}),
         },

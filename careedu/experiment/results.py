@@ -263,7 +263,7 @@ class Results:
     def outdated(self) -> list[str]:
         """What has changed since these runs were made: one line for the loop and one a method; empty if nothing has."""
         from careedu.experiment.configuration import REVISION
-        from careedu.methods import rebuild_method
+        from careedu.methods.building import rebuild_method
 
         lines = []
         made = {str(run.configuration["revision"]) for by_seed in self.runs.values() for run in by_seed.values()}

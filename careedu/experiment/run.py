@@ -196,7 +196,7 @@ class Run:
         CheckpointError
             If the weights were saved by a careedu whose networks were built otherwise.
         """
-        from careedu.methods import rebuild_method
+        from careedu.methods.building import rebuild_method
         from careedu.methods.method import TrainingFacts
         from careedu.nn.backbones import build_model
 

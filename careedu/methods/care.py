@@ -44,6 +44,7 @@ from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.boxes import given_boxes, inside_boxes, lesion_boxes, random_boxes, scale_boxes, shifted_boxes
 from careedu.methods.imbalance import LogitAdjusted
 from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts, Workspace
+from careedu.methods.segmentation import REVISION as SEGMENTATION_REVISION
 from careedu.methods.segmentation import boxes_of_a_trained_segmentation
 from careedu.nn.arguments import at_least_float32
 from careedu.nn.maps import class_activation_map, grad_cam, normalize_map, resize_map
@@ -179,6 +180,11 @@ class CARE(BuiltOnLoss):
         for option, (fits, limit) in limits.items():
             if not fits:
                 raise InvalidInputError(f"{option}={getattr(self, option)!r} must be {limit}")
+
+    def all_revisions(self) -> str:
+        """With that of the segmentation, where the boxes come from one."""
+        revisions = super().all_revisions()
+        return f"{revisions}.{SEGMENTATION_REVISION}" if self.boxes == "segmentation" else revisions
 
     def prepare(self, data: Splits, seed: int, workspace: Workspace | None = None) -> LesionDataset:
         """The training images with the boxes that this method may use, and no masks.

@@ -146,7 +146,8 @@ class Method(ABC):
         changed = []
         for f in self.declared_options().values():
             value = getattr(self, f.name)
-            default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+            # Not by identity: the class of a notebook brings a MISSING of its own to other processes.
+            default = f.default_factory() if callable(f.default_factory) else f.default
             if value != default:
                 changed.append(f"{f.name}={value.label() if isinstance(value, Method) else value}")
         return f"{self.name} ({', '.join(changed)})" if changed else self.name

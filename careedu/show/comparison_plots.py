@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from careedu.errors import InvalidInputError
-from careedu.measure.leave_one_out import metric_without
 from careedu.show.interval_rows import draw_intervals, draw_seeds, name_rows, wrap
 from careedu.show.picture import Picture
 from careedu.show.style import COLOURS, FAINT, INK, MARKERS, QUIET, figure
@@ -28,27 +27,6 @@ SIGNS = {"better": "▲", "worse": "▼", "no difference shown": "–", "too few
 """A sign for each verdict that differs from the others without colour."""
 PANELS_A_ROW, MOST_PANELS_A_ROW = 4, 5
 MOST_METHODS = 26
-
-
-def values_per_seed(results: Results, method: str, metric: str) -> np.ndarray:
-    """A metric of each seed's run.
-
-    Parameters
-    ----------
-    results : Results
-    method : str
-    metric : str
-        As `Results.estimate` takes it.
-
-    Returns
-    -------
-    float64 (S,)
-        In the order of ``results.seeds``; NaN where the test images do not define the metric.
-    """
-    everything = np.zeros(len(results.labels), dtype=np.int64)
-    probabilities = results.probabilities(method)
-    name = results.metric(metric)
-    return metric_without(name, probabilities, results.labels, everything, results.rare_indices)[0]
 
 
 @dataclass(frozen=True)
@@ -90,7 +68,9 @@ def plot_comparison(results: Results, methods: Sequence[str] | None = None) -> P
     UnknownNameError
         If one is not among the results.
     """
-    names = _chosen(results, methods, MOST_METHODS)
+    names = list(results.methods if methods is None else methods)
+    if not 0 < len(names) <= MOST_METHODS or len(set(names)) != len(names):
+        raise InvalidInputError(f"one to {MOST_METHODS} different methods can be drawn, not {names}")
     titles = {f"recall of {c}": f"{c} (rare)" if c in results.rare else c for c in results.classes}
     if len(results.rare) > 1:
         titles["rare recall"] = "rare recall (mean)"
@@ -110,7 +90,7 @@ def plot_comparison(results: Results, methods: Sequence[str] | None = None) -> P
                 results.estimate(results.reference, metric).estimate,
                 rare=metric.removeprefix("recall of ") in results.rare or metric == "rare recall",
                 overall=metric == "balanced accuracy",
-                seeds=[values_per_seed(results, name, metric) for name in names],
+                seeds=[results.values_per_seed(name, metric) for name in names],
                 verdicts=[verdict[name] for name in names] if metric in judged else (),
             )
         )
@@ -204,8 +184,8 @@ def plot_differences(results: Results, metric: str = "rare recall", reference: s
     found = results.differences(metric, reference)
     if not found:
         raise InvalidInputError(f"there is no method to compare {reference!r} with; give careedu.compare two or more")
-    base = values_per_seed(results, reference, metric)
-    single = [values_per_seed(results, name, metric) - base for name in found]
+    base = results.values_per_seed(reference, metric)
+    single = [results.values_per_seed(name, metric) - base for name in found]
     shown = np.concatenate([*single, [0.0], *([d.low, d.high] for d in found.values())])
     limit = min(1.0, 1.08 * float(np.nanmax(np.abs(shown))) + 0.01)
     names = [wrap(name) for name in found]
@@ -265,13 +245,6 @@ def _drawn_panels(methods: Sequence[str], panels: Sequence[_Panel]) -> Iterator[
 def _beside(axis: Axes, row: int, text: str, **look: Any) -> None:
     """Write to the right of a row."""
     axis.text(1.03, row, text, transform=axis.get_yaxis_transform(), va="center", **look)
-
-
-def _chosen(results: Results, methods: Sequence[str] | None, most: int) -> list[str]:
-    names = list(results.methods if methods is None else methods)
-    if not 0 < len(names) <= most or len(set(names)) != len(names):
-        raise InvalidInputError(f"one to {most} different methods can be drawn, not {names}")
-    return names
 
 
 def _p(p: float) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 
 from careedu.errors import InvalidInputError
 from careedu.measure.metrics import confusion
-from careedu.show.comparison_plots import values_per_seed
 from careedu.show.interval_rows import wrap
 from careedu.show.picture import Picture
 from careedu.show.style import COLOURS, MARKERS, figure
@@ -50,11 +49,11 @@ def plot_confusion(results: Results, methods: Sequence[str] | None = None) -> Pi
     if not 0 < len(names) <= MOST_MATRICES:
         raise InvalidInputError(f"one to {MOST_MATRICES} methods can be drawn, not {len(names)}: name them")
     size = len(results.classes)
-    # Long names, or many, have no room below narrow columns.
-    short = size <= 4 and max(map(len, results.classes)) <= 12
+    # Long names, or many, have no room below narrow columns: numbers stand there instead.
+    short = size * max(map(len, results.classes)) <= 30
     rows = results.classes if short else [wrap(f"{c} {name}", 24) for c, name in enumerate(results.classes, start=1)]
     columns = results.classes if short else range(1, size + 1)
-    across = min(len(names), 3 if size <= 4 else 2)
+    across = min(len(names), 3 if short else 2)
     down = -(-len(names) // across)
     words = []
     with figure(min(9.6, 1.6 + across * (2.4 if short else 4.0)), down * (0.75 + max(1.3, 0.36 * size))) as fig:
@@ -70,8 +69,8 @@ def plot_confusion(results: Results, methods: Sequence[str] | None = None) -> Pi
             seaborn.heatmap(
                 share, vmin=0, vmax=1, cmap="cividis", cbar=False, linewidths=0.8, ax=axis, **numbers, **labels
             )
-            axis.tick_params(length=0, rotation=0)
-            axis.set_title(wrap(name, 30 if short else 44))
+            axis.tick_params(length=0, rotation=0, labelsize=9)
+            axis.set_title(wrap(name, 25 if short else 40), fontsize=10)
             words.append(f"{name}: {_confusion_in_words(share, results.classes)}")
         fig.supylabel("true class", fontsize=10)
         fig.supxlabel("predicted class", fontsize=10)
@@ -140,7 +139,7 @@ def plot_sweep(
                     (value + apart * (k - (len(methods) - 1) / 2), method, value, of_seed)
                     for k, method in enumerate(methods)
                     for value in values
-                    for of_seed in values_per_seed(results[value], method, metric)
+                    for of_seed in results[value].values_per_seed(method, metric)
                 ],
                 columns=["place", "method", "value", "metric"],
             )

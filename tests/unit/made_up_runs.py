@@ -7,7 +7,8 @@ import pandas
 import torch
 
 from careedu.experiment.run import Run
-from careedu.methods import METHODS, build_method
+from careedu.methods.building import build_method
+from careedu.methods.registry import METHODS
 
 CLASSES = ("dünn", "mittel", "selten")
 

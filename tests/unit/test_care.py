@@ -16,7 +16,8 @@ from torch.nn import functional
 import careedu
 from careedu.data.augmentation import Augmentation
 from careedu.errors import InvalidInputError, UnknownNameError
-from careedu.methods import build_method, care, segmentation
+from careedu.methods import care, segmentation
+from careedu.methods.building import build_method
 from careedu.methods.care import CARE, attention_loss, true_class_map
 from careedu.methods.method import TrainingFacts
 from careedu.nn.backbones import NormalizedLinear, build_model

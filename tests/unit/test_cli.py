@@ -11,7 +11,7 @@ from careedu.course.cli import main
 from careedu.course.launch import copy_notebooks
 from careedu.data.load import available
 from careedu.data.shipped import shipped
-from careedu.methods import METHODS
+from careedu.methods.registry import METHODS
 from careedu.nn.backbones import MODELS
 
 SMALL = [

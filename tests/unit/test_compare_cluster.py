@@ -39,7 +39,7 @@ def undisturbed():
 
 def start(store: Path, n_jobs: int = 1) -> subprocess.Popen:
     """The grid in a process of its own, leader of its own group, as one started from a terminal is."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-c", SCRIPT, str(store), str(n_jobs)]
     return subprocess.Popen(command, cwd=HERE, env=environment, start_new_session=True, stderr=subprocess.PIPE)
 
@@ -146,7 +146,7 @@ def test_two_threads_of_torch_are_two_in_every_process(tmp_path):
 def cluster(tmp_path, monkeypatch):
     """Two worker processes of one thread each, which find the tests' own modules."""
     distributed = pytest.importorskip("distributed")
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     made = distributed.LocalCluster(**options, local_directory=str(tmp_path / "dask"), silence_logs=50)
     with contextlib.closing(made), distributed.Client(made) as client:

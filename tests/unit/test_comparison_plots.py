@@ -16,7 +16,7 @@ import careedu
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment.results import Results
 from careedu.measure.metrics import METRICS, metric_value
-from careedu.show.comparison_plots import SIGNS, plot_comparison, plot_differences, plot_methods, values_per_seed
+from careedu.show.comparison_plots import SIGNS, plot_comparison, plot_differences, plot_methods
 from careedu.show.picture import PIXEL_RATIO
 
 DATA = thinned(made_up_splits(), 2, 12)
@@ -99,12 +99,12 @@ def test_a_tick_below_each_row_is_one_seed(monkeypatch):
     for axis, metric in zip(figures[0].axes, metrics, strict=True):
         strips = [c for c in axis.collections if hasattr(c, "get_positions")]
         for row, (strip, name) in enumerate(zip(strips, THREE.methods, strict=True)):
-            assert sorted(strip.get_positions()) == pytest.approx(sorted(values_per_seed(THREE, name, metric)))
+            assert sorted(strip.get_positions()) == pytest.approx(sorted(THREE.values_per_seed(name, metric)))
             assert row < strip.get_lineoffset() < row + 0.5
     strips = [c for c in figures[1].axes[0].collections if hasattr(c, "get_positions")]
-    base = values_per_seed(THREE, "plain", "balanced accuracy")
+    base = THREE.values_per_seed("plain", "balanced accuracy")
     for strip, name in zip(strips, ("strong", "weak"), strict=True):
-        expected = values_per_seed(THREE, name, "balanced accuracy") - base
+        expected = THREE.values_per_seed(name, "balanced accuracy") - base
         assert sorted(strip.get_positions()) == pytest.approx(sorted(expected))
 
 
@@ -149,7 +149,7 @@ def test_signs_differ_without_colour():
 @settings(max_examples=20, deadline=None)
 @given(metric=st.sampled_from([*METRICS, "recall of dim", "recall of bright"]), name=st.sampled_from(THREE.methods))
 def test_the_dots_are_the_metrics_of_single_runs(metric, name):
-    found = values_per_seed(THREE, name, metric)
+    found = THREE.values_per_seed(name, metric)
     for value, run in zip(found, THREE.runs[name].values(), strict=True):
         if metric in METRICS:
             expected = metric_value(metric, run.probabilities, run.labels, THREE.rare_indices)

@@ -16,7 +16,7 @@ from small_grid import DATA, Own
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment import configuration as module
 from careedu.experiment.configuration import Settings, configure, digest, identity, resolve_method, run_key
-from careedu.methods import build_method
+from careedu.methods.building import build_method
 from careedu.methods.imbalance import ClassBalanced, CrossEntropy
 
 

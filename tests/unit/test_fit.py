@@ -15,9 +15,9 @@ from careedu.data.augmentation import Augmentation
 from careedu.errors import CareeduError, CheckpointError, InvalidInputError, UnknownNameError
 from careedu.experiment.fit import fit
 from careedu.files import read_tensors
-from careedu.methods import METHODS
 from careedu.methods.imbalance import CrossEntropy
 from careedu.methods.method import TrainedMethod
+from careedu.methods.registry import METHODS
 from careedu.training.loop import TrainingStopped
 from careedu.training.reproducibility import choose_precision, derive_seed
 from careedu.training.stage import Stage, Update

@@ -21,7 +21,7 @@ HEAVY = ("torch", "torchvision", "matplotlib", "seaborn", "sklearn", "scipy", "p
 # What the top of the package holds itself; everything else that it offers lies on a floor.
 TOP = ("CareeduError", "__version__")
 # All that the measures may stand on.
-MEASURING = {"numpy", "scipy", "sklearn"}
+MEASURING = {"numpy", "scipy", "sklearn", "lazy_loader"}
 
 
 def module_name(path):

@@ -12,7 +12,7 @@ from made_up import made_up_splits, thinned
 import careedu
 from careedu.data.augmentation import Augmentation
 from careedu.errors import InvalidInputError
-from careedu.methods import build_method
+from careedu.methods.building import build_method
 from careedu.methods.lesion_transplant import LesionTransplant, cover_lesions, shifted, transplant_lesions
 from careedu.methods.method import TrainingFacts
 from careedu.training.batch import Batch

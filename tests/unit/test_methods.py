@@ -9,9 +9,10 @@ from made_up import made_up_splits, thinned
 
 import careedu
 from careedu.errors import CareeduError, InvalidInputError, UnknownNameError
-from careedu.methods import METHODS, build_method, method_class
+from careedu.methods.building import build_method
 from careedu.methods.method import Method, TrainedMethod, TrainingFacts
 from careedu.methods.references import lesion_area
+from careedu.methods.registry import METHODS, method_class
 from careedu.nn import losses
 
 FACTS = TrainingFacts(counts=(300, 95, 30), rare=(2,), image_shape=(3, 64, 64))

@@ -21,8 +21,8 @@ from careedu.methods.method import UntrainedMethod
 from careedu.show.compare import Comparison
 from careedu.show.picture import Picture
 from careedu.show.report import report_page, write_report
+from careedu.show.report.facts import source_of
 from careedu.show.report.recipe import recipe
-from careedu.show.report.tables import source_of
 from careedu.show.report.words import few_groups, groups_of_classes, out_of_reach, summary
 
 PNG = bytes.fromhex("89504e470d0a1a0a")
@@ -372,6 +372,14 @@ def test_methods_that_were_trained_otherwise_get_a_call_of_their_own(base):
     assert again.methods == both.methods
     assert again.reference == both.reference
     pandas.testing.assert_frame_equal(again.table(), both.table(), check_exact=True)
+
+
+def test_a_setting_that_is_younger_than_the_runs_is_left_to_its_default(base):
+    old = change(base, None)
+    for run in (run for by_seed in old.runs.values() for run in by_seed.values()):
+        del run.configuration["probes"]
+    assert "probes=" in recipe(base) and "probes=" not in recipe(old)
+    compile(recipe(old), "recipe", "exec")
 
 
 @dataclass(frozen=True)

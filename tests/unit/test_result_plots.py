@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_up_runs import made_up_runs
 from matplotlib.figure import Figure
+from PIL import Image
 
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment.results import Results
-from careedu.show.comparison_plots import values_per_seed
 from careedu.show.result_plots import MOST_MATRICES, plot_confusion, plot_sweep
 
 
@@ -50,6 +53,18 @@ def test_a_matrix_is_shaded_by_the_share_of_its_row(results, drawn):
     assert mesh.get_clim() == (0, 1) and mesh.get_cmap().name == "cividis"
 
 
+@pytest.mark.filterwarnings("error")  # matplotlib warns where it finds no room
+@pytest.mark.parametrize("name", ["cross-entropy", "class-balanced(weighting=inverse) under some other name"])
+@pytest.mark.parametrize("classes", [("a", "b", "c"), ("a rather long name", "another one, longer than that", "c")])
+def test_names_of_any_length_have_room_in_a_matrix(results, name, classes):
+    run = results.first
+    data = {**run.configuration["data"], "classes": list(classes), "rare": ["c"]}
+    run = replace(run, configuration={**run.configuration, "data": data})
+    picture = plot_confusion(Results({f"{n} {name}": {0: run} for n in range(3)}))
+    pixels = np.asarray(Image.open(io.BytesIO(picture.png)).convert("L"))
+    assert all((edge == 255).all() for edge in (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]))
+
+
 def test_matrices_that_cannot_be_drawn_are_refused(results):
     for methods in ([], ["focal"] * (MOST_MATRICES + 1)):
         with pytest.raises(InvalidInputError, match="one to 6 methods"):
@@ -62,7 +77,7 @@ def test_the_words_state_every_mean(results):
     other = Results({"cross-entropy": results.runs["focal"], "focal": results.runs["cross-entropy"]})
     picture = plot_sweep({0.0: results, 0.25: other}, "jitter", ["balanced accuracy"])
     assert picture.png.startswith(b"\x89PNG")
-    first, second = (np.mean(values_per_seed(results, m, "balanced accuracy")) for m in results.methods)
+    first, second = (np.mean(results.values_per_seed(m, "balanced accuracy")) for m in results.methods)
     assert f"balanced accuracy of cross-entropy at 0: {first:.2f}, 0.25: {second:.2f}" in picture.alt
     assert f"balanced accuracy of focal at 0: {second:.2f}, 0.25: {first:.2f}" in picture.alt
     assert "over 3 seeds along jitter" in picture.alt

@@ -5,18 +5,31 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from careedu.errors import InvalidInputError
-from careedu.experiment.results import Results
+from careedu.experiment.results import MAIN_METRICS, Results
 from careedu.files import write_bytes
 from careedu.show.comparison_plots import plot_comparison, plot_differences
 from careedu.show.picture import Picture
-from careedu.show.report import tables
+from careedu.show.report import facts
 from careedu.show.report.recipe import loop_settings, recipe
-from careedu.show.report.words import JUDGED, few_groups, groups_of_classes, number, out_of_reach, summary
+from careedu.show.report.words import (
+    JUDGED,
+    few_groups,
+    groups_of_classes,
+    number,
+    out_of_reach,
+    p_value,
+    plain,
+    signed,
+    summary,
+)
 from careedu.show.result_plots import MOST_MATRICES, plot_confusion
 
+COLUMNS = 5
+"""Columns of numbers that fit the width of a printed page."""
 # Whatever a template puts into a page is escaped, and a name that is not there is an error.
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -25,6 +38,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.globals |= {"number": number, "p_value": p_value, "plain": plain, "signed": signed}
 
 
 def write_report(comparison: Results, path: Path) -> Path:
@@ -70,24 +84,28 @@ def report_page(results: Results) -> bytes:
     -------
     bytes
     """
-    frame, groups = results.table(), groups_of_classes(results)
+    groups = groups_of_classes(results)
+    recalls = [f"recall of {label}" for label in results.classes]
+    parts = [part.tolist() for part in np.array_split(np.array(recalls, dtype=object), -(-len(recalls) // COLUMNS))]
     page = _TEMPLATES.get_template("page.html").render(
         title=f"{number(len(results.methods), 'method')} on {results.first.configuration['data']['name']}",
         version=version("careedu"),
         results=results,
-        number=number,
         summary=summary(results),
         notes=_notes(results),
-        methods=tables.methods_table(results),
-        counts=tables.counts_table(results),
-        data=tables.data_facts(results),
+        methods=facts.methods(results),
+        counts=facts.counts(results),
+        data=facts.data(results),
         duration=_duration(sum(run.seconds for runs in results.runs.values() for run in runs.values())),
-        settings=tables.settings(results),
-        versions=tables.versions(results),
-        provenance=tables.flat(results.provenance),
+        settings=facts.settings(results),
+        versions=facts.versions(results),
+        provenance=facts.flat(results.provenance),
         figures=_figures(results),
-        estimates=tables.estimates_tables(results, frame),
-        differences=tables.differences_tables(results, frame),
+        frame=results.table(),
+        # Evenly: six columns are three and three, not five and one.
+        estimates=[("Main metrics", MAIN_METRICS), *(("Recall of each class", part) for part in parts)],
+        differences=[*MAIN_METRICS, *recalls] if len(results.methods) > 1 else [],
+        needed=out_of_reach(results),
         confusions=_confusions(results),
         few_groups=few_groups(results),
         fewest=min(groups, key=groups.get),

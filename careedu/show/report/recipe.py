@@ -7,29 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from careedu.data.augmentation import Augmentation
+from careedu.data.dataset import AUGMENTATIONS
 from careedu.data.phantom_splits import PHANTOMS
 from careedu.data.sources import SOURCES
+from careedu.experiment.configuration import Settings
 from careedu.experiment.results import Results
-from careedu.methods import METHODS
+from careedu.methods.registry import METHODS
 
 WIDTH = 88
 """Longest line of code where it can be broken."""
 UNTRAINED = "none"
 """What runs of a method without network have as their model."""
 
-# Setting of a run: argument of careedu.fit.
-_ARGUMENTS = {
-    "model": "model",
-    "epochs": "epochs",
-    "batch size": "batch_size",
-    "learning rate": "learning_rate",
-    "weight decay": "weight_decay",
-    "augmentation": "augmentation",
-    "device": "device",
-    "precision": "precision",
-    "threads": "threads",
-    "probes": "probes",
-}
+# Setting of a run: argument of careedu.fit. A setting that is younger than a saved run is not among its own.
+_ARGUMENTS = {name.replace("_", " "): name for name in (*Settings.__dataclass_fields__, "threads") if name != "seed"}
 _OF_LOAD = ("size", "imbalance", "counts", "seed", "rare", "augmentation")
 
 
@@ -98,7 +90,7 @@ def _groups(results: Results) -> list[tuple[dict[str, Any], list[str]]]:
     for name, configuration in first.items():
         if configuration["model"] == UNTRAINED and models:
             configuration = {**configuration, "model": models[0]}
-        what = {key: configuration[key] for key in _ARGUMENTS}
+        what = {key: configuration.get(key) for key in _ARGUMENTS}
         what["data"] = {k: v for k, v in configuration["data"]["recipe"].items() if k != "redraw"}
         groups.setdefault(json.dumps(what, sort_keys=True), (configuration, []))[1].append(name)
     return list(groups.values())
@@ -138,17 +130,13 @@ def _entry(results: Results, name: str) -> list[str]:
 def _options(configuration: Mapping[str, Any]) -> list[str]:
     written = []
     for setting, argument in _ARGUMENTS.items():
-        value = configuration[setting]
-        if setting == "model" and value == UNTRAINED:
-            continue
-        written.append(f"{argument}={_augmentation(value) if setting == 'augmentation' else repr(value)}")
+        value = configuration.get(setting)
+        if value is not None and (setting, value) != ("model", UNTRAINED):
+            written.append(f"{argument}={_augmentation(value) if setting == 'augmentation' else repr(value)}")
     return written
 
 
 def _augmentation(options: Mapping[str, Any]) -> str:
-    from careedu.data.augmentation import Augmentation
-    from careedu.data.dataset import AUGMENTATIONS
-
     for name in AUGMENTATIONS:
         if asdict(Augmentation.named(name)) == dict(options):
             return repr(name)

@@ -1,0 +1,124 @@
+"""What a report lists of methods, data, settings and versions: from the runs' configurations to plain text."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from careedu.data.phantom_splits import PHANTOMS
+from careedu.data.sources import SOURCES
+from careedu.experiment.results import Results
+from careedu.methods.registry import METHODS, method_class
+from careedu.show.report.recipe import loop_settings
+from careedu.show.report.words import DASH
+
+
+def methods(results: Results) -> dict[str, dict[str, str]]:
+    """Of each method: label, what it is in one line, where it comes from, options, revision."""
+    found = {}
+    for name, by_seed in results.runs.items():
+        method = next(iter(by_seed.values())).configuration["method"]
+        options = ", ".join(f"{key}={_option(value)}" for key, value in method["options"].items())
+        found[name] = {
+            "label": method["label"],
+            "line": METHODS[method["name"]][2] if method["name"] in METHODS else "a method that is not careedu's",
+            "source": source_of(method["name"]),
+            "options": options or DASH,
+            "revision": method["revision"],
+        }
+    return found
+
+
+def source_of(name: str) -> str:
+    """The papers that the method's documentation names; a dash where there is none."""
+    if name not in METHODS:
+        return DASH
+    text = " ".join(inspect.getdoc(method_class(name)).split("\n\n")[0].split())
+    # A bracket with a year or an arXiv number is a reference; that of the one-line description is shorter.
+    for where in (text, METHODS[name][2]):
+        found = re.findall(r"\(([^()]*\b(?:19|20)\d\d\b[^()]*|[^()]*arXiv[^()]*)\)", where)
+        if found:
+            return "; ".join(found)
+    return "our choice" if "our choice" in text else DASH
+
+
+def counts(results: Results) -> dict[str, tuple[str, int, int]]:
+    """Of each class: images in training (a range over seeds), validation and test."""
+    by_seed = results.runs[results.reference].values()
+    train = np.array([run.configuration["data"]["train counts"] for run in by_seed])
+    ranges = [
+        str(low) if low == high else f"{low} to {high}" for low, high in zip(train.min(0), train.max(0), strict=True)
+    ]
+    val, test = (
+        np.bincount(labels, minlength=len(results.classes)).tolist()
+        for labels in (results.first.validation_labels, results.labels)
+    )
+    return dict(zip(results.classes, zip(ranges, val, test, strict=True), strict=True))
+
+
+def data(results: Results) -> dict[str, str]:
+    """What the images are, whose they are, and how they were made."""
+    written = results.first.configuration["data"]
+    name = str(written["name"])
+    shape = " × ".join(map(str, written["image shape"]))
+    known = {"name": name, "rare classes": ", ".join(results.rare), "image": f"{shape} (channels × height × width)"}
+    if name in PHANTOMS:
+        known["what it is"] = PHANTOMS[name]
+    elif name in SOURCES:
+        source = SOURCES[name]
+        known |= {"what it is": source.line, "citation": source.citation}
+        known["licence"] = f"{source.licence}; see data/README.md of careedu"
+    else:
+        known["licence"] = "not known to careedu, which has not made these images; see data/README.md on named sets"
+    made = flat({key: value for key, value in written["recipe"].items() if key != "redraw"})
+    known["recipe"] = ", ".join(f"{key}: {value}" for key, value in made.items() if value != DASH)
+    seeds_of: dict[str, dict[int, None]] = {}
+    for runs in results.runs.values():
+        for seed, run in runs.items():
+            seeds_of.setdefault(run.configuration["data"]["fingerprint"], {})[seed] = None
+    prints = (f"{one} (seed {', '.join(map(str, seeds))})" for one, seeds in seeds_of.items())
+    return {**known, "fingerprint of all splits": ", ".join(prints)}
+
+
+def settings(results: Results) -> dict[str, str]:
+    """Every setting of the loop; several values where runs differ."""
+    values = {name: " | ".join(map(_option, found)) for name, found in loop_settings(results).items()}
+    prefix = "augmentation: "
+    moved = [f"{name.removeprefix(prefix)} {values.pop(name)}" for name in list(values) if name.startswith(prefix)]
+    return {**values, "augmentation": ", ".join(moved)}
+
+
+def versions(results: Results) -> dict[str, str]:
+    """Versions of what the numbers depend on; several where runs differ."""
+    found: dict[str, dict[str, None]] = {}
+    for by_seed in results.runs.values():
+        for run in by_seed.values():
+            for name, version in run.configuration["versions"].items():
+                found.setdefault(name, {})[version] = None
+    return {name: " | ".join(values) for name, values in found.items()}
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested JSON values as one level of names and texts."""
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{name}: ")
+        else:
+            found[f"{prefix}{name}"] = _option(value)
+    return found
+
+
+def _option(value: Any) -> str:
+    if isinstance(value, Mapping):
+        inner = {key: part for key, part in value.items() if key != "method"}
+        text = ", ".join(f"{key}={_option(part)}" for key, part in inner.items())
+        inside = f"({text})" if text else ""
+        return f"{value['method']}{inside}" if "method" in value else f"{{{text}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_option, value))}]"
+    return {True: "yes", False: "no", None: DASH}[value] if value is None or isinstance(value, bool) else str(value)
