@@ -78,4 +78,4 @@ def method_class(name: str) -> type[Any]:
     if name not in METHODS:
         raise unknown_name("method", name, [*METHODS, *OWN])
     module, class_name, _ = METHODS[name]
-    return getattr(import_module(f"careedu.methods.{module}"), class_name)
+    return getattr(import_module(f".{module}", __package__), class_name)

@@ -615,6 +615,9 @@ def test_what_is_recorded_orders_the_pixels_as_the_map_itself(run):
         np.testing.assert_array_equal(trained_map(replace(run, traces=traces)), exact.astype(np.float64))
     np.testing.assert_allclose(trained_map(replace(run, traces=older, weights=None)), exact, atol=1 / 255)
     plain = careedu.fit(DATA, "nearest-neighbour", progress=False)
+    for slot in ("before.", "after.mask.", "attention."):  # the last in weights of an older careedu
+        held = {f"{slot}values": torch.from_numpy(exact)}
+        np.testing.assert_array_equal(trained_map(replace(run, traces={}, weights=held)), exact.astype(np.float64))
     assert trained_map(plain) is None and recorded_maps(plain).shape == (0, 32, 32)
 
 

@@ -57,7 +57,6 @@ comparison.report("report.html")
 view = comparison.widget()
 view.state.set(a="mine", b="inside")
 assert view.state.errors == []
-careedu.check_method(Sharpened(power=2.0))
 """
 
 

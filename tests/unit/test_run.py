@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pandas
 import pytest
 import torch
 from made_up import made_up_splits, thinned
+from torch import nn
+from torch.nn import functional
 
 import careedu
 from careedu.errors import CheckpointError, InvalidInputError, MissingWeightsError
+from careedu.files import tensor_names
 from careedu.measure.metrics import METRICS
+from careedu.methods.method import LossMethod
 
 DATA = thinned(made_up_splits(), 2, 12)
 
@@ -44,6 +50,43 @@ def test_the_opened_network_predicts_what_the_run_says(run, tmp_path):
     with torch.no_grad():
         probabilities = network(DATA.test.images.float() / 255).double().softmax(1)
     np.testing.assert_allclose(probabilities, run.probabilities, atol=1e-6)
+
+
+@dataclass(frozen=True)
+class Projected(LossMethod):
+    """Cross-entropy through a projector that only training needs."""
+
+    name: ClassVar[str] = "projected"
+
+    def wrap(self, model, facts):
+        """A network with a projector beside it."""
+        model.training_parts["projector"] = nn.Linear(model.channels, 3)
+        return model
+
+    def loss(self, logits, target, facts, progress):
+        """Cross-entropy."""
+        return functional.cross_entropy(logits, target)
+
+
+def test_what_only_training_needs_is_in_checkpoints_and_not_in_runs(tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    run = careedu.fit(DATA, Projected(), epochs=1, progress=False, checkpoint=checkpoint)
+    assert "model/training_parts.projector.weight" in tensor_names(checkpoint)
+    assert not [name for name in run.weights if name.startswith("training_parts")]
+    network = careedu.Run.load(run.save(tmp_path / "run")).network()
+    assert network.state_dict().keys() == run.weights.keys()
+
+
+@pytest.mark.parametrize(
+    ("method", "new", "old"),
+    [("global-attention", "before.", "attention."), ("local-attention", "after.", "body.1.")],
+)
+def test_weights_of_an_older_careedu_are_an_error_with_the_remedy(method, new, old):
+    run = careedu.fit(DATA, method, epochs=1, progress=False)
+    assert [name for name in run.weights if name.startswith(new)]
+    older = {name.replace(new, old): tensor for name, tensor in run.weights.items()}
+    with pytest.raises(CheckpointError, match=r"train it again with careedu\.fit"):
+        replace(run, weights=older).network()
 
 
 def test_a_reference_has_no_weights_and_says_so(tmp_path):
