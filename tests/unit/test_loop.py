@@ -364,14 +364,14 @@ def test_the_encoder_keeps_what_the_masks_taught_it():
 def test_a_leading_run_of_stages_is_shared_and_changes_no_bit(tmp_path):
     """What is kept is what the stages move, so that a network with other parts can begin from it."""
 
+    def counted(update, name, updates):
+        return replace(update, terms=lambda model, batch: updates.append(name) or update.terms(model, batch))
+
     def stages(updates):
         model, [pretraining, _] = contrastive_then_few_labels()
-        counted = Update(
-            lambda model, batch: updates.append(1) or pretraining.updates[0].terms(model, batch),
-            trainable=pretraining.trainable,
-        )
-        head = Update(classify, trainable=("head.",))
-        return model, [replace(pretraining, updates=counted), Stage("probe", 2, head), Stage("all", 1, classify)]
+        pretraining = replace(pretraining, updates=counted(pretraining.updates[0], "pretraining", updates))
+        head = counted(Update(classify, trainable=("head.",)), "probe", updates)
+        return model, [pretraining, Stage("probe", 2, head), Stage("all", 1, classify)]
 
     def kept(stages):
         return [
@@ -379,12 +379,15 @@ def test_a_leading_run_of_stages_is_shared_and_changes_no_bit(tmp_path):
             for number in (1, 2)
         ]
 
-    updates: list[int] = []
+    updates: list[str] = []
     model, declared = stages(updates)
     run = training(model, declared)
     run.run()
-    expected, alone = outcome(model, run.record), len(updates)
-    for left in ((1, 2), (1,), ()):
+    expected = outcome(model, run.record)
+    everything = ["pretraining"] * 3 + ["probe"] * 8
+    assert updates == everything
+    # First there is none; then both, the first alone, none again, and the second alone.
+    for left, trained in [((), everything), ((1, 2), []), ((1,), everything[3:]), ((), everything), ((2,), [])]:
         for path in tmp_path.iterdir():
             if int(path.stem) not in left:
                 path.unlink()
@@ -393,13 +396,16 @@ def test_a_leading_run_of_stages_is_shared_and_changes_no_bit(tmp_path):
         run = training(model, declared)
         run.run(shared=kept(declared))
         assert same(outcome(model, run.record), expected)
-        assert sorted(p.name for p in tmp_path.iterdir()) == ["1.safetensors", "2.safetensors"]
-        assert len(updates) == (alone if left in ((1, 2), ()) else 0), left  # the first time there was none
+        assert updates == trained, left
+        assert {int(p.stem) for p in tmp_path.iterdir()} == {*left} | ({1, 2} if trained else set())
     # Another head and one more part: the body is the shared one, its own parts are its own.
     model, declared = stages(updates)
     model.training_parts["other"] = nn.Linear(2, 2)
     model.head = nn.Linear(K, 3)
     own = model.head.weight.clone()
+    updates.clear()
+    training(model, declared[:1]).run(shared=kept(declared)[:1])
+    assert updates == ["pretraining"] * 3  # it had been left out
     updates.clear()
     other = training(model, declared[:1])
     other.run(shared=kept(declared)[:1])
