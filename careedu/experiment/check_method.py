@@ -183,7 +183,7 @@ def _resume(method: Method, data: Splits, run: Run) -> None:
     if not isinstance(method, TrainedMethod):
         return
     with TemporaryDirectory() as folder:
-        for _ in range(len(run.history)):
+        for _ in range(len(run.history) + len(run.pretraining)):
             try:
                 _fit(data, method, checkpoint=Path(folder) / "checkpoint", on_epoch=lambda report: False)
             except TrainingStopped:

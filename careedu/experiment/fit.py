@@ -78,7 +78,7 @@ def fit(
     configuration = configure(data, method, settings)
     device, precision = choose_device(settings.device), configuration["precision"]
     folder = Path(shared_stages) if shared_stages else Path(checkpoint).parent if checkpoint else None
-    train = method.prepare(data, settings.seed, Workspace(progress, folder))
+    train = method.prepare_in(Workspace(progress, folder), data, settings.seed)
     empty = [name for name, n in zip(train.classes, train.counts.tolist(), strict=True) if n == 0]
     if empty:
         raise InvalidInputError(

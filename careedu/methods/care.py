@@ -186,7 +186,11 @@ class CARE(BuiltOnLoss):
         revisions = super().all_revisions()
         return f"{revisions}.{SEGMENTATION_REVISION}" if self.boxes == "segmentation" else revisions
 
-    def prepare(self, data: Splits, seed: int, workspace: Workspace | None = None) -> LesionDataset:
+    def prepare(self, data: Splits, seed: int) -> LesionDataset:
+        """As `prepare_in`, without progress bar and with nothing kept."""
+        return self.prepare_in(Workspace(), data, seed)
+
+    def prepare_in(self, workspace: Workspace, data: Splits, seed: int) -> LesionDataset:
         """The training images with the boxes that this method may use, and no masks.
 
         Images and labels stay as they are, and the boxes are a function of the data and the seed alone.
@@ -266,7 +270,7 @@ class CARE(BuiltOnLoss):
             rows.append(own[torch.from_numpy(order)][: math.ceil(self.box_share * len(own) - 1e-9)])
         return torch.cat(rows).sort().values
 
-    def _boxes(self, data: Splits, rows: Tensor, seed: int, workspace: Workspace | None) -> Tensor:
+    def _boxes(self, data: Splits, rows: Tensor, seed: int, workspace: Workspace) -> Tensor:
         size = tuple(data.train.images.shape[2:])
         if len(rows) == 0:
             return torch.zeros(0, 4)

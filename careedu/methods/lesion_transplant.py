@@ -20,7 +20,7 @@ from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError
 from careedu.methods.boxes import enclosing_boxes, inside_boxes, lesion_regions
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts, Workspace
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts
 from careedu.training.batch import Batch, unit_range
 from careedu.training.stage import Stage
 
@@ -59,7 +59,7 @@ class LesionTransplant(BuiltOnLoss):
                 f"target={self.target!r} must be above 0 and finite, feather={self.feather!r} in (0, 0.25]"
             )
 
-    def prepare(self, data: Splits, seed: int, workspace: Workspace | None = None) -> LesionDataset:
+    def prepare(self, data: Splits, seed: int) -> LesionDataset:
         """The training images as they are, once every rare class is known to have a lesion to cut out.
 
         Raises

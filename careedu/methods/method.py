@@ -75,6 +75,7 @@ class Workspace:
         return self.folder / f"{name}-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}.safetensors"
 
 
+@dataclass(frozen=True)
 class Method(ABC):
     """Base of every method. Subclasses are frozen dataclasses whose fields are the method's options.
 
@@ -152,9 +153,13 @@ class Method(ABC):
                 changed.append(f"{f.name}={value.label() if isinstance(value, Method) else value}")
         return f"{self.name} ({', '.join(changed)})" if changed else self.name
 
-    def prepare(self, data: Splits, seed: int, workspace: Workspace | None = None) -> LesionDataset:
+    def prepare(self, data: Splits, seed: int) -> LesionDataset:
         """The training images this method trains on; by default those of `data`."""
         return data.train
+
+    def prepare_in(self, workspace: Workspace, data: Splits, seed: int) -> LesionDataset:
+        """The same, for a method that has to train something of its own for it: what `careedu.fit` calls."""
+        return self.prepare(data, seed)
 
     def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
         """Change the network where the method needs it; by default not at all."""

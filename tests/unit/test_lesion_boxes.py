@@ -14,6 +14,7 @@ import careedu
 from careedu.data.augmentation import Augmentation
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.methods import boxes as lesion
+from careedu.methods.method import Workspace
 from careedu.methods.saliency import SALIENCIES, minimum_barrier
 from careedu.methods.segmentation import boxes_of_a_trained_segmentation, mask_loss, segmented_boxes, train_segmentation
 from careedu.nn.unet import UNetDecoder, UNetEncoder
@@ -280,3 +281,30 @@ def test_on_the_skin_phantom_boxes_without_a_doctor_meet_the_true_ones():
     assert overlap(lesion.lesion_boxes(data.train.images[rare]), true).median() > 0.7
     assert overlap(lesion.lesion_boxes(data.train.images[rare], "spectral-residual"), true).median() > 0.3
     assert overlap(boxes_of_a_trained_segmentation(data, rare, 0), true).median() > 0.85
+
+
+def test_a_segmentation_is_kept_where_it_has_a_place_and_goes_on_with_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr("careedu.methods.segmentation.UPDATES", 20)
+    data = thinned(made_up_splits(), 2, 9)
+    rare = (data.train.labels == 2).nonzero()[:, 0]
+    undisturbed = boxes_of_a_trained_segmentation(data, rare, 0).nan_to_num(-1.0)
+    place = Workspace(folder=tmp_path)
+    updates = []
+
+    def stopped(logits, masks):
+        updates.append(1)
+        if len(updates) == 12:
+            raise KeyboardInterrupt
+        return mask_loss(logits, masks)
+
+    monkeypatch.setattr("careedu.methods.segmentation.mask_loss", stopped)
+    with pytest.raises(KeyboardInterrupt):  # in its second epoch of nine batches
+        boxes_of_a_trained_segmentation(data, rare, 0, place)
+    [kept] = tmp_path.iterdir()
+    assert torch.equal(boxes_of_a_trained_segmentation(data, rare, 0, place).nan_to_num(-1.0), undisturbed)
+    assert len(updates) == 12 + 9
+    # Trained once: another arm that wants the same finds it, another seed does not.
+    assert torch.equal(boxes_of_a_trained_segmentation(data, rare, 0, place).nan_to_num(-1.0), undisturbed)
+    assert len(updates) == 12 + 9 and list(tmp_path.iterdir()) == [kept]
+    boxes_of_a_trained_segmentation(data, rare, 1, place)
+    assert len(updates) == 12 + 9 + 18 and len(list(tmp_path.iterdir())) == 2
