@@ -67,14 +67,12 @@ function makeCheckbox(label, onChange) {
 
 const wipes = (panel) => panel.layers.some(({ side }) => side);
 
-function makePanel(panel, [width, height], setWipe) {
+function makePanel(panel, setWipe) {
   const frame = make("div", "careedu-frame");
-  Object.assign(frame.style, { width: `${width}px`, height: `${height}px` });
   frame.setAttribute("role", "img");
   frame.dataset.panel = panel.name;
   const parts = ["title", "caption", "notes"].map((part) => make("div", `careedu-${part}`));
   const figure = make("div", "careedu-panel", parts[0], frame, parts[1]);
-  figure.style.width = `${width}px`;
   if (wipes(panel)) figure.append(makeSlider("Wipe between A and B", setWipe));
   figure.append(parts[2]);
   return figure;
@@ -105,12 +103,15 @@ function nameSliders(root) {
 
 function render({ model, el }) {
   el.classList.add("careedu-pictures");
-  const setLook = (name) => (value) => el.style.setProperty(`--careedu-${name}`, value);
+  const set = (name) => (value) => el.style.setProperty(`--careedu-${name}`, value);
+  const [width, height] = model.get("size");
+  set("width")(`${width}px`);
+  set("height")(`${height}px`);
   const row = make("div", "careedu-row");
   const outlined = model.get("outlined");
   if (outlined) {
-    const opacity = make("label", "", "Map opacity", makeSlider("Map opacity", setLook("opacity")));
-    const outline = make("label", "", makeCheckbox(`Outline ${outlined}`, setLook("outline")), `Outline ${outlined}`);
+    const opacity = make("label", "", "Map opacity", makeSlider("Map opacity", set("opacity")));
+    const outline = make("label", "", makeCheckbox(`Outline ${outlined}`, set("outline")), `Outline ${outlined}`);
     el.append(make("div", "careedu-looks", opacity, outline));
   }
   el.append(row);
@@ -119,7 +120,7 @@ function render({ model, el }) {
     const panels = model.get("value");
     const names = panels.map(({ name }) => name).join();
     if (row.dataset.names !== names) {
-      row.replaceChildren(...panels.map((panel) => makePanel(panel, model.get("size"), setLook("wipe"))));
+      row.replaceChildren(...panels.map((panel) => makePanel(panel, set("wipe"))));
       row.dataset.names = names;
     }
     panels.forEach((panel, number) => fillPanel(row.children[number], panel));
@@ -128,20 +129,23 @@ function render({ model, el }) {
   model.on("change:value", draw);
 
   // ipywidgets puts an element into the page some time after it was made, and draws sliders anew as it likes.
-  const observer = new MutationObserver((changes) => nameSliders(changes[0].target.closest(ROOT)));
+  let observer = null;
   let frame = null;
   const watch = () => {
-    const root = el.isConnected && el.closest(ROOT);
-    if (!root) frame = requestAnimationFrame(watch);
-    else {
-      nameSliders(root);
-      observer.observe(root, { childList: true, subtree: true });
+    if (!el.isConnected) {
+      frame = requestAnimationFrame(watch);
+      return;
     }
+    const root = el.closest(ROOT);
+    if (!root) return; // shown alone, with no sliders around it
+    observer = new MutationObserver(() => nameSliders(root));
+    observer.observe(root, { childList: true, subtree: true });
+    nameSliders(root);
   };
   watch();
   return () => {
     cancelAnimationFrame(frame);
-    observer.disconnect();
+    observer?.disconnect();
     model.off("change:value", draw);
   };
 }

@@ -54,7 +54,7 @@ class View:
         self.state: Any = state
         self.message = ipywidgets.HTML()
         self.controls: dict[str, Any] = {}
-        self.parts: dict[str, Any] = {"pictures": LayeredPicture()}
+        self.parts: dict[str, Any] = {}
         self.widget: Any = None
         self.lock, self._following = threading.RLock(), False
         self._follow: list[Callable[[], None]] = []
@@ -185,8 +185,9 @@ class View:
 
     def open(self, *children: Any) -> None:
         """Put the parts below one another, the place for errors last, and show what the state says."""
-        below = [self.message] if self.parts["pictures"] in children else [self.message, self.parts["pictures"]]
-        self.widget = VBox([*children, *below], layout=Layout(overflow="hidden"))
+        # Without pictures it only names the sliders.
+        rest = () if "pictures" in self.parts else (self.pictures((0, 0)),)
+        self.widget = VBox([*children, self.message, *rest], layout=Layout(overflow="hidden"))
         self.widget.add_class(ROOT)
         self.state.listen(self.refresh)
         self.refresh()

@@ -44,4 +44,4 @@ def tell(name: str, times: Sequence[float]) -> None:
     """Print one line: median and 95th percentile of the milliseconds."""
     median, high = np.percentile(times, [50, 95])
     print(f"{name}, key press to changed pixels, {len(times)} moves: ", end="")
-    print(f"median {median:.0f} ms, 95th percentile {high:.0f} ms (bound: 100 ms)", flush=True)
+    print(f"median {median:.0f} ms, 95th percentile {high:.0f} ms (bound: 75 ms)", flush=True)

@@ -15,7 +15,7 @@ MOVES = [
     ("A: method", ("Tab", "Tab", "Space"), "A", "a"),
     ("Pictures", ("Tab", "Space"), "wipe", "source"),
     ("Picture", ("ArrowRight",), "A", "picture"),
-    ("Map of", ("Tab", "Tab", "Space"), "B", "map_of"),
+    ("Map of", ("Tab", "Space"), "B", "map_of"),
     ("Pictures", ("Tab", "Tab", "Space"), "wipe", "source"),
     ("Picture", ("ArrowRight",), "B", "picture"),
 ]

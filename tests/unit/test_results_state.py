@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas
 import pytest
 from made_up_runs import CLASSES, made_up_run, made_up_runs
 
+import careedu.show
 from careedu.errors import MissingDataError
 from careedu.experiment.results import Results
 from careedu.show.care import AttentionMicroscope
 from careedu.show.comparison import ComparisonExplorer
 from careedu.show.results_state import ALL, RECORDED
 
+STATES = {"care": "microscope", "comparison": "explorer", "global_attention": "explorer", "imbalance": "explorer"}
+MAPS = "global_attention.maps"
 PROBES = np.array([0, 7, 30, 31, 50, 55])
 
 
@@ -105,3 +111,17 @@ def test_images_are_loaded_only_when_asked_for(state, monkeypatch):
     state.load_images()
     assert asked and "fetch them" in state.missing and not state.wants_images and state.tests is None
     assert state.seen["A"].map is not None, "what was recorded needs no image"
+
+
+@pytest.mark.parametrize("name", ["widget", "results_state", *(f"{of}.{state}" for of, state in STATES.items()), MAPS])
+def test_a_state_takes_no_number_from_what_draws(name):
+    """Neither at the top of its file nor in a function: what is shown follows from the state, not the other way."""
+    path = Path(careedu.show.__file__).parent.joinpath(*name.split(".")).with_suffix(".py")
+    taken = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            taken |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            taken |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    draws = re.compile(r"plots?$|drawings?$|style$|picture$|view$|^ipywidgets|^matplotlib|^seaborn")
+    assert len(taken) > 3 and not [module for module in taken if draws.search(module)]

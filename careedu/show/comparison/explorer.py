@@ -98,7 +98,7 @@ class ComparisonExplorer(PairState):
         return super().choices() | {"metric": tuple(self.metrics), "group": GROUPS, "seed": self.results.seeds}
 
     def set(self, **changes: Any) -> None:
-        """Change settings and compute what follows; another metric brings the pictures that it rests on."""
+        """Change settings and compute what follows; the recall of a class brings its pictures, another metric all."""
         if changes.get("metric", self.settings["metric"]) != self.settings["metric"]:
             changes = {"picture_of": self._class_of(changes["metric"]), **changes}
         super().set(**changes)
