@@ -18,7 +18,7 @@ from careedu.errors import ContractError
 from careedu.methods import METHODS
 from careedu.methods.method import LossMethod, TrainedMethod, UntrainedMethod
 from careedu.nn.spatial_mask import FixedMask
-from careedu.training.stage import Stage
+from careedu.training.stage import Stage, Update
 
 CLAUSES = (
     *("options", "epochs", "held-out images", "training", "gradients", "same seed", "held-out lesions"),
@@ -193,7 +193,7 @@ def test_a_gradient_that_is_not_finite_late_in_a_stage_of_few_parameters():
 
             return [
                 Stage("first", epochs - 1, terms),
-                Stage("second", 1, terms, begin=begin, trainable=("head.bias",)),
+                Stage("second", 1, Update(terms, trainable=("head.bias",)), begin=begin),
             ]
 
     assert broken_clauses(Late())["gradients"] == "a gradient is NaN or infinite in epoch 4"

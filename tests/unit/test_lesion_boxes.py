@@ -298,13 +298,13 @@ def test_a_segmentation_is_kept_where_it_has_a_place_and_goes_on_with_the_same_b
         return mask_loss(logits, masks)
 
     monkeypatch.setattr("careedu.methods.segmentation.mask_loss", stopped)
-    with pytest.raises(KeyboardInterrupt):  # in its second epoch of nine batches
+    with pytest.raises(KeyboardInterrupt):  # in the second of three epochs of seven batches
         boxes_of_a_trained_segmentation(data, rare, 0, place)
     [kept] = tmp_path.iterdir()
     assert torch.equal(boxes_of_a_trained_segmentation(data, rare, 0, place).nan_to_num(-1.0), undisturbed)
-    assert len(updates) == 12 + 9
+    assert len(updates) == 12 + 14
     # Trained once: another arm that wants the same finds it, another seed does not.
     assert torch.equal(boxes_of_a_trained_segmentation(data, rare, 0, place).nan_to_num(-1.0), undisturbed)
-    assert len(updates) == 12 + 9 and list(tmp_path.iterdir()) == [kept]
+    assert len(updates) == 12 + 14 and list(tmp_path.iterdir()) == [kept]
     boxes_of_a_trained_segmentation(data, rare, 1, place)
-    assert len(updates) == 12 + 9 + 18 and len(list(tmp_path.iterdir())) == 2
+    assert len(updates) == 12 + 14 + 21 and len(list(tmp_path.iterdir())) == 2
