@@ -240,6 +240,22 @@ def test_the_second_update_steps_by_its_own_gradient():
     assert model.head.bias[0].item() == pytest.approx(before - 4 * 0.01 + 2 * 0.01, abs=1e-5)
 
 
+def test_an_update_has_betas_of_its_own():
+    """With β = (0, 0) Adam's step is the sign of the gradient: up and down as often, the weight is where it was."""
+    ends = {}
+    for betas in ((0.0, 0.0), (0.9, 0.999)):
+        model, signs = network(), [1.0, -1.0, -1.0, 1.0]
+        start = model.head.bias[0].item()
+
+        def terms(model, batch, signs=signs):
+            return {"pull": signs.pop() * model.head.bias[0]}
+
+        own = Update(terms, trainable=("head.bias",), betas=betas, weight_decay=0.0, schedule="constant")
+        training(model, [Stage("pull", 1, own)], batch_size=15, learning_rate=0.01).run()
+        ends[betas] = model.head.bias[0].item() - start
+    assert abs(ends[0.0, 0.0]) < 1e-6 < 1e-3 < abs(ends[0.9, 0.999])
+
+
 def test_only_the_named_rows_are_seen_in_batches_of_the_stages_own_size():
     rows, sizes, views = [], [], []
 
