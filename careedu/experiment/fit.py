@@ -120,13 +120,15 @@ def fit(
     training.run(Path(checkpoint) if checkpoint else None, configuration, progress, description, on_epoch, shared)
     network.freeze()  # what was made of the training images stays, the images go
     record = training.record
+    # The last epoch has measured it, where that was a supervised one and was run here, not read from a checkpoint.
+    validation = evaluation.latest if stages[-1].supervised else None
     return Run(
         configuration=configuration,
         probabilities=evaluation.probabilities(network, data.test),
         labels=data.test.labels.numpy().copy(),
         groups=data.test.groups,
         ids=data.test.ids,
-        validation_probabilities=evaluation.probabilities(network, data.val),
+        validation_probabilities=evaluation.probabilities(network, data.val) if validation is None else validation,
         validation_labels=data.val.labels.numpy().copy(),
         history=pandas.DataFrame(record.history),
         traces={name: np.stack(arrays) for name, arrays in record.traces.items()},
@@ -160,23 +162,25 @@ class _Evaluation:
         self.probe_images = data.test.images[self.probes].to(device)
         self.probe_labels = data.test.labels[self.probes].to(device)
         self.validation_images = data.val.images.to(device)
+        self.latest: np.ndarray | None = None
 
     def after_epoch(self, network: nn.Module) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Validation metrics, and maps and probabilities of the probed test images."""
-        probabilities = self._probabilities(network, self.validation_images)
+        self.latest = probabilities = self._probabilities(network, self.validation_images)
         labels = self.data.val.labels.numpy()
         values = {
             "balanced accuracy": metrics.balanced_accuracy(probabilities, labels),
             "rare recall": metrics.rare_recall(probabilities, labels, self.facts.rare),
         }
+        # What a network has to show after each epoch, an attention map for instance.
+        shown = {name: tensor.cpu().numpy() for name, tensor in network.record().items()}
         if len(self.probes) == 0:
-            return values, {}
+            return values, shown
         maps = class_maps(network, self.probe_images, self.probe_labels)
         return values, {
             "probe maps": (maps * 255).round().to(torch.uint8).numpy(),
             "probe probabilities": self._probabilities(network, self.probe_images).astype(np.float32),
-            # What a network of its own kind has to show after each epoch, an attention map for instance.
-            **{name: shown.cpu().numpy() for name, shown in network.record().items()},
+            **shown,
         }
 
     def probabilities(self, network: nn.Module, dataset: LesionDataset) -> np.ndarray:
