@@ -41,7 +41,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], state: Mapping[str, An
     else:
         from safetensors.torch import save
 
-        payload = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        payload, places = {}, set()
+        for name, tensor in tensors.items():
+            tensor = tensor.detach().cpu().contiguous()
+            place = tensor.untyped_storage().data_ptr()
+            # Tensors of one memory, as parts that a network holds twice have, are each written.
+            payload[name] = tensor.clone() if place in places else tensor
+            places.add(place)
     write_bytes(path, save(payload, metadata={"careedu": json.dumps(dict(state or {}))}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,12 @@ def add_array(digest: Any, array: np.ndarray | Tensor) -> None:
         piece = array[start : start + rows]
         piece = piece if isinstance(piece, np.ndarray) else piece.cpu().numpy()
         digest.update(np.ascontiguousarray(piece))
+
+
+def digest(values: Any) -> str:
+    """Hash of JSON values, 24 hexadecimal digits."""
+    text = json.dumps(values, sort_keys=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 def content_digest(*arrays: np.ndarray | Tensor, size: int = 12) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from careedu.data.dataset import LesionDataset, Splits
@@ -21,9 +22,10 @@ from careedu.experiment.fit import fit
 from careedu.experiment.grid import torch_threads
 from careedu.experiment.run import Run
 from careedu.methods.building import build_method
-from careedu.methods.method import Method, TrainedMethod, TrainingFacts
+from careedu.methods.method import Method, TrainedMethod, TrainingFacts, Workspace
 from careedu.training.loop import EpochReport, TrainingStopped
 from careedu.training.prediction import class_maps, predict_logits
+from careedu.training.stage import Stage
 
 
 def check_method(method: Method | str, data: Splits | None = None) -> None:
@@ -55,8 +57,9 @@ def check_method(method: Method | str, data: Splits | None = None) -> None:
         - ``absent class``: validation may lack a class.
         - ``one image``: a class may have a single training image.
         - ``resume``: a training that is stopped after each epoch goes on to the same bits.
+        - ``shared stages``: where first stages are kept and found again, the bits are the same.
         - ``network``: what is opened from the weights predicts and maps as the trained network did, and its logits are
-          head(pool(features)).
+          head(pool(features)), with the mean as pool.
         - ``saved run``: a run is saved and loaded without loss.
     """
     method, data = resolve_method(method), data or _tiny_data()
@@ -103,12 +106,16 @@ def _same_bits(run: Run, other: Run, when: str) -> None:
         "probabilities in validation": (run.validation_probabilities, other.validation_probabilities),
         **{f"weights {n!r}": (t, other.weights[n]) for n, t in (run.weights or {}).items()},
         **{f"recorded {n!r}": (array, other.traces[n]) for n, array in run.traces.items()},
+        "history": (run.history.to_numpy(dtype=str), other.history.to_numpy(dtype=str)),
+        "pretraining": (run.pretraining.to_numpy(dtype=str), other.pretraining.to_numpy(dtype=str)),
     }
-    differing = [
-        name for name, (a, b) in pairs.items() if not np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
-    ]
+    differing = [name for name, (a, b) in pairs.items() if not _equal(np.asarray(a), np.asarray(b))]
     if differing:
         raise _Breach(f"{when} differ in {', '.join(differing[:4])}{', …' if len(differing) > 4 else ''}")
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    return np.array_equal(a, b, equal_nan=np.issubdtype(a.dtype, np.floating))
 
 
 def _options(method: Method, data: Splits) -> None:
@@ -117,13 +124,17 @@ def _options(method: Method, data: Splits) -> None:
         raise _Breach(f"their JSON makes {again!r}: let options be numbers, words, truth values, None or methods")
 
 
+def _stages(method: TrainedMethod, data: Splits, epochs: int = 4) -> list[Stage]:
+    train = method.prepare_in(Workspace(), data, 0)
+    facts = TrainingFacts(tuple(train.counts.tolist()), data.rare_indices, tuple(train.images.shape[1:]), train)
+    return method.stages(facts, epochs)
+
+
 def _epochs(method: Method, data: Splits) -> None:
     if not isinstance(method, TrainedMethod):
         return
-    train = method.prepare(data, 0)
-    facts = TrainingFacts(tuple(train.counts.tolist()), data.rare_indices, tuple(train.images.shape[1:]), train)
-    for asked in (2, 3, 7, 20):
-        got = sum(stage.epochs for stage in method.stages(facts, asked) if stage.supervised)
+    for asked in (4, 7, 20):
+        got = sum(stage.epochs for stage in _stages(method, data, asked) if stage.supervised)
         if got != asked:
             raise _Breach(f"of {asked} epochs asked for, the supervised stages have {got}")
 
@@ -133,7 +144,8 @@ def _held_out_images(method: Method, data: Splits) -> None:
         return replace(part, images=255 - part.images, labels=(part.labels + 1) % len(part.classes))
 
     changed = replace(data, val=other(data.val), test=other(data.test))
-    if method.prepare(data, 0).fingerprint() != method.prepare(changed, 0).fingerprint():
+    one, other_one = (method.prepare_in(Workspace(), splits, 0) for splits in (data, changed))
+    if one.fingerprint() != other_one.fingerprint():
         raise _Breach("prepare gives other training images where validation and test are others: read data.train alone")
 
 
@@ -192,15 +204,26 @@ def _resume(method: Method, data: Splits, run: Run) -> None:
     _same_bits(run, resumed, "a training in one go and one stopped after each epoch")
 
 
+def _shared_stages(method: Method, data: Splits, run: Run) -> None:
+    if not isinstance(method, TrainedMethod):
+        return
+    with TemporaryDirectory() as folder:
+        for which in ("that shares its first stages", "that starts from shared first stages"):
+            _same_bits(run, _fit(data, method, shared_stages=folder), f"a training by itself and one {which}")
+            if not any(Path(folder).iterdir()):
+                return
+
+
 def _network(method: Method, data: Splits, run: Run) -> None:
     if not isinstance(method, TrainedMethod):
         return
-    network, written = run.network(), run.configuration["data"]
-    facts = TrainingFacts(tuple(written["train counts"]), data.rare_indices, tuple(written["image shape"]))
-    probabilities = method.adjust(predict_logits(network, data.test.images).double(), facts).softmax(dim=1)
+    network = run.network()
+    probabilities = run.adjusted(predict_logits(network, data.test.images)).softmax(dim=1)
     maps = class_maps(network, data.test.images[run.probes], data.test.labels[run.probes])
     opened = {"probe maps": (maps * 255).round().to(torch.uint8).numpy()}
     trained = {"probe maps": run.traces["probe maps"][-1]}
+    if len(run.pretraining) and not _stages(method, data)[-1].supervised:
+        trained = opened = {}  # the maps of the last supervised epoch are not those of the trained network
     _same_bits(
         replace(run, weights=None, traces=trained),
         replace(run, weights=None, traces=opened, probabilities=probabilities.numpy()),
@@ -208,6 +231,11 @@ def _network(method: Method, data: Splits, run: Run) -> None:
     )
     x = data.test.images[:4].float() / 255
     with torch.inference_mode():
+        features = network.features(x)
+        if type(network.head) is nn.Linear and not torch.allclose(network.pool(features), features.mean(dim=(2, 3))):
+            raise _Breach(
+                "pool is not the mean over positions, on which class maps rest: weight the features in `after`"
+            )
         if not torch.allclose(network.head(network.pool(network.features(x))), network(x), atol=1e-5):
             raise _Breach("logits are not head(pool(features)), so class maps are not of this network: use its slots")
 
@@ -225,6 +253,7 @@ _OF_RUNS = {
     "absent class": _absent_class,
     "one image": _one_image,
     "resume": _resume,
+    "shared stages": _shared_stages,
     "network": _network,
     "saved run": _saved_run,
 }

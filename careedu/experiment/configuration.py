@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import math
@@ -15,13 +14,12 @@ import torch
 
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import Splits
+from careedu.data.digest import digest
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.building import build_method
 from careedu.methods.method import Method, UntrainedMethod
+from careedu.training.loop import REVISION
 from careedu.training.reproducibility import choose_device, choose_precision, versions
-
-REVISION = 1
-"""Raised by hand when the loop's results change, so that saved runs tell old from new."""
 
 
 @dataclass(frozen=True)
@@ -201,9 +199,3 @@ def identity(configuration: Mapping[str, Any], *, method: bool = True) -> dict[s
 def run_key(configuration: Mapping[str, Any]) -> str:
     """Key of the run that follows from a configuration: 24 hexadecimal digits, the same on every machine."""
     return digest(identity(configuration))
-
-
-def digest(values: Any) -> str:
-    """Hash of JSON values, 24 hexadecimal digits."""
-    text = json.dumps(values, sort_keys=True, allow_nan=False)
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

@@ -1,10 +1,9 @@
-"""`fit`: data and a method in, a measured run out. The only place that trains."""
+"""`fit`: data and a method in, a measured run out. The one door to training."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from itertools import takewhile
 from pathlib import Path
 from time import perf_counter
@@ -22,12 +21,12 @@ from careedu.experiment.configuration import Settings, configure, digest, identi
 from careedu.experiment.run import Run
 from careedu.measure import metrics
 from careedu.methods.method import Method, TrainedMethod, TrainingFacts, UntrainedMethod, Workspace
-from careedu.nn.backbones import build_model
+from careedu.nn.backbones import Classifier, build_model
 from careedu.training.checkpoint import SharedStages
 from careedu.training.loop import INITIALISATION, EpochReport, Training
-from careedu.training.prediction import class_maps, predict_logits
+from careedu.training.prediction import as_array, class_maps, predict_logits
 from careedu.training.reproducibility import choose_device, derive_seed, reproducible
-from careedu.training.stage import Stage, trainable_in
+from careedu.training.stage import Stage, declared, trainable_in
 
 
 def fit(
@@ -49,7 +48,7 @@ def fit(
         A method, or the name of one with its default options.
     checkpoint : path, optional
         A file that is written after each epoch. Where it exists, the training goes on from it and ends with the bits
-        it would have had undisturbed.
+        it would have had undisturbed. What a method trains beforehand, such as CARE's segmentation, is kept beside it.
     progress : bool
         Whether a progress bar is shown.
     shared_stages : path, optional
@@ -100,6 +99,11 @@ def fit(
     with reproducible(device):
         torch.manual_seed(derive_seed(settings.seed, INITIALISATION))
         network = method.wrap(build_model(settings.model, len(data.classes), facts.image_shape[0]), facts)
+        if not isinstance(network, Classifier):
+            raise InvalidInputError(
+                f"wrap of {method.name!r} gives a {type(network).__name__}, not the network that it was given: "
+                "put what the method adds into its slots (before, after, head, training_parts)"
+            )
         network.standardize_by(train.images)
     network = network.to(device, memory_format=torch.channels_last)
     evaluation = _Evaluation(data, method, facts, settings.probes, device, precision)
@@ -115,7 +119,7 @@ def fit(
         precision=precision,
         evaluate=evaluation.after_epoch,
     )
-    shared = [] if shared_stages is None else _shared_stages(Path(shared_stages), configuration, stages, train)
+    shared = [] if shared_stages is None else _shared_stages(Path(shared_stages), configuration, stages, train, network)
     description = f"{method.label()}, seed {settings.seed}"
     training.run(Path(checkpoint) if checkpoint else None, configuration, progress, description, on_epoch, shared)
     network.freeze()  # what was made of the training images stays, the images go
@@ -173,7 +177,8 @@ class _Evaluation:
             "rare recall": metrics.rare_recall(probabilities, labels, self.facts.rare),
         }
         # What a network has to show after each epoch, an attention map for instance.
-        shown = {name: tensor.cpu().numpy() for name, tensor in network.record().items()}
+        with torch.no_grad():
+            shown = {name: as_array(tensor) for name, tensor in network.record().items()}
         if len(self.probes) == 0:
             return values, shown
         maps = class_maps(network, self.probe_images, self.probe_labels)
@@ -221,25 +226,27 @@ def _check_stages(stages: list[Stage], epochs: int, method: TrainedMethod) -> No
 
 
 def _shared_stages(
-    folder: Path, configuration: dict[str, Any], stages: Sequence[Stage], train: LesionDataset
+    folder: Path, configuration: dict[str, Any], stages: Sequence[Stage], train: LesionDataset, network: nn.Module
 ) -> list[SharedStages]:
     """Where the outcomes of the first stages are kept that say what they follow from, beside all but the method."""
     leading = list(takewhile(lambda stage: stage.shared is not None, stages[:-1]))
     if not leading:
         return []
     images = content_digest(train.images, train.labels)
-    steps = [{"stage": dict(stage.shared), "epochs": stage.epochs, **_own_settings(stage)} for stage in leading]
-    kept = []
-    for number in range(1, len(leading) + 1):
-        what = {"stages": steps[:number], "images": images}
+    known = [part for part in (train.boxes, train.has_box, train.masks, train.has_mask) if part is not None]
+    lesions = content_digest(*known)
+    kept, steps = [], []
+    for number, stage in enumerate(leading, 1):
+        read = {} if stage.shared.get("lesions") is False else {"lesions": lesions}
+        steps.append({**declared(stage), **read, "shared": dict(stage.shared)})
+        moves = trainable_in(leading[:number])
+        # Networks of which other parts move cannot share; those that differ elsewhere can.
+        parts = [
+            [name, list(tensor.shape)]
+            for name, tensor in network.state_dict().items()
+            if moves is None or name.startswith(moves)
+        ]
+        what = {"stages": list(steps), "images": images, "parts": digest(parts)}
         path = folder / f"{digest({**identity(configuration, method=False), **what})}.safetensors"
-        kept.append(SharedStages(path, what, trainable_in(leading[:number])))
+        kept.append(SharedStages(path, what))
     return kept
-
-
-def _own_settings(stage: Stage) -> dict[str, Any]:
-    """What of a stage is set apart from the loop, as JSON values."""
-    rows = None if stage.rows is None else content_digest(stage.rows)
-    augmentation = None if stage.augmentation is None else asdict(stage.augmentation)
-    own = {"rows": rows, "batch size": stage.batch_size, "augmentation": augmentation}
-    return {name: value for name, value in own.items() if value is not None}

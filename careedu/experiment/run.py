@@ -20,6 +20,8 @@ from careedu.measure.intervals import Interval, jackknife_interval, mean_of_reca
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from careedu.methods.method import Method, TrainingFacts
+
 FORMAT = 1
 
 
@@ -52,7 +54,7 @@ class Run:
     weights : dict of str to Tensor, optional
         The trained network's parameters and buffers.
     pretraining : DataFrame
-        One row an epoch of the stages that see no label: stage, epoch (counted apart), learning rate, loss terms.
+        One row an epoch of the unsupervised stages: stage, epoch (counted apart), learning rate, loss terms.
     """
 
     configuration: dict[str, Any]
@@ -196,8 +198,8 @@ class Run:
         CheckpointError
             If the weights were saved by a careedu whose networks were built otherwise.
         """
-        from careedu.methods.building import rebuild_method
-        from careedu.methods.method import TrainingFacts
+        import torch
+
         from careedu.nn.backbones import build_model
 
         if self.weights is None:
@@ -205,18 +207,27 @@ class Run:
                 f"this run of {self.method} holds no weights; train it again with careedu.fit, "
                 "and save it with run.save(folder, weights=True)"
             )
-        data = self.configuration["data"]
-        facts = TrainingFacts(
-            counts=tuple(data["train counts"]),
-            rare=tuple(self._rare_indices),
-            image_shape=tuple(data["image shape"]),
-        )
-        model = build_model(self.configuration["model"], len(self.classes), data["image shape"][0])
-        model = rebuild_method(self.configuration["method"]).wrap(model, facts)
-        if hasattr(model, "freeze"):
-            model.freeze()  # as it was when its weights were kept
+        method, facts = self._made_by()
+        with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
+            model = method.wrap(
+                build_model(self.configuration["model"], len(self.classes), facts.image_shape[0]), facts
+            )
+        model.freeze()  # as it was when its weights were kept
         model.load_state_dict(dict(self.weights))
         return model.eval()
+
+    def adjusted(self, logits: Tensor) -> Tensor:
+        """The network's output (N, C) as logits of which the softmax is the prediction, float64 (N, C)."""
+        method, facts = self._made_by()
+        return method.adjust(logits.double(), facts)
+
+    def _made_by(self) -> tuple[Method, TrainingFacts]:
+        from careedu.methods.building import rebuild_method
+        from careedu.methods.method import TrainingFacts
+
+        data = self.configuration["data"]
+        counts, shape = tuple(data["train counts"]), tuple(data["image shape"])
+        return rebuild_method(self.configuration["method"]), TrainingFacts(counts, tuple(self._rare_indices), shape)
 
     def save(self, folder: str | os.PathLike, *, weights: bool = True) -> Path:
         """Write the run into a folder of its own: run.json, arrays.safetensors and, if wanted, weights.safetensors.

@@ -1,8 +1,8 @@
 """A folder of finished runs, found again by what they follow from.
 
 Layout: ``runs/<key>/`` holds a saved run, ``unfinished/<key>.safetensors`` the checkpoint of one in training, and
-``stages/`` first stages that methods share. Every file is whole or not there, so a store survives a kill at any moment,
-and several processes may write to it at once: the same key means the same run.
+``stages/`` what methods share: leading stages, and segmentations. Every file is whole or not there, so a store survives
+a kill at any moment, and several processes may write to it at once: the same key means the same run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The measure floor: metrics, intervals, paired statistics and map quality, in numpy and scipy alone.
+"""The measure floor: metrics, intervals, paired statistics and map quality, without torch and without runs.
 
 What readers of their own trainings need is offered here, loaded when first used. The names stand in ``__init__.pyi``
 beside this file, once for type checkers and for Python.

@@ -1,4 +1,4 @@
-"""The methods floor: one file per paper, and one for the imbalance baselines; declares, never trains.
+"""The methods floor: one file per paper, and one for the imbalance baselines; declares what the one loop carries out.
 
 The names offered here stand in ``__init__.pyi`` beside this file, once for type checkers and for Python.
 """

@@ -43,7 +43,7 @@ from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.boxes import given_boxes, inside_boxes, lesion_boxes, random_boxes, scale_boxes, shifted_boxes
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts, Workspace
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts, Workspace, two_stages
 from careedu.methods.segmentation import REVISION as SEGMENTATION_REVISION
 from careedu.methods.segmentation import boxes_of_a_trained_segmentation
 from careedu.nn.arguments import at_least_float32
@@ -216,10 +216,7 @@ class CARE(BuiltOnLoss):
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """Classification alone, then with attention. The first does not depend on boxes or attention."""
-        if epochs < 2:
-            raise InvalidInputError(f"{self.name} has two stages and needs at least 2 epochs, not {epochs}")
-        second = min(max(1, round(epochs * self.share)), epochs - 1)
-        first = epochs - second
+        first, second = two_stages(epochs, self.share, self.name)
 
         def classification(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
             progress = batch.progress * first / epochs
@@ -227,7 +224,7 @@ class CARE(BuiltOnLoss):
 
         # The outcome follows from the loss alone, so CARE and its controls can start from one training of it.
         loss = {"method": self.classification.name, **self.classification.options()}
-        shared = {"classification": loss, "revision": [self.revision, self.classification.revision]}
+        shared = {"classification": loss, "revision": [self.revision, self.classification.revision], "lesions": False}
         attention = self.terms(facts, lambda progress: (first + progress * second) / epochs)
         return [
             Stage("classification", first, classification, shared=shared),

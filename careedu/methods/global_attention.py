@@ -211,7 +211,7 @@ class GlobalAttention(BuiltOnLoss):
     def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
         """What the loss needs, seen through the mask."""
         model, mask = super().wrap(model, facts), self.mask(facts)
-        setattr(model, LEVELS[self.level], mask if self.level == "input" else MaskedFeatures(mask))
+        model.fill(LEVELS[self.level], mask if self.level == "input" else MaskedFeatures(mask))
         return model
 
     def mask_of(self, model: nn.Module) -> SpatialMask:
@@ -222,7 +222,7 @@ class GlobalAttention(BuiltOnLoss):
         """Features of images that are each seen through a map of their own, float (B, 1, H, W)."""
         if self.level == "input":
             return model.after(model.body(model.standardized(inputs * maps)))
-        return model.after(model.body(model.standardized(inputs)), maps)
+        return model.after(model.body(model.seen(inputs)), maps)
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """One stage: network and map together, the map at its own learning rate."""
@@ -266,7 +266,7 @@ class LocalAttention(BuiltOnLoss):
     def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
         """What the loss needs, with attention behind the last features."""
         model = super().wrap(model, facts)
-        model.after = build_local_attention(self.kind, model.channels)
+        model.fill("after", build_local_attention(self.kind, model.channels))
         return model
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:

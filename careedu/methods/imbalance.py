@@ -15,15 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from careedu.errors import InvalidInputError, MissingPackageError, unknown_name
-from careedu.methods.method import BuiltOnLoss, LossMethod, TrainedMethod, TrainingFacts
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainedMethod, TrainingFacts, two_stages
 from careedu.nn import losses
 from careedu.nn.backbones import NormalizedLinear
 from careedu.training.batch import Batch, FeatureBatch
 from careedu.training.stage import Stage, Update
 
 WEIGHTINGS = ("none", "inverse", "effective-number")
-# The first stage of methods that learn features by plain cross-entropy and change the head alone.
-PLAIN_FEATURES = {"loss": "cross-entropy", "network": "plain"}
 
 
 def class_weights(weighting: str, beta: float, facts: TrainingFacts, like: Tensor) -> Tensor | None:
@@ -243,10 +241,10 @@ class ClassifierRetraining(TrainedMethod):
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """The whole network on shuffled images, then the head on balanced ones."""
-        first, second = _two_stages(epochs, self.share, self.name)
+        first, second = two_stages(epochs, self.share, self.name)
         terms = CrossEntropy().terms(facts)
         return [
-            Stage("features", first, terms, shared=PLAIN_FEATURES),
+            plain_features(first, facts),
             Stage("head", second, Update(terms, trainable=("head.",)), sampler="class-balanced", begin=restart_head),
         ]
 
@@ -276,19 +274,19 @@ class FeatureSMOTE(TrainedMethod):
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """The whole network, then the head alone on real and interpolated features."""
-        first, second = _two_stages(epochs, self.share, self.name)
+        first, second = two_stages(epochs, self.share, self.name)
 
         def head_only(model: nn.Module, batch: Batch | FeatureBatch) -> dict[str, Tensor]:
             return {"classification": nn.functional.cross_entropy(model.head(batch.inputs), batch.labels)}
 
         return [
-            Stage("features", first, CrossEntropy().terms(facts), shared=PLAIN_FEATURES),
+            plain_features(first, facts),
             Stage(
                 "head",
                 second,
                 Update(head_only, trainable=("head.",)),
                 inputs="pooled-features",
-                resample=self.resample,
+                resample=lambda model, *given: self.resample(*given),
                 begin=restart_head,
             ),
         ]
@@ -331,8 +329,7 @@ def restart_head(model: nn.Module) -> None:
     model.head.reset_parameters()
 
 
-def _two_stages(epochs: int, share: float, method: str) -> tuple[int, int]:
-    if epochs < 2:
-        raise InvalidInputError(f"{method} has two stages and needs at least 2 epochs, not {epochs}")
-    second = min(max(1, round(epochs * share)), epochs - 1)
-    return epochs - second, second
+def plain_features(epochs: int, facts: TrainingFacts) -> Stage:
+    """The first stage of methods that learn features by plain cross-entropy and change the head alone."""
+    shared = {"loss": CrossEntropy.name, "revision": CrossEntropy.revision, "lesions": False}
+    return Stage("features", epochs, CrossEntropy().terms(facts), shared=shared)

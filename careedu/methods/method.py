@@ -1,15 +1,13 @@
 """What a method is: a declaration that the one training loop carries out.
 
 A method says how the network is wrapped, in which stages it is trained, which parameters a stage moves, how its batches
-are drawn and which named terms its loss has. It never trains: `careedu.fit` does, alike for all of them.
+are drawn and which named terms its loss has. It runs no loop of its own: `careedu.fit` does, alike for all of them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import inspect
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from careedu.data.dataset import LesionDataset, Splits
+from careedu.data.digest import digest
 from careedu.errors import InvalidInputError
 from careedu.methods.registry import METHODS, OWN, method_class
 from careedu.training.batch import Batch, FeatureBatch
@@ -47,6 +46,11 @@ class TrainingFacts:
     image_shape: tuple[int, int, int]
     dataset: LesionDataset | None = None
 
+    def of_rows(self, rows: Tensor) -> TrainingFacts:
+        """The facts as a stage has them that sees only these training images: with the counts of its classes."""
+        counts = torch.bincount(self.dataset.labels[rows], minlength=len(self.counts)).tolist()
+        return dataclasses.replace(self, counts=tuple(max(1, n) for n in counts))
+
     def counts_like(self, reference: Tensor) -> Tensor:
         """Counts as a float64 tensor (C,) on the device of `reference`."""
         return torch.tensor(self.counts, dtype=torch.float64, device=reference.device)
@@ -71,8 +75,7 @@ class Workspace:
         """File for the checkpoint of a training that follows from JSON values; None without a folder."""
         if self.folder is None:
             return None
-        text = json.dumps(identity, sort_keys=True, allow_nan=False)
-        return self.folder / f"{name}-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}.safetensors"
+        return self.folder / f"{name}-{digest(identity)}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -248,6 +251,20 @@ class UntrainedMethod(Method):
     @abstractmethod
     def predict(self, train: LesionDataset, images: LesionDataset) -> np.ndarray:
         """Class probabilities, float64 (N, C), of `images` from the labelled images `train`."""
+
+
+def two_stages(epochs: int, share: float, name: str) -> tuple[int, int]:
+    """Epochs of a first stage and of a second one that gets this share of all; each has at least one.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are fewer than two.
+    """
+    if epochs < 2:
+        raise InvalidInputError(f"{name} has two stages and needs at least 2 epochs, not {epochs}")
+    second = min(max(1, round(epochs * share)), epochs - 1)
+    return epochs - second, second
 
 
 def _json_value(value: Any) -> Any:

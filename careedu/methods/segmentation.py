@@ -7,6 +7,7 @@ which, and what it is trained on, are our choice: a small U-Net on the common cl
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -17,13 +18,14 @@ from torch.nn import functional
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.data.digest import content_digest
-from careedu.errors import InvalidInputError
+from careedu.errors import CheckpointError, InvalidInputError
 from careedu.methods.boxes import component_boxes
 from careedu.methods.method import Workspace
 from careedu.nn.backbones import Classifier, build_model
-from careedu.nn.unet import UNetDecoder
+from careedu.nn.unet import UNetDecoder, UNetEncoder
 from careedu.training.batch import Batch, unit_range
 from careedu.training.loop import INITIALISATION, Training
+from careedu.training.loop import REVISION as LOOP_REVISION
 from careedu.training.reproducibility import derive_seed, reproducible
 from careedu.training.stage import Stage, Update
 
@@ -53,14 +55,24 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def add_decoder(model: Classifier) -> Classifier:
-    """Give a network whose body is a `UNetEncoder` the other half, for training only; returns the network itself."""
+    """Give a network whose body is a `UNetEncoder` the other half, for training only; returns the network itself.
+
+    Raises
+    ------
+    InvalidInputError
+        If the body is another one.
+    """
+    if not isinstance(model.body, UNetEncoder):
+        raise InvalidInputError(
+            f'a segmentation needs the encoder of a U-Net as body, not {type(model.body).__name__}: give model="unet"'
+        )
     model.training_parts["decoder"] = UNetDecoder(model.body.widths)
     return model
 
 
 def segment(model: Classifier, images: Tensor) -> Tensor:
     """Logits of each pixel being lesion, float (B, H, W), of float images (B, C, H, W) in [0, 1]."""
-    return model.training_parts["decoder"](model.body.levels(model.standardized(images)))
+    return model.training_parts["decoder"](model.body.levels(model.seen(images)))
 
 
 def segmentation_stage(epochs: int, rows: Tensor | None = None, learning_rate: float = 1.0) -> Stage:
@@ -143,12 +155,20 @@ def train_segmentation(
     )
     identity = {
         "segmentation of": content_digest(dataset.images, dataset.masks),
+        "classes": len(dataset.classes),  # the head's first weights are drawn before the decoder's
+        "revision": [REVISION, LOOP_REVISION],
         "augmentation": asdict(augmentation),
         "seed": seed,
         "epochs": epochs,
         "threads": torch.get_num_threads(),
     }
-    training.run(workspace.checkpoint("segmentation", identity), identity, workspace.progress, "segmentation")
+    checkpoint = workspace.checkpoint("segmentation", identity)
+    try:
+        training.run(checkpoint, identity, workspace.progress, "segmentation")
+    except CheckpointError as error:
+        warnings.warn(f"{error}; the segmentation is trained again", stacklevel=2)
+        checkpoint.unlink()
+        training.run(checkpoint, identity, workspace.progress, "segmentation")
     model.eval()
     return lambda images: segment(model, images)
 

@@ -178,9 +178,32 @@ class Classifier(nn.Module):
 
         None is negative as long as `after` keeps it so: every body here ends with a ReLU.
         """
-        if isinstance(self.before, SpatialMask):
-            return self.after(self.body(self.standardized(x, self.before.map_for(x))))
-        return self.after(self.body(self.standardized(self.before(x))))
+        return self.after(self.body(self.seen(x)))
+
+    def seen(self, x: Tensor) -> Tensor:
+        """The images (B, C, H, W) as `body` sees them: through `before`, and `standardized`.
+
+        A mask that only multiplies, the same for all images, is folded into the standardisation: one pass.
+        """
+        if isinstance(self.before, SpatialMask) and type(self.before).forward is SpatialMask.forward:
+            return self.standardized(x, self.before.map_for(x))
+        return self.standardized(self.before(x))
+
+    def fill(self, slot: str, part: nn.Module) -> None:
+        """Put a module into the slot "before" or "after".
+
+        Raises
+        ------
+        InvalidInputError
+            If there is one already: neither of two methods may lose what it put there.
+        """
+        there = getattr(self, slot)
+        if not isinstance(there, nn.Identity):
+            raise InvalidInputError(
+                f"the slot {slot!r} holds a {type(there).__name__} already: put both into one module, such as "
+                "torch.nn.Sequential, or build on a loss that needs no slot"
+            )
+        setattr(self, slot, part)
 
     def pool(self, features: Tensor) -> Tensor:
         """Global average pooling: the mean over the positions, (B, K, h, w) to (B, K)."""
@@ -195,7 +218,10 @@ class Classifier(nn.Module):
         return {name: kept for part in self._slot_parts("record") for name, kept in part.record().items()}
 
     def freeze(self) -> Classifier:
-        """Keep what predictions need and drop what only training does; returns the network itself."""
+        """Keep what predictions need and drop what only training does; returns the network itself.
+
+        No prediction changes by it, to the last bit.
+        """
         for part in self._slot_parts("freeze"):
             part.freeze()
         self.training_parts = nn.ModuleDict()

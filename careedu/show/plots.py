@@ -210,7 +210,7 @@ def plot_recalls(runs: Run | Sequence[Run] | Mapping[str, Run]) -> Picture:
 def plot_history(run: Run) -> Picture:
     """Loss terms of the training, and validation metrics beside them, over the epochs.
 
-    Epochs of pretraining, which see no label and are counted apart, have a panel of their own before them.
+    Epochs of pretraining, which are unsupervised and are counted apart, have a panel of their own before them.
     """
     if len(run.history) == 0:
         raise InvalidInputError(f"{run.method} was not trained, so it has no history")

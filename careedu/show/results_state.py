@@ -290,7 +290,7 @@ class PairState(ResultsState):
             network = self.once("network", method, self.seed, of=self.run(side).network)
             image = self.images.images[self.row : self.row + 1]
             maps = resize_map(class_maps(network, image, torch.tensor([self.mapped])), tuple(image.shape[2:]))
-            probabilities = predict_logits(network, image).softmax(dim=1)[0]
+            probabilities = self.run(side).adjusted(predict_logits(network, image)).softmax(dim=1)[0]
             return maps[0].numpy().astype(np.float64), probabilities.numpy().astype(np.float64)
 
         method = self.method(side)

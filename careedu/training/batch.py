@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -102,6 +103,25 @@ class Batch:
         augmentation = augmentation or self.augmentation
         draw = augmentation.draw(len(self), self.image_size, self.generator)
         return draw.images(self.originals).contiguous(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """Features to train on where there are no images: what a stage sees of it are `FeatureBatch`es.
+
+    Parameters
+    ----------
+    features : Tensor
+        float32 (N, ...).
+    labels : Tensor
+        int64 (N,), on the same device.
+    """
+
+    features: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 class FeatureBatch:

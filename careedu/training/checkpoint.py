@@ -26,13 +26,10 @@ class SharedStages:
         Of the file; it may not be there yet.
     identity : mapping
         JSON values that the outcome follows from.
-    trainable : tuple of str, optional
-        Prefixes of what these stages move: nothing else is kept. By default everything is.
     """
 
     path: Path
     identity: Mapping[str, Any]
-    trainable: tuple[str, ...] | None = None
 
 
 @dataclass
@@ -65,13 +62,16 @@ def write_training(
     model: nn.Module,
     record: Record,
     optimizations: Sequence[Optimization] = (),
-    trainable: tuple[str, ...] | None = None,
+    unlike: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write all that is needed to go on: within a stage with its optimisers, between stages without.
 
-    With `trainable` only the parameters and buffers are kept whose names begin with one of these.
+    With `unlike`, an earlier state of the network, only the parameters and buffers are kept that have changed since.
     """
-    tensors = {f"model/{name}": tensor for name, tensor in _chosen(model, trainable).items()}
+    weights = model.state_dict()
+    if unlike is not None:
+        weights = {name: tensor for name, tensor in weights.items() if not torch.equal(tensor, unlike[name])}
+    tensors = {f"model/{name}": tensor for name, tensor in weights.items()}
     for name, arrays in record.traces.items():
         tensors[f"trace/{name}"] = torch.from_numpy(np.stack(arrays))
     states = []
@@ -90,9 +90,9 @@ def write_training(
 
 
 def read_training(
-    path: Path, identity: Mapping[str, Any], model: nn.Module, trainable: tuple[str, ...] | None = None
+    path: Path, identity: Mapping[str, Any], model: nn.Module, part: bool = False
 ) -> tuple[Record, list[tuple[dict[str, Tensor], dict[str, Any]]]]:
-    """Read what `write_training` wrote into a network.
+    """Read what `write_training` wrote into a network; with `part` it need not speak of all that the network holds.
 
     Returns
     -------
@@ -111,11 +111,12 @@ def read_training(
     if differing:
         what = "; ".join(f"{key}: {saved.get(key)} there, {identity.get(key)} here" for key in sorted(differing))
         raise CheckpointError(f"checkpoint {path} belongs to another training ({what}); name another file")
-    weights = dict(_part(tensors, "model"))
-    # Its own names decide: what the network holds beside them, such as a head, stays as it is.
-    if weights.keys() != _chosen(model, trainable).keys() or "optimizers" not in state:
-        raise CheckpointError(f"checkpoint {path} was written by another careedu; delete it and run again")
-    model.load_state_dict(weights, strict=trainable is None)
+    weights, own = dict(_part(tensors, "model")), model.state_dict()
+    # Looked at before anything is loaded: a refused file has changed nothing.
+    fits = all(name in own and own[name].shape == tensor.shape for name, tensor in weights.items())
+    if not fits or "optimizers" not in state or (not part and weights.keys() != own.keys()):
+        raise CheckpointError(f"checkpoint {path} is of another network or careedu; delete it and run again")
+    model.load_state_dict(weights, strict=not part)
     record = Record(
         state["history"],
         state["pretraining"],
@@ -124,11 +125,6 @@ def read_training(
     )
     moments = [dict(_part(tensors, f"optimizer/{number}")) for number in range(len(state["optimizers"]))]
     return record, list(zip(moments, state["optimizers"], strict=True))
-
-
-def _chosen(model: nn.Module, trainable: tuple[str, ...] | None) -> dict[str, Tensor]:
-    state = model.state_dict()
-    return {name: t for name, t in state.items() if trainable is None or name.startswith(trainable)}
 
 
 def _part(tensors: Mapping[str, Tensor], kind: str) -> Iterable[tuple[str, Tensor]]:

@@ -21,13 +21,17 @@ from tqdm.auto import tqdm
 
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset
-from careedu.errors import CareeduError, CheckpointError
+from careedu.errors import CareeduError, CheckpointError, InvalidInputError
+from careedu.training.batch import FeatureTable
 from careedu.training.checkpoint import Record, SharedStages, read_training, write_training
 from careedu.training.optimization import Optimization
+from careedu.training.prediction import as_array
 from careedu.training.reproducibility import autocast, derive_seed, reproducible
 from careedu.training.sampling import Sampling
 from careedu.training.stage import Stage
 
+REVISION = 1
+"""Raised by hand when the loop's results change, so that saved runs tell old from new."""
 # Purposes that seeds are derived for.
 INITIALISATION, EPOCH, BEGIN, END, RECORD = range(5)
 
@@ -62,7 +66,7 @@ class Training:
     model : nn.Module
         On the device.
     stages : sequence of Stage
-    train : LesionDataset
+    train : LesionDataset or FeatureTable
         On the device.
     augmentation : Augmentation
     seed : int
@@ -81,7 +85,7 @@ class Training:
 
     model: nn.Module
     stages: Sequence[Stage]
-    train: LesionDataset
+    train: LesionDataset | FeatureTable
     augmentation: Augmentation
     seed: int
     batch_size: int
@@ -94,7 +98,7 @@ class Training:
     @property
     def device(self) -> torch.device:
         """Where the training runs."""
-        return self.train.images.device
+        return self.train.labels.device
 
     @property
     def epochs(self) -> int:
@@ -126,6 +130,13 @@ class Training:
         shared : sequence of SharedStages
             Of the first stage, of the first two, and so on.
         """
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise InvalidInputError(f"stages need names of their own, not {', '.join(map(repr, names))}")
+        # Of the network's own momentum nothing is changed, where somebody has set one.
+        layers = (m for m in self.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+        self._normalisations = [layer for layer in layers if layer.momentum == 0.1]  # torch's default
+        initial = {name: tensor.clone() for name, tensor in self.model.state_dict().items()} if shared else {}
         identity = identity or {}
         optimizers: list[Any] = []
         if checkpoint is not None and checkpoint.exists():
@@ -140,7 +151,10 @@ class Training:
             leave=False,  # a notebook of nine trainings would keep nine finished bars
         )
 
-        def after_epoch(optimizations: Sequence[Optimization], row: Mapping[str, Any]) -> None:
+        def after_epoch(index: int, optimizations: Sequence[Optimization], row: Mapping[str, Any]) -> None:
+            done = self.record.epochs == sum(stage.epochs for stage in self.stages[: index + 1])
+            if done and index < len(shared) and not shared[index].path.exists():
+                write_training(shared[index].path, shared[index].identity, self.model, self.record, unlike=initial)
             if checkpoint is not None:
                 write_training(checkpoint, identity, self.model, self.record, optimizations)
             report = EpochReport(self.record.epochs, self.epochs, row)
@@ -157,9 +171,6 @@ class Training:
                     part = f", {stage.name}" if len(self.stages) > 1 else ""
                     self._run_stage(index, sampling, first, optimizers, bar, description + part, after_epoch)
                     optimizers = []
-                    if index < len(shared) and not shared[index].path.exists():
-                        kept = shared[index]
-                        write_training(kept.path, kept.identity, self.model, self.record, trainable=kept.trainable)
                 done_before += stage.epochs
 
     def _start_from(self, shared: Sequence[SharedStages]) -> None:
@@ -168,7 +179,7 @@ class Training:
             if not kept.path.exists():
                 continue
             try:
-                self.record, _ = read_training(kept.path, kept.identity, self.model, kept.trainable)
+                self.record, _ = read_training(kept.path, kept.identity, self.model, part=True)
                 return
             except CheckpointError as error:
                 warnings.warn(f"{error}; the stage is trained again", stacklevel=3)
@@ -182,7 +193,7 @@ class Training:
         optimizers: Sequence[Any],
         bar: tqdm,
         description: str,
-        after_epoch: Callable[[Sequence[Optimization], Mapping[str, Any]], None],
+        after_epoch: Callable[[int, Sequence[Optimization], Mapping[str, Any]], None],
     ) -> None:
         stage = sampling.stage
         if first == 0:
@@ -206,8 +217,10 @@ class Training:
         moving = {id(parameter) for optimization in optimizations for parameter in optimization.parameters}
         for parameter in self.model.parameters():
             parameter.requires_grad_(id(parameter) in moving)
-        # scikit-learn's seeds have 32 bits.
-        sampling.prepare(self.model, self.precision, derive_seed(self.seed, BEGIN, index, 1) % 2**32)
+        seed = derive_seed(self.seed, BEGIN, index, 1)
+        with reproducible(self.device), torch.no_grad():
+            torch.manual_seed(seed)
+            sampling.prepare(self.model, self.precision, seed % 2**32)  # scikit-learn's seeds have 32 bits
         for epoch in range(first, stage.epochs):
             started = perf_counter()
             bar.set_description(f"{description}: epoch {self.record.epochs + 1}/{self.epochs}")
@@ -216,7 +229,7 @@ class Training:
                 self._call(stage.end, END, index)
             self._measure(index, epoch, row)
             self.record.seconds += perf_counter() - started
-            after_epoch(optimizations, row)
+            after_epoch(index, optimizations, row)
 
     def _run_epoch(
         self,
@@ -232,6 +245,7 @@ class Training:
         generator = torch.Generator().manual_seed(seed)
         sums: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
+        owner: dict[str, Optimization] = {}
         with reproducible(self.device):
             torch.manual_seed(seed)  # for dropout and whatever else a method draws
             for number, batch in enumerate(sampling.epoch(epoch, generator)):
@@ -245,6 +259,8 @@ class Training:
                         loss = torch.stack([term.float() for term in terms.values()]).sum()
                     optimization.step(loss)
                     for name, term in terms.items():
+                        if owner.setdefault(name, optimization) is not optimization:
+                            raise InvalidInputError(f"two updates of stage {stage.name!r} have a term called {name!r}")
                         sums[name] = sums.get(name, 0.0) + term.detach()
                         counts[name] = counts.get(name, 0) + 1
                 bar.update()
@@ -269,10 +285,12 @@ class Training:
         if stage.record is not None:
             self.model.eval()
             for name, tensor in self._call(stage.record, RECORD, index, epoch).items():
-                if tensor.dim() == 0:
-                    row[name] = float(tensor)
+                if tensor.dim() > 0:
+                    arrays[f"{stage.name}: {name}"] = as_array(tensor)
+                elif not bool(tensor.isfinite()):
+                    raise CareeduError(f"stage {stage.name!r} records {name!r} = {float(tensor)}, epoch {epoch + 1}")
                 else:
-                    arrays[f"{stage.name}: {name}"] = tensor.cpu().numpy()
+                    row[name] = float(tensor)
         (self.record.history if stage.supervised else self.record.pretraining).append(row)
         for name, array in arrays.items():
             self.record.traces.setdefault(name, []).append(array)
@@ -309,6 +327,5 @@ class Training:
         back over an epoch instead, ten updates at most and two at least (our choice).
         """
         updates = max(1, sampling.images // sampling.batch_size)
-        for module in self.model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.momentum = min(0.5, max(0.1, 1 / updates))
+        for layer in self._normalisations:
+            layer.momentum = min(0.5, max(0.1, 1 / updates))

@@ -43,13 +43,20 @@ class Optimization:
         precision: str,
     ) -> None:
         self.update = update
+        names = [name for name, _ in model.named_parameters()]
+        for prefix in update.trainable or ():
+            if not any(name.startswith(prefix) for name in names):
+                raise InvalidInputError(
+                    f"stage {stage.name!r} speaks of parameters that begin with {prefix!r}, and there are none; "
+                    f"the network's parts: {', '.join(dict.fromkeys(name.split('.')[0] for name in names))}"
+                )
         groups: dict[float, list[nn.Parameter]] = {}
         for name, parameter in model.named_parameters():
             if update.trainable is None or name.startswith(update.trainable):
                 factors = [factor for prefix, factor in update.learning_rates.items() if name.startswith(prefix)]
                 groups.setdefault(float(np.prod(factors)), []).append(parameter)
         if not groups:
-            raise InvalidInputError(f"stage {stage.name!r} moves no parameter: none begins with {update.trainable}")
+            raise InvalidInputError(f"stage {stage.name!r} moves no parameter: trainable={update.trainable!r}")
         updates = batches // update.every
         if updates == 0:
             raise InvalidInputError(

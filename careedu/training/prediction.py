@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +32,11 @@ def predict_logits(model: nn.Module, images: Tensor, precision: str = "float32")
     with torch.inference_mode(), autocast(images.device, precision):
         logits = [model(unit_range(chunk)).float().cpu() for chunk in images.split(CHUNK)]
     return torch.cat(logits)
+
+
+def as_array(tensor: Tensor) -> np.ndarray:
+    """A copy of a tensor on the CPU, which does not move with it."""
+    return tensor.detach().cpu().numpy().copy()
 
 
 def pooled_or_maps(model: nn.Module, images: Tensor, pooled: bool, precision: str = "float32") -> Tensor:

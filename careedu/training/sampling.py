@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset
 from careedu.errors import InvalidInputError
-from careedu.training.batch import Batch, FeatureBatch
+from careedu.training.batch import Batch, FeatureBatch, FeatureTable
 from careedu.training.prediction import pooled_or_maps
 from careedu.training.stage import Stage
 
@@ -22,8 +22,8 @@ class Sampling:
     Parameters
     ----------
     stage : Stage
-    train : LesionDataset
-        All training images, on the device of the training.
+    train : LesionDataset or FeatureTable
+        All training images, on the device of the training; or features of images, in their stead.
     batch_size : int
         Where the stage has none of its own.
     augmentation : Augmentation
@@ -37,30 +37,44 @@ class Sampling:
         Batches of an epoch: as many as these images fill, alike for every method.
     """
 
-    def __init__(self, stage: Stage, train: LesionDataset, batch_size: int, augmentation: Augmentation) -> None:
+    def __init__(
+        self, stage: Stage, train: LesionDataset | FeatureTable, batch_size: int, augmentation: Augmentation
+    ) -> None:
         self.stage, self.train = stage, train
         self.augmentation = augmentation if stage.augmentation is None else stage.augmentation
-        self.rows = None if stage.rows is None else stage.rows.to(train.labels.device)
-        if self.rows is not None and int(self.rows.max()) >= len(train):
-            raise InvalidInputError(
-                f"stage {stage.name!r} names row {int(self.rows.max())} of {len(train)} training images"
-            )
+        self.rows = None
+        if stage.rows is not None:
+            mask = stage.rows.dtype == torch.bool
+            last = len(stage.rows) - 1 if mask else int(stage.rows.max())
+            if last >= len(train) or (mask and last + 1 != len(train)):
+                raise InvalidInputError(f"stage {stage.name!r} names row {last} of {len(train)} training images")
+            self.rows = (stage.rows.nonzero()[:, 0] if mask else stage.rows.long()).to(train.labels.device)
         self.images = len(train) if self.rows is None else len(self.rows)
         self.batch_size = stage.batch_size or batch_size
-        self.batches = max(1, -(-self.images // self.batch_size))
+        # No batch is of one image, which has no batch statistics.
+        self.batches = max(1, min(-(-self.images // self.batch_size), self.images // 2))
         self._features: tuple[Tensor, Tensor] | None = None
 
     def prepare(self, model: nn.Module, precision: str, seed: int) -> None:
         """Compute the features once, where the stage trains on these."""
-        if self.stage.inputs == "images":
-            return
         rows = slice(None) if self.rows is None else self.rows
-        images, labels = self.train.images[rows], self.train.labels[rows]
-        features = pooled_or_maps(model, images, self.stage.inputs == "pooled-features", precision)
+        labels = self.train.labels[rows]
+        if isinstance(self.train, FeatureTable):
+            features = self.train.features[rows]
+        elif self.stage.inputs == "images":
+            return
+        else:
+            pooled = self.stage.inputs == "pooled-features"
+            features = pooled_or_maps(model, self.train.images[rows], pooled, precision)
         if self.stage.resample is not None:
-            new, new_labels = self.stage.resample(features.cpu().numpy(), labels.cpu().numpy(), seed)
+            new, new_labels = self.stage.resample(model, features.cpu().numpy(), labels.cpu().numpy(), seed)
             features = torch.from_numpy(np.ascontiguousarray(new)).to(features)
             labels = torch.from_numpy(np.ascontiguousarray(new_labels)).to(labels)
+            if len(labels) < 2 * self.batches:
+                raise InvalidInputError(
+                    f"resampling in stage {self.stage.name!r} leaves {len(labels)} rows for {self.batches} batches; "
+                    "leave at least two for each"
+                )
         self._features = features, labels
 
     def epoch(self, epoch: int, generator: torch.Generator) -> Iterator[Batch | FeatureBatch]:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from careedu.data.augmentation import Augmentation
+from careedu.data.digest import content_digest
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.training.batch import Batch, FeatureBatch
 
@@ -30,6 +31,7 @@ Terms = Callable[[nn.Module, Batch | FeatureBatch], Mapping[str, Tensor]]
 SAMPLERS = ("shuffle", "class-balanced")
 INPUTS = ("images", "feature-maps", "pooled-features")
 SCHEDULES = ("one-cycle", "constant")
+_BEFORE_FEATURES = ("body", "before", "after")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +76,8 @@ class Update:
     def __post_init__(self) -> None:
         if isinstance(self.trainable, str):
             raise InvalidInputError(f"trainable={self.trainable!r} must be a tuple of prefixes: ({self.trainable!r},)")
+        if self.trainable is not None:
+            object.__setattr__(self, "trainable", tuple(self.trainable))
         if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
             raise InvalidInputError(f"every={self.every!r} must be a whole number of batches, at least 1")
         if not (0 <= self.learning_rate < math.inf):
@@ -95,7 +99,8 @@ class Stage:
     updates : Update, sequence of Update, or callable
         What is made of each batch, in this order; a callable is the terms of a plain `Update`.
     rows : int64 (M,) or bool (N,), optional
-        The training images of the stage, where it does not see all of them: few labels, those with a mask.
+        The training images of the stage, where it does not see all of them: few labels, those with a mask. A loss that
+        looks at class counts wants those of the rows, ``facts.of_rows(rows)``.
     batch_size : int, optional
         By default the loop's.
     augmentation : Augmentation, optional
@@ -108,7 +113,9 @@ class Stage:
         the stage from the unaugmented images, for stages in which the features rest. Every update then names what is
         trainable.
     resample : callable, optional
-        With features as inputs: ``resample(features, labels, seed) -> (features, labels)`` in numpy, applied once.
+        With features as inputs: ``resample(model, features, labels, seed) -> (features, labels)`` in numpy, applied
+        once before the first update, and again where a stopped training goes on; so it may ask the model for nothing
+        that the stage moves.
     begin, end : callable, optional
         ``begin(model)`` is called once before the stage's first update, for instance to start the head afresh;
         ``end(model)`` once after its last one, and before the last epoch is measured. They may change values, but not
@@ -121,9 +128,10 @@ class Stage:
         images, and their epochs are counted apart (`Run.pretraining`).
     shared : mapping, optional
         Of a stage, in the leading run of stages, that other methods have too: JSON values that its outcome follows
-        from, beside data, network, seed, loop and what stands above. Methods that agree train it once
-        (`shared_stages` of `careedu.fit`). Of a run in which every update names what is trainable only that is kept,
-        so that networks which differ in other parts can share it.
+        from, beside data, network, seed, loop and what stands above; so what `terms` and other functions do, and their
+        revision. ``"lesions": False`` says that it reads neither boxes nor masks, which a method may have changed.
+        Methods that agree train it once (`shared_stages` of `careedu.fit`). What the stages have changed is kept, and
+        nothing else, so that networks which differ in other parts can share it.
 
     Raises
     ------
@@ -158,23 +166,50 @@ class Stage:
                 f"{what} has sampler {self.sampler!r} and inputs {self.inputs!r}; "
                 f"samplers: {', '.join(SAMPLERS)}; inputs: {', '.join(INPUTS)}"
             )
-        if self.epochs < 1:
-            raise InvalidInputError(f"{what} has {self.epochs} epochs; it needs at least 1")
-        if self.batch_size is not None and self.batch_size < 2:
-            raise InvalidInputError(f"{what} has batch_size={self.batch_size!r}; it needs at least 2")
-        if self.inputs != "images" and any(update.trainable is None for update in updates):
-            raise InvalidInputError(f"{what} trains on frozen features, and each update must name what is trainable")
+        for name, value, least in (("epochs", self.epochs, 1), ("batch_size", self.batch_size, 2)):
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if value is not None and not (whole and value >= least):
+                raise InvalidInputError(f"{what} has {name}={value!r}; it must be a whole number, at least {least}")
+        if self.inputs != "images":
+            moves = [prefix for update in updates for prefix in update.trainable or ("",)]
+            if any(prefix.startswith(_BEFORE_FEATURES) or not prefix for prefix in moves):
+                raise InvalidInputError(
+                    f"{what} trains on features that are computed once, so each update must name what is trainable, "
+                    f"and nothing that the features come from: not {', '.join(map(repr, moves))}"
+                )
         if self.rows is not None:
             rows = torch.as_tensor(self.rows)
-            rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows.long()
-            if rows.dim() != 1 or len(rows) == 0 or int(rows.min()) < 0:
-                raise InvalidInputError(f"{what} has no training image, or a row below 0: rows={self.rows!r}")
+            whole = not (rows.is_floating_point() or rows.is_complex())
+            empty = rows.numel() == 0 or (not bool(rows.any()) if rows.dtype == torch.bool else int(rows.min()) < 0)
+            if rows.dim() != 1 or not whole or empty:
+                raise InvalidInputError(
+                    f"{what} has no training image, or a row that is none: rows={self.rows!r}; "
+                    "give whole numbers from 0, or one truth value an image"
+                )
             object.__setattr__(self, "rows", rows)
 
     @property
     def trainable(self) -> tuple[str, ...] | None:
         """Prefixes of what moves in any of the updates; None where all does."""
         return trainable_in(self.updates)
+
+
+def declared(part: Stage | Update) -> dict[str, Any]:
+    """What a stage or an update sets apart from its defaults, as JSON values; of functions only that there is one."""
+    own: dict[str, Any] = {}
+    for f in dataclasses.fields(part):
+        value = getattr(part, f.name)
+        if f.name in ("terms", "shared"):
+            continue
+        if isinstance(value, Tensor):
+            own[f.name] = content_digest(value)
+        elif f.name == "updates":
+            own[f.name] = [declared(update) for update in value]
+        elif isinstance(value, Augmentation):
+            own[f.name] = dataclasses.asdict(value)
+        elif value is not None and value != f.default:
+            own[f.name] = True if callable(value) else dict(value) if isinstance(value, Mapping) else value
+    return own
 
 
 def trainable_in(parts: Sequence[Update | Stage]) -> tuple[str, ...] | None:

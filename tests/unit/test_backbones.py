@@ -9,9 +9,10 @@ from torch import nn
 from torch.nn import functional
 
 from careedu.errors import CheckpointError, InvalidInputError, UnknownNameError
+from careedu.files import read_tensors, write_tensors
 from careedu.nn.backbones import MODELS, Classifier, NormalizedLinear, build_model
 from careedu.nn.maps import class_activation_map
-from careedu.nn.spatial_mask import FixedMask
+from careedu.nn.spatial_mask import FixedMask, FreeMask
 
 # Feature maps, the divisor of the image size on the grid, and the parameters without the head for three image channels:
 # those of the architectures as published by torchvision, less their classifiers; of the U-Net counted by hand, the
@@ -363,3 +364,33 @@ def test_weights_that_do_not_fit_are_an_error_with_the_remedy():
     with pytest.raises(CheckpointError, match="size mismatch"):
         model.load_state_dict(build_model("small", 4).state_dict())
     model.load_state_dict(build_model("small", 3).state_dict())
+
+
+def test_a_mask_with_a_forward_of_its_own_is_not_folded():
+    class Filled(FreeMask):
+        def forward(self, x):
+            return x * self.map() + 0.5 * (1 - self.map())
+
+    model, x = build_model("small", 3), torch.rand(2, 1, 16, 16)
+    model.fill("before", Filled((16, 16)))
+    expected = model.after(model.body(model.standardized(model.before(x))))
+    assert torch.equal(model.features(x), expected)
+    black = build_model("small", 3)
+    black.body = model.body
+    black.fill("before", FreeMask((16, 16)))
+    assert not torch.allclose(black.features(x), expected)
+
+
+def test_what_one_method_has_put_into_a_slot_another_cannot_take():
+    model = build_model("small", 3)
+    model.fill("after", nn.ReLU())
+    with pytest.raises(InvalidInputError, match="'after' holds a ReLU already"):
+        model.fill("after", nn.ReLU())
+
+
+def test_a_part_that_a_network_holds_twice_is_saved(tmp_path):
+    model = build_model("small", 3)
+    model.training_parts["twin"] = model.body
+    write_tensors(tmp_path / "weights.safetensors", model.state_dict())
+    read, _ = read_tensors(tmp_path / "weights.safetensors")
+    assert all(torch.equal(tensor, read[name]) for name, tensor in model.state_dict().items())

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from made_up import made_up_splits, thinned
 from torch import nn
 from torch.nn import functional
 
@@ -17,12 +18,14 @@ import careedu
 from careedu.errors import ContractError
 from careedu.methods import METHODS
 from careedu.methods.method import LossMethod, TrainedMethod, UntrainedMethod
+from careedu.nn.backbones import Classifier
 from careedu.nn.spatial_mask import FixedMask
+from careedu.training.prediction import predict_logits
 from careedu.training.stage import Stage, Update
 
 CLAUSES = (
     *("options", "epochs", "held-out images", "training", "gradients", "same seed", "held-out lesions"),
-    *("absent class", "one image", "resume", "network", "saved run"),
+    *("absent class", "one image", "resume", "shared stages", "network", "saved run"),
 )
 
 
@@ -165,6 +168,82 @@ def test_no_training_at_all():
             raise ZeroDivisionError("on purpose")
 
     assert broken_clauses(Failing()) == {"training": "ZeroDivisionError: on purpose"}
+
+
+def test_test_images_in_what_is_trained_beforehand():
+    @dataclass(frozen=True)
+    class Leaking(Toy):
+        name: ClassVar[str] = "leaking-beforehand"
+
+        def prepare_in(self, workspace, data, seed):
+            brightest = int(data.test.images.max())
+            return replace(data.train, images=data.train.images.clamp(max=brightest // 2))
+
+    assert set(broken_clauses(Leaking())) == {"held-out images"}
+
+
+def test_another_pool_under_a_linear_head():
+    class Highest(Classifier):
+        def pool(self, features):
+            return features.amax(dim=(2, 3))
+
+    @dataclass(frozen=True)
+    class Peaked(Toy):
+        name: ClassVar[str] = "peaked"
+
+        def wrap(self, model, facts):
+            model.__class__ = Highest
+            return model
+
+    assert "pool is not the mean" in broken_clauses(Peaked())["network"]
+
+
+@dataclass(frozen=True)
+class Afterwards(TrainedMethod):
+    """The last stage is unsupervised, and moves what the predictions come from."""
+
+    name: ClassVar[str] = "afterwards"
+
+    def stages(self, facts, epochs):
+        """Classification, then smaller weights."""
+
+        def terms(model, batch):
+            return {"loss": functional.cross_entropy(model(batch.inputs), batch.labels)}
+
+        def smaller(model, batch):
+            return {"size": model.head.weight.square().sum()}
+
+        shrinking = Update(smaller, trainable=("head.",))
+        return [Stage("first", epochs, terms), Stage("then", 2, shrinking, supervised=False)]
+
+
+def test_an_unsupervised_stage_may_be_the_last():
+    careedu.check_method(Afterwards())
+    data = thinned(made_up_splits(24, 9, 18), 2, 4)
+    run = careedu.fit(data, Afterwards(), epochs=2, progress=False, device="cpu")
+    assert list(run.pretraining["stage"]) == ["then"] * 2 and len(run.history) == 2
+    network = run.network()
+    for part, probabilities in ((data.val, run.validation_probabilities), (data.test, run.probabilities)):
+        logits = predict_logits(network, part.images)
+        assert np.array_equal(run.adjusted(logits).softmax(dim=1).numpy(), probabilities)
+
+
+def test_a_shared_stage_that_leaves_something_beside_the_networks_state():
+    @dataclass(frozen=True)
+    class Forgetful(TrainedMethod):
+        name: ClassVar[str] = "forgetful"
+
+        def stages(self, facts, epochs):
+            def terms(model, batch):
+                logits = getattr(model, "factor", 1.0) * model(batch.inputs)
+                return {"loss": functional.cross_entropy(logits, batch.labels)}
+
+            def end(model):
+                model.factor = 3.0
+
+            return [Stage("first", 1, terms, end=end, shared={}), Stage("second", epochs - 1, terms)]
+
+    assert {"shared stages", "resume"} == set(broken_clauses(Forgetful()))
 
 
 def test_a_gradient_that_is_not_finite():

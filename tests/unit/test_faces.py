@@ -26,7 +26,7 @@ HEAVY = {
     "IPython",
     "jinja2",
 }
-FACES = ["careedu.show", "careedu.measure", "careedu.methods", "careedu.course.exercises"]
+FACES = ["careedu.show", "careedu.measure", "careedu.methods", "careedu.training", "careedu.course.exercises"]
 
 
 def declared(face):

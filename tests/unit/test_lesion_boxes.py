@@ -308,3 +308,8 @@ def test_a_segmentation_is_kept_where_it_has_a_place_and_goes_on_with_the_same_b
     assert len(updates) == 12 + 14 and list(tmp_path.iterdir()) == [kept]
     boxes_of_a_trained_segmentation(data, rare, 1, place)
     assert len(updates) == 12 + 14 + 21 and len(list(tmp_path.iterdir())) == 2
+    # A damaged one is named and made again.
+    kept.write_bytes(kept.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match="damaged.*trained again"):
+        again = boxes_of_a_trained_segmentation(data, rare, 0, place)
+    assert torch.equal(again.nan_to_num(-1.0), undisturbed)

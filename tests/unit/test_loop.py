@@ -5,6 +5,7 @@ Each is stopped after every epoch and goes on with the same bits.
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -19,14 +20,14 @@ from torch import nn
 from torch.nn import functional
 
 from careedu.data.augmentation import Augmentation
-from careedu.errors import CheckpointError, InvalidInputError, UnknownNameError
+from careedu.errors import CareeduError, CheckpointError, InvalidInputError, UnknownNameError
 from careedu.methods.segmentation import add_decoder, segment, segmentation_stage
 from careedu.nn.backbones import build_model
 from careedu.nn.losses import nt_xent
-from careedu.training.batch import unit_range
+from careedu.training.batch import FeatureTable, unit_range
 from careedu.training.checkpoint import SharedStages
 from careedu.training.loop import Training, TrainingStopped
-from careedu.training.stage import Stage, Update, trainable_in
+from careedu.training.stage import Stage, Update, declared, trainable_in
 
 TRAIN = made_up_dataset(60, 0)
 K = 128
@@ -374,6 +375,61 @@ def test_the_encoder_keeps_what_the_masks_taught_it():
     assert overlap[bright].median() > 0.5
 
 
+def test_what_is_recorded_does_not_move_with_the_network():
+    record = {"record": lambda model: {"mean": model.body[1].running_mean, "weight": model.head.weight}}
+    run = training(network(), [Stage("all", 3, classify, **record)])
+    run.run()
+    for name in ("all: mean", "all: weight"):
+        first, second, third = run.record.traces[name]
+        assert not np.array_equal(first, second) and not np.array_equal(second, third)
+
+
+def test_a_table_of_features_is_trained_on_like_images(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(40) % 2
+    features = torch.randn(40, 5, generator=generator) + 3 * labels[:, None]
+    results = []
+    for stop in (None, 2):
+        torch.manual_seed(0)
+        model = nn.Linear(5, 2)
+
+        def terms(model, batch):
+            return {"loss": functional.cross_entropy(model(batch.inputs), batch.labels)}
+
+        def run(on_epoch=None, model=model, terms=terms, stop=stop):
+            one = Training(
+                model=model,
+                stages=[Stage("head", 6, Update(terms))],
+                train=FeatureTable(features, labels),
+                augmentation=Augmentation(),
+                seed=0,
+                batch_size=8,
+                learning_rate=0.05,
+                weight_decay=0.0,
+            )
+            one.run(tmp_path / f"{stop}.safetensors", on_epoch=on_epoch)
+            return one
+
+        if stop:
+            with pytest.raises(TrainingStopped):
+                run(lambda report: report.epoch < 2)
+        results.append(outcome(model, run().record))
+    assert same(*results)
+    assert (model(features).argmax(dim=1) == labels).float().mean() > 0.95
+
+
+def test_no_batch_is_of_a_single_image_and_momentum_that_somebody_has_set_stays():
+    model, sizes = network(own=lambda: nn.BatchNorm1d(K, momentum=0.01)), []
+
+    def watch(model, batch):
+        sizes.append(len(batch))
+        return classify(model, batch)
+
+    training(model, [Stage("few", 2, watch, rows=[0, 1, 2], batch_size=2)]).run()
+    assert sizes == [3, 3]
+    assert model.training_parts["own"].momentum == 0.01 and model.body[1].momentum == 0.5
+
+
 # ---- sharing ---------------------------------------------------------------------------------------------------------
 
 
@@ -390,10 +446,7 @@ def test_a_leading_run_of_stages_is_shared_and_changes_no_bit(tmp_path):
         return model, [pretraining, Stage("probe", 2, head), Stage("all", 1, classify)]
 
     def kept(stages):
-        return [
-            SharedStages(tmp_path / f"{number}.safetensors", {"first": number}, trainable_in(stages[:number]))
-            for number in (1, 2)
-        ]
+        return [SharedStages(tmp_path / f"{number}.safetensors", {"first": number}) for number in (1, 2)]
 
     updates: list[str] = []
     model, declared = stages(updates)
@@ -429,10 +482,81 @@ def test_a_leading_run_of_stages_is_shared_and_changes_no_bit(tmp_path):
     assert len(other.record.pretraining) == 3
 
 
+def test_what_a_shared_stage_changes_beside_what_it_moves_is_shared_too(tmp_path):
+    """Statistics, queues, a head that starts afresh: `begin` and `end` may set them."""
+
+    def stages():
+        def end(model):
+            model.training_parts["scale"].running_var.fill_(7.0)
+            nn.init.normal_(model.head.weight)
+
+        first = Stage("first", 1, Update(classify, trainable=("body.",)), end=end, shared={}, supervised=False)
+        return network(scale=lambda: nn.BatchNorm1d(2)), [first, Stage("second", 1, classify)]
+
+    outcomes = []
+    kept = [SharedStages(tmp_path / "kept.safetensors", {})]
+    for shared in ([], kept, kept):
+        model, declared_stages = stages()
+        run = training(model, declared_stages)
+        run.run(shared=shared)
+        outcomes.append(outcome(model, run.record))
+    assert same(outcomes[0], outcomes[1]) and same(outcomes[0], outcomes[2])
+
+
+def test_a_shared_stage_is_kept_also_where_the_training_stops_right_after_it(tmp_path):
+    model, declared_stages = contrastive_then_few_labels()
+    kept = [SharedStages(tmp_path / "kept.safetensors", {})]
+    with pytest.raises(TrainingStopped):
+        training(model, declared_stages).run(on_epoch=lambda report: report.epoch < 3, shared=kept)
+    assert kept[0].path.exists()
+
+
+def test_a_shared_outcome_that_does_not_fit_is_named_and_changes_nothing(tmp_path):
+    kept = [SharedStages(tmp_path / "kept.safetensors", {})]
+    model, declared_stages = contrastive_then_few_labels()
+    training(model, declared_stages).run(shared=kept)
+    outcomes = []
+    for shared in (kept, []):
+        model, declared_stages = contrastive_then_few_labels()
+        torch.manual_seed(1)
+        model.training_parts["projector"] = nn.Sequential(nn.Linear(K, 32), nn.ReLU(), nn.Linear(32, 8))
+        run = training(model, declared_stages)
+        if shared:
+            with pytest.warns(UserWarning, match="another network.*trained again"):
+                run.run(shared=shared)
+        else:
+            run.run()
+        outcomes.append(outcome(model, run.record))
+    assert same(*outcomes)
+
+
+def test_what_a_stage_declares_tells_it_from_others():
+    def declared_of(*updates, **options):
+        return declared(Stage("x", 1, updates or classify, **options))
+
+    plain = declared_of()
+    others = [
+        declared_of(sampler="class-balanced"),
+        declared_of(batch_size=8),
+        declared_of(rows=[1, 2]),
+        declared_of(rows=[1, 3]),
+        declared_of(augmentation=Augmentation(rotation=5)),
+        declared_of(supervised=False),
+        declared_of(begin=lambda model: None),
+        declared_of(Update(classify, learning_rate=0.5)),
+        declared_of(Update(classify, schedule="constant")),
+        declared_of(Update(classify, trainable=("head.",))),
+        declared_of(Update(classify), Update(classify, every=2)),
+    ]
+    texts = [json.dumps(values, sort_keys=True) for values in (plain, *others)]
+    assert len(set(texts)) == len(texts)
+    assert declared_of(Update(classify)) == plain
+
+
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     path = tmp_path / "training.safetensors"
     training(network(), [Stage("all", 1, classify)]).run(path)
-    with pytest.raises(CheckpointError, match="another careedu"):
+    with pytest.raises(CheckpointError, match="another network or careedu"):
         training(add_decoder(network("unet")), [Stage("all", 1, classify)]).run(path)
 
 
@@ -442,13 +566,42 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("declare", "words"),
     [
-        (lambda: Stage("x", 0, classify), "0 epochs"),
+        (lambda: Stage("x", 0, classify), "epochs=0"),
         (lambda: Stage("x", 1, []), "no update"),
         (lambda: Stage("x", 1, classify, batch_size=1), "batch_size=1"),
         (lambda: Stage("x", 1, classify, rows=torch.zeros(60, dtype=torch.bool)), "no training image"),
-        (lambda: Stage("x", 1, classify, rows=[-1, 2]), "row below 0"),
+        (lambda: Stage("x", 1, classify, rows=[-1, 2]), "a row that is none"),
         (lambda: Stage("x", 1, classify, inputs="pooled-features"), "must name what is trainable"),
         (lambda: Stage("x", 1, classify, sampler="weighted"), "samplers: shuffle"),
+        (lambda: Stage("x", 2.0, classify), "epochs=2.0"),
+        (lambda: Stage("x", 1, classify, rows=[0.5, 1.5]), "whole numbers from 0"),
+        (lambda: training(network(), [Stage("x", 1, classify, rows=torch.ones(59, dtype=torch.bool))]).run(), "row 58"),
+        (
+            lambda: Stage("x", 1, Update(classify, trainable=("after.", "head.")), inputs="feature-maps"),
+            "nothing that the features come from: not 'after.', 'head.'",
+        ),
+        (lambda: training(network(), [Stage("x", 1, classify), Stage("x", 1, classify)]).run(), "names of their own"),
+        (lambda: training(network(), [Stage("x", 1, [Update(classify)] * 2)]).run(), "have a term called"),
+        (
+            lambda: training(network(), [Stage("x", 1, Update(classify, trainable=["head.", "projector."]))]).run(),
+            "begin with 'projector.'.*parts: body, head",
+        ),
+        (
+            lambda: training(
+                network(),
+                [
+                    Stage(
+                        "x",
+                        1,
+                        Update(classify, trainable=("head.",)),
+                        inputs="pooled-features",
+                        resample=lambda model, features, labels, seed: (features[:5], labels[:5]),
+                    )
+                ],
+            ).run(),
+            "leaves 5 rows for 4 batches",
+        ),
+        (lambda: add_decoder(network()), 'model="unet"'),
         (lambda: Update(classify, every=0), "every=0"),
         (lambda: Update(classify, every=True), "every=True"),
         (lambda: Update(classify, trainable="head."), r"\('head.',\)"),
@@ -461,6 +614,12 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
 def test_what_cannot_be_is_named(declare, words):
     with pytest.raises(InvalidInputError, match=words):
         declare()
+
+
+def test_a_recorded_number_that_is_none_stops_the_training():
+    stage = Stage("x", 1, classify, record=lambda model: {"spread": torch.tensor(torch.inf)})
+    with pytest.raises(CareeduError, match="'x' records 'spread' = inf"):
+        training(network(), [stage]).run()
 
 
 def test_an_unknown_schedule_gets_a_suggestion():

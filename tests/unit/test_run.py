@@ -21,6 +21,7 @@ from careedu.errors import CheckpointError, InvalidInputError, MissingWeightsErr
 from careedu.files import tensor_names
 from careedu.measure.metrics import METRICS
 from careedu.methods.method import LossMethod
+from careedu.training.prediction import predict_logits
 
 DATA = thinned(made_up_splits(), 2, 12)
 
@@ -178,3 +179,14 @@ def test_tables_agree_with_the_metrics(run):
     assert summary.loc["rare recall", "value"] == run.rare_recall() == run.recall()[2]
     assert isinstance(run.balanced_accuracy(), float) and isinstance(run.rare_recall(), float)
     assert (summary["low"] <= summary["value"]).all() and (summary["value"] <= summary["high"]).all()
+
+
+def test_opening_the_network_leaves_the_random_state_alone_and_its_output_is_adjusted_as_in_training():
+    data = made_up_splits(24, 9, 18)
+    run = careedu.fit(data, careedu.LDAM(), epochs=1, progress=False, device="cpu")
+    before = torch.random.get_rng_state()
+    network = run.network()
+    assert torch.equal(torch.random.get_rng_state(), before)
+    logits = predict_logits(network, data.test.images)
+    assert np.array_equal(run.adjusted(logits).softmax(dim=1).numpy(), run.probabilities)
+    assert not np.allclose(logits.softmax(dim=1).numpy(), run.probabilities)

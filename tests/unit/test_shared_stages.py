@@ -12,6 +12,7 @@ from small_grid import DATA, OPTIONS, same_bits, same_runs
 from careedu.experiment.fit import fit
 from careedu.experiment.grid import train_grid
 from careedu.methods.imbalance import ClassifierRetraining, CrossEntropy, FeatureSMOTE
+from careedu.training.stage import Update
 
 FOUR = {**OPTIONS, "epochs": 4}  # three of features, one of the head
 BOTH = ["classifier-retraining", "feature-smote"]
@@ -59,10 +60,22 @@ class OtherFeatures(ClassifierRetraining):
     """Says of its first stage that it is another one."""
 
     name: ClassVar[str] = "other features"
+    changed: str = "shared"
 
     def stages(self, facts, epochs):
         first, second = super().stages(facts, epochs)
-        return [replace(first, shared={"loss": "another"}), second]
+        terms = first.updates[0].terms
+        changes = {
+            "shared": {"shared": {"loss": "another"}},
+            "sampler": {"sampler": "class-balanced"},
+            "rate": {"updates": Update(terms, learning_rate=0.5)},
+            "lesions": {"shared": {"loss": "of masks"}},
+        }
+        return [replace(first, **changes[self.changed]), second]
+
+    def prepare(self, data, seed):
+        masks = data.train.masks.roll(seed, 0)
+        return replace(data.train, masks=masks) if self.changed == "lesions" else data.train
 
 
 def test_what_differs_is_not_shared(tmp_path, updates):
@@ -77,6 +90,11 @@ def test_what_differs_is_not_shared(tmp_path, updates):
             (DATA, ClassifierRetraining(share=0.5), {}),
             (DATA.redraw(1), ClassifierRetraining(), {}),
             (DATA, OtherFeatures(), {}),
+            (DATA, OtherFeatures(changed="sampler"), {}),
+            (DATA, OtherFeatures(changed="rate"), {}),
+            # Boxes and masks that a method has changed make another stage, unless it says that it reads none.
+            (DATA, OtherFeatures(changed="lesions"), {}),
+            (DATA, OtherFeatures(changed="lesions"), {"seed": 1}),
         ]
     ):
         shared = fit(data, method, **{**one, **options})
