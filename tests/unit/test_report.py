@@ -276,6 +276,16 @@ def test_what_has_changed_since_is_seen_at_once(base):
         assert line in page.text
 
 
+def test_epochs_of_pretraining_are_told(base):
+    runs = {name: dict(by_seed) for name, by_seed in base.runs.items()}
+    first, second = list(runs)[:2]
+    rows = pandas.DataFrame({"stage": ["pretraining"] * 3, "epoch": [1, 2, 3], "loss: contrast": [3.0, 2.0, 1.5]})
+    runs[second] = {seed: replace(run, pretraining=rows) for seed, run in runs[second].items()}
+    text = Page(report_page(Comparison(runs))).text
+    assert f"unsupervised epochs beside the supervised ones: {second} 3." in text
+    assert "unsupervised epochs" not in Page(report_page(Comparison({first: runs[first]}))).text
+
+
 def test_what_is_not_alike_is_told(base):
     text = Page(report_page(change(base, base.methods[2], epochs=7, data__fingerprint="other"))).text
     assert "Not all methods were trained alike; they differ in: epochs." in text
