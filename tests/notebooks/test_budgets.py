@@ -17,6 +17,7 @@ FOLDER = shipped("notebooks")
 PATHS = sorted([*FOLDER.glob("*.ipynb"), *(FOLDER / "solutions").glob("*.ipynb")])
 SOLUTIONS = sorted((FOLDER / "solutions").glob("*.ipynb"))
 MOST_LINES, MOST_LINES_A_CELL = 150, 15
+MOST_CHARACTERS = 106  # wider lines make a cell scroll sideways in JupyterLab, as the tests in the browser see
 MOST_MODULES = 5
 
 
@@ -49,6 +50,15 @@ def few_lines(notebook):
     total = sum(found.values())
     return [f"{total} lines"] * (total > MOST_LINES) + [
         f"{cell}: {n} lines" for cell, n in found.items() if n > MOST_LINES_A_CELL
+    ]
+
+
+def narrow_lines(notebook):
+    return [
+        f"{cell['id']}: a line of {len(line)} characters"
+        for cell in code_cells(notebook)
+        for line in cell["source"].splitlines()
+        if len(line) > MOST_CHARACTERS
     ]
 
 
@@ -146,6 +156,7 @@ def exercises_are_checked(notebook):
 
 RULES = (
     few_lines,
+    narrow_lines,
     few_places,
     readable_ids,
     no_outputs,
@@ -321,6 +332,7 @@ def change(index, **values):
 
 LATE = "if DATA:\n    import careedu.d\n    from careedu.e import x"
 BREAKS = [
+    (narrow_lines, change(1, source="x = " + " + ".join(["1"] * 40))),
     (few_lines, change(1, source="\n".join(f"x{i} = {i}" for i in range(16)))),
     (few_lines, lambda n: n["cells"].extend(cell("code", f"more-{i}", "x = 1\n" * 15) for i in range(10))),
     (few_places, change(4, source="\n".join(f"from careedu.m{i} import x" for i in range(MOST_MODULES + 1)))),
