@@ -70,7 +70,7 @@ def training(n: int, size: int, rounds: int) -> None:
         network = method.wrap(build_model("small", 3, 1), facts)
         optimizer = torch.optim.AdamW(network.parameters(), fused=True)
         generator = torch.Generator().manual_seed(0)
-        terms = method.stages(facts, 1)[0].terms
+        terms = method.stages(facts, 1)[0].updates[0].terms
 
         def once() -> None:
             optimizer.zero_grad()
