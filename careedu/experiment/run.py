@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas
 
-from careedu.errors import CheckpointError, InvalidInputError, MissingWeightsError
+from careedu.errors import CheckpointError, InvalidInputError, MissingWeightsError, unknown_name
 from careedu.files import read_tensors, whole_folder, write_bytes, write_tensors
 from careedu.measure import metrics
-from careedu.measure.intervals import Interval, jackknife_interval, mean_of_recalls_interval, recall_interval
+from careedu.measure.crossed import spread
+from careedu.measure.intervals import Interval, interval_of
+from careedu.measure.leave_one_out import recall_metric
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,9 +110,7 @@ class Run:
 
     def recall_intervals(self) -> list[Interval]:
         """Recall of each class with its 95 % interval over the test images' groups."""
-        right = self.probabilities.argmax(axis=1) == self.labels
-        own = [self.labels == c for c in range(len(self.classes))]
-        return [recall_interval(right[rows], self.groups[rows]) for rows in own]
+        return [self._interval(recall_metric(c)) for c in range(len(self.classes))]
 
     def interval(self, metric: str) -> Interval:
         """A metric of `careedu.measure.metrics.METRICS` with its 95 % interval over the test images' groups.
@@ -118,16 +118,12 @@ class Run:
         The interval tells what other test patients would do to this one trained network. It knows nothing of what
         another seed would do: for that, `careedu.compare` trains several.
         """
-        if metric == "balanced accuracy":
-            return mean_of_recalls_interval(self.recall_intervals())
-        if metric == "rare recall":
-            recalls = self.recall_intervals()
-            return mean_of_recalls_interval([recalls[c] for c in self._rare_indices])
+        if metric not in metrics.METRICS:
+            raise unknown_name("metric", metric, metrics.METRICS)
+        return self._interval(metric)
 
-        def value(probabilities: np.ndarray, labels: np.ndarray) -> float:
-            return metrics.metric_value(metric, probabilities, labels, self._rare_indices)
-
-        return jackknife_interval(value, self.probabilities, self.labels, self.groups)
+    def _interval(self, metric: str) -> Interval:
+        return interval_of(spread(metric, self.probabilities[None], self.labels, self.groups, self._rare_indices))
 
     def table(self) -> pandas.DataFrame:
         """One row a class: training and test images, recall and the ends of its 95 % interval."""

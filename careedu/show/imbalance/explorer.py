@@ -17,7 +17,9 @@ from scipy.special import log_softmax, softmax
 
 from careedu.errors import InvalidInputError
 from careedu.measure import metrics
-from careedu.measure.intervals import Interval, mean_of_recalls_interval, recall_interval
+from careedu.measure.crossed import spread
+from careedu.measure.intervals import Interval, interval_of
+from careedu.measure.leave_one_out import recall_metric
 from careedu.show.widget import SIDES, BackgroundTask, WidgetState
 
 if TYPE_CHECKING:
@@ -155,13 +157,14 @@ class ImbalanceExplorer(WidgetState):
         head = train_head(features, labels, weights, offset)
         logits = self.test @ head[:-1] + head[-1] - self.settings[f"{side}_prior_shift"] * prior
         probabilities = softmax(logits, axis=1)
-        right = probabilities.argmax(axis=1) == self.test_labels
-        own = [self.test_labels == c for c in range(len(self.classes))]
-        recalls = [recall_interval(right[rows], self.test_groups[rows]) for rows in own]
+
+        def interval(metric: str) -> Interval:
+            return interval_of(spread(metric, probabilities[None], self.test_labels, self.test_groups, ()))
+
         return Side(
             weights=weights,
-            recalls=recalls,
-            balanced_accuracy=mean_of_recalls_interval(recalls),
+            recalls=[interval(recall_metric(c)) for c in range(len(self.classes))],
+            balanced_accuracy=interval("balanced accuracy"),
             confusion=metrics.confusion(probabilities, self.test_labels),
             trained=self.trained.get(side),
         )
