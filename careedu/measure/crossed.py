@@ -9,7 +9,7 @@ V_seeds being the variance between seeds over S, V_groups the jackknife variance
 at a time, and V_both the part that is particular to a seed on a group, which both of the former contain.
 
 Few groups show less variance than there is: where all of eight are found they show none. So V_groups is taken as if
-there were one group more, half of it at each end of what a group can be (:func:`with_one_more_group`).
+there were a quarter of a group more, spread over both ends of what a group can be (:func:`with_more`).
 
 Sources: Gallas, Acad Radiol 2006 (the variance of a multi-reader multi-case study, seeds being the readers); Cameron,
 Gelbach and Miller, J Bus Econ Stat 2011 (two-way clustering); Owen, Ann Appl Stat 2007 (crossed random effects without
@@ -33,17 +33,21 @@ LEAST_FREEDOM = 0.5
 """Degrees of freedom that any two groups have, however unequal."""
 
 
+MORE = 0.25
+"""So much of a group is added: the least with which simulated intervals hold the truth as often as they say."""
+
+
 class Prior(NamedTuple):
-    """Mean and variance of the one group more."""
+    """Mean and variance of what is added."""
 
     mean: float
     variance: float
 
 
 SHARE = Prior(0.5, 0.25)
-"""Half of it found and half not: what the prior of Jeffreys for a share adds."""
+"""Half of it found and half not."""
 DIFFERENCE = Prior(0.0, 0.5)
-"""Two shares that have nothing to do with each other: a quarter each of −1 and 1, one half of 0 (Agresti and Min)."""
+"""Two shares that have nothing to do with each other: a quarter each of −1 and 1, one half of 0."""
 
 
 class Spread(NamedTuple):
@@ -58,6 +62,8 @@ class Spread(NamedTuple):
     effective : float64 (K,)
         Effective number of groups, (Σ m)² / Σ m² with m images of the class in each group: so many groups of one size
         tell as much. For a metric that is no mean of recalls, of the class that has the fewest.
+    images : float64 (K,)
+        Images of the class; infinite for what is no share of images.
     groups : int
         Test groups of the class with the fewest.
     """
@@ -65,6 +71,7 @@ class Spread(NamedTuple):
     values: np.ndarray
     shifts: np.ndarray
     effective: np.ndarray
+    images: np.ndarray
     groups: int
 
     @property
@@ -79,9 +86,9 @@ class Variation(NamedTuple):
     Attributes
     ----------
     mean, pulled : float64 (K,)
-        Means, and where one group more draws them.
+        Means, and where what is added draws them.
     by_seeds, by_groups, total : float64 (K, K)
-        V_seeds, V_groups with one group more, and V. No variance in V is less than in either of its parts.
+        V_seeds, V_groups with what is added, and V. No variance in V is less than in either of its parts.
     seeds : int
     effective : float64 (K,)
     """
@@ -154,16 +161,17 @@ def spread(metric: str, probabilities: ArrayLike, labels: ArrayLike, groups: Arr
         relevant = np.flatnonzero(blocks)
         # A block counts as one of the smallest class it holds.
         size = np.where(holds, blocks, len(block)).min(axis=1)[:, None]
-        effective = effective[relevant].min(keepdims=True)
         if np.isnan(values).any():
-            values, without, effective, relevant = values[..., :0], without[..., :0], effective[:0], relevant[:0]
+            values, without, relevant = values[..., :0], without[..., :0], relevant[:0]
+        effective = effective[relevant].min(keepdims=True) if len(relevant) else effective[:0]
+        n_images = np.full(len(effective), np.inf)
     else:
         relevant = np.array([c for c in classes if blocks[c] > 0], dtype=int)
         values, without = (v[..., relevant] for v in recalls_without(probabilities, labels, block))
-        size, effective = blocks[relevant], effective[relevant]
+        size, effective, n_images = blocks[relevant], effective[relevant], images.sum(axis=0)[relevant]
     fewest = int(counted[relevant].min(initial=len(labels))) if len(relevant) else 0
     shifts = np.nan_to_num(without - values[:, None]) * np.sqrt((size - 1) / size)
-    return Spread(values, shifts, effective, fewest)
+    return Spread(values, shifts, effective, n_images, fewest)
 
 
 def spread_of_images(values: ArrayLike, groups: ArrayLike) -> Spread:
@@ -171,14 +179,15 @@ def spread_of_images(values: ArrayLike, groups: ArrayLike) -> Spread:
 
     Parameters
     ----------
-    values : float (S, N)
-        In [0, 1], without NaN.
+    values : bool or float (S, N)
+        In [0, 1], without NaN; bool for a share of images.
     groups : (N,)
 
     Returns
     -------
     Spread
     """
+    n_images = np.full(1, np.shape(groups)[0] if np.asarray(values).dtype == bool else np.inf)
     values, groups = np.asarray(values, dtype=np.float64), np.asarray(groups)
     if values.ndim != 2 or values.shape[1:] != groups.shape or values.size == 0 or np.isnan(values).any():
         raise InvalidInputError(
@@ -191,7 +200,7 @@ def spread_of_images(values: ArrayLike, groups: ArrayLike) -> Spread:
     mean = values.mean(axis=1, keepdims=True)
     without = (sums.sum(axis=1, keepdims=True) - sums) / np.maximum(size.sum() - size, 1)
     shifts = (without - mean) * np.sqrt((blocks - 1) / blocks)
-    return Spread(mean, shifts[..., None], effective_number(np.bincount(code)[:, None]), len(names))
+    return Spread(mean, shifts[..., None], effective_number(np.bincount(code)[:, None]), n_images, len(names))
 
 
 def effective_number(images: ArrayLike) -> np.ndarray:
@@ -216,7 +225,7 @@ def variation(single: Spread, prior: Prior) -> Variation:
     n_seeds, mean = len(single.values), single.values.mean(axis=0)
     mean_shift = single.shifts.mean(axis=0)
     seen = mean_shift.T @ mean_shift
-    pulled, widened = with_one_more_group(mean, np.diag(seen), single.effective, prior)
+    pulled, widened = with_more(mean, np.diag(seen), single.effective, prior)
     by_groups = seen.copy()
     np.fill_diagonal(by_groups, widened)
     by_seeds, both = np.zeros_like(seen), np.zeros_like(seen)
@@ -230,26 +239,27 @@ def variation(single: Spread, prior: Prior) -> Variation:
     return Variation(mean, pulled, by_seeds, by_groups, total, n_seeds, single.effective)
 
 
-def with_one_more_group(
+def with_more(
     mean: np.ndarray, variance: np.ndarray, effective: np.ndarray, prior: Prior
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A mean and its variance between k groups, as if there were one group more, spread as the prior says.
+    """A mean and its variance between k groups, as if w = ¼ of a group had been added, spread as the prior says.
 
     With the prior's mean μ and variance σ², and v the variance between the k groups there are,
 
-        (kθ + μ) / (k+1)    and    ((k−1) v + (θ−μ)²/(k+1) + σ²/k) / (k+1):
+        (kθ + wμ) / (k+w)    and    (k(k−1) v + wk(θ−μ)²/(k+w) + wσ²) / ((k+w)(k+w−1)):
 
-    the mean of all k+1 groups, and the variance of that mean. So neither a share that all groups agree on nor a
-    difference that all show is ever known without doubt, and there is no jump where one group more or less differs.
+    the mean of all k+w groups, and the variance of that mean. So neither a share that all groups agree on nor a
+    difference that all show is ever known without doubt, and there is no jump where one image more or less differs.
 
     Notes
     -----
-    Sources: Brown, Cai and DasGupta, Stat Sci 2001 (Jeffreys' prior for a share); Agresti and Min, Stat Med 2005 (half
-    a pair of each kind for a difference of paired shares); that a group stands for an image there is our choice.
+    Sources: Agresti and Coull, Am Stat 1998 (pseudo-observations for a share); Agresti and Min, Stat Med 2005 (half a
+    pair of each kind for a difference of paired shares). That a group stands for an image, and w, are our choice.
     """
-    k = effective
-    pulled = (k * mean + prior.mean) / (k + 1)
-    return pulled, ((k - 1) * variance + (mean - prior.mean) ** 2 / (k + 1) + prior.variance / k) / (k + 1)
+    k, of_all = effective, effective + MORE
+    pulled = (k * mean + MORE * prior.mean) / of_all
+    squares = k * (k - 1) * variance + MORE * k * (mean - prior.mean) ** 2 / of_all + MORE * prior.variance
+    return pulled, squares / (of_all * (of_all - 1))
 
 
 def freedom(by_seeds: float, by_groups: ArrayLike, total: float, n_seeds: int, effective: ArrayLike) -> float:

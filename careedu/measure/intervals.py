@@ -43,8 +43,8 @@ def interval_of(single: Spread, confidence: float = 0.95) -> Interval:
 
         (θ + t²/2n* ± t √(θ(1−θ)/n* + t²/4n*²)) / (1 + t²/n*),
 
-    where q and V are taken as if there were one group more, see `careedu.measure.crossed`. The mean is put together
-    from the intervals [l_c, u_c] of its parts:
+    where q and V are taken as if there were a quarter of a group more, see `careedu.measure.crossed`, and n* is at most
+    the number of images times that of seeds. The mean is put together from the intervals [l_c, u_c] of its parts:
 
         low = θ − √(Σ_cd ρ_cd (θ_c−l_c)(θ_d−l_d)) / K,
 
@@ -76,7 +76,8 @@ def interval_of(single: Spread, confidence: float = 0.95) -> Interval:
     found = variation(single, SHARE)
     variance = np.diag(found.total)
     t = stdtrit(found.freedoms(), (1 + confidence) / 2)
-    ends = np.stack(_wilson(found.mean, found.pulled * (1 - found.pulled) / variance, t))
+    size = np.minimum(found.pulled * (1 - found.pulled) / variance, single.images * len(single.values))
+    ends = np.stack(_wilson(found.mean, size, t))
     error = np.sqrt(variance)
     correlation = found.total / np.outer(error, error)
     below, above = (np.sqrt(max(0.0, side @ correlation @ side)) / len(t) for side in np.abs(ends - found.mean))
@@ -164,5 +165,6 @@ def jackknife_interval(
     effective = effective_number(np.stack([np.bincount(code[rows], minlength=len(names)) for rows in own], axis=1))
     without = np.array([metric(probabilities[block != b], labels[block != b]) for b in range(block.max() + 1)])
     shifts = (without - estimate) * np.sqrt((len(without) - 1) / len(without))
-    single = Spread(np.array([[estimate]]), shifts[None, :, None], effective.min(keepdims=True), len(names))
+    effective = effective.min(keepdims=True)
+    single = Spread(np.array([[estimate]]), shifts[None, :, None], effective, np.full(1, np.inf), len(names))
     return interval_of(single, confidence)

@@ -20,8 +20,8 @@ __all__ = ["Difference", "Estimate", "difference", "estimate", "holm", "recall_m
 FEWEST_SEEDS = 6
 """Below this no verdict: the smallest p that five seeds can have is 2/2⁵ = .0625."""
 FEWEST_GROUPS = 5
-"""Below this effective number of test groups of a class no verdict: with four even a difference of 1 that all seeds and
-groups show has a p of .05."""
+"""Below this effective number of test groups of a class no verdict: where chance alone decides, two groups agree on who
+is better every other time, four once in eight times, five once in sixteen."""
 LARGEST_FAMILY = 25
 """Most comparisons in one family: with ten seeds 25 · 2/2¹⁰ = .049 is the last that can reach .05."""
 MOST_EXACT = 15
@@ -38,8 +38,8 @@ class Estimate:
     estimate, low, high : float
         In [0, 1]. Without test images (NaN, 0, 1); with one test group of a class (estimate, 0, 1).
     seed_error, group_error : float
-        Standard errors from seeds (0 for one seed, where it is unknown) and from test groups, one more of them than
-        there are (NaN where a class has a single one).
+        Standard errors from seeds (0 for one seed, where it is unknown) and from test groups, as
+        `careedu.measure.crossed` has them (NaN where a class has a single one).
     freedom : float
         Degrees of freedom of Student's t; 0 where nothing is known.
     seeds, groups : int
@@ -173,10 +173,11 @@ def difference(
     """Paired difference a − b: the same seeds and the same test images on both sides.
 
     The interval is q ± t_.975 √V, clipped to [−1, 1]: the effect, its variance over seeds and test groups and the
-    degrees of freedom as `careedu.measure.crossed` has them, as if there were one group more in which two shares have
-    nothing to do with each other (it draws the effect d of k groups to q = kd/(k+1)). The p-value is the larger of the
-    sign-flip p over seeds and of the t-test that belongs to the interval. The first alone would speak of these test
-    images only: Holm's correction of it could not keep a family honest where a method suits the images drawn by chance.
+    degrees of freedom as `careedu.measure.crossed` has them, as if there were a quarter of a group more in which the
+    two sides have nothing to do with each other (it draws the effect d of k groups to q = kd/(k+¼)). The p-value is the
+    larger of the sign-flip p over seeds and of the t-test that belongs to the interval. The first alone would speak of
+    these test images only: Holm's correction of it could not keep a family honest where a method suits the images drawn
+    by chance.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 Results are simulated in which no method is better than another (tests/unit/simulated.py says how): 2 to 40 groups of
 test images, of one image each, equal, and very unequal; 2 to 6 methods in a table; 6 to 20 seeds; six populations, of
 which the worst is printed. Where the draws leave it open whether a cell keeps to its limit, it is drawn again, afresh
-and twenty times as often, and that is what counts. It takes about a quarter of an hour.
+and twenty times as often, and that is what counts. It takes about an hour.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ def test_the_formula_on_a_worked_example():
     p, k = 0.6, 100 / (4 + 9 + 1 + 16)
     without = np.array([4 / 8, 5 / 7, 6 / 9, 3 / 6])
     variance = 3 / 4 * ((without - p) ** 2).sum()
-    q = (k * p + 0.5) / (k + 1)
-    variance = ((k - 1) * variance + 0.1**2 / (k + 1) + 0.25 / k) / (k + 1)
+    q = (k * p + 0.125) / (k + 0.25)
+    variance = (k * (k - 1) * variance + k * (p - q) ** 2 + (q**2 + (1 - q) ** 2) / 8) / ((k + 0.25) * (k - 0.75))
     worth = q * (1 - q) / variance
     t = stats.t.ppf(0.975, k - 1)
     centre, half = p + t * t / (2 * worth), t * math.sqrt(p * (1 - p) / worth + t * t / (4 * worth * worth))
@@ -102,9 +102,10 @@ def test_groups_of_unequal_size_are_covered_as_well():
 def test_all_or_nothing_found_still_leaves_room_and_the_less_the_more_groups(found, groups, images):
     interval = recall_interval(np.full(images, found), np.arange(images) % groups)
     t = stats.t.ppf(0.975, groups - 1)
-    q, variance = 0.5 / (groups + 1), (0.25 / (groups + 1) + 0.25 / groups) / (groups + 1)
+    q = 0.125 / (groups + 0.25)
+    variance = (groups * q**2 + (q**2 + (1 - q) ** 2) / 8) / ((groups + 0.25) * (groups - 0.75))
     size = q * (1 - q) / variance
-    assert size == pytest.approx(groups, rel=0.3)
+    assert size == pytest.approx(groups, rel=0.4)
     open_end = t**2 / (size + t**2)  # Wilson's formula at p = 0
     expected = (1, 1 - open_end, 1) if found else (0, 0, open_end)
     assert interval == pytest.approx(expected, abs=1e-12)
@@ -112,13 +113,15 @@ def test_all_or_nothing_found_still_leaves_room_and_the_less_the_more_groups(fou
 
 
 @pytest.mark.parametrize("hits", [1, 2])
-def test_groups_of_one_and_the_same_recall_are_not_known_without_doubt(hits):
-    """No variance between groups, or only a rounding error of it: the group more gives one, however many images."""
-    few, many = (
-        recall_interval(np.tile(np.arange(3) < hits, 10 * n), np.repeat(np.arange(10), 3 * n)) for n in (1, 100)
-    )
-    assert many == pytest.approx(few, abs=1e-9)
-    assert 0.1 < few.high - few.low < 0.4
+def test_groups_of_one_and_the_same_recall_count_each_image(hits):
+    """No variance between groups, or only a rounding error of it: n* is the number of images; with very many, less."""
+    correct, groups = np.tile(np.arange(3) < hits, 10), np.repeat(np.arange(10), 3)
+    t, p, n = stats.t.ppf(0.975, 9), hits / 3, 30
+    half = t / (1 + t**2 / n) * math.sqrt(p * (1 - p) / n + t**2 / (4 * n**2))
+    interval = recall_interval(correct, groups)
+    assert (interval.high - interval.low) / 2 == pytest.approx(half, abs=1e-12)
+    many = recall_interval(np.tile(correct, 1000), np.tile(groups, 1000))
+    assert 0.05 < many.high - many.low < interval.high - interval.low
 
 
 def test_a_single_group_tells_only_the_estimate():
