@@ -22,7 +22,7 @@ Said = TypeVar("Said")
 _AGAIN = 0.1
 """Seconds after which an answer that swallowed being stopped is stopped once more."""
 _SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 60
+_SHORT.maxstring, _SHORT.maxother, _SHORT.maxlevel = 60, 60, 1
 
 
 class _TooLongError(BaseException):
@@ -74,13 +74,17 @@ def contained(judge: Callable[[], Said], seconds: float) -> Said | str:
 
 
 def named(error: BaseException) -> str:
-    """An error as a reader is told of it, on one line of a bearable length."""
+    """An error as a reader is told of it: its kind and what it says."""
+    return f"`{type(error).__name__}: {text}`" if (text := said_by(error)) else f"`{type(error).__name__}`"
+
+
+def said_by(error: BaseException) -> str:
+    """What an error says, on one line of a bearable length."""
     try:
         text = " ".join(str(error).split())
     except Exception:  # an error of the answer's own, whose text raises another
-        text = ""
-    text = text if len(text) <= 300 else f"{text[:300]}…"
-    return f"`{type(error).__name__}: {text}`" if text else f"`{type(error).__name__}`"
+        return ""
+    return text if len(text) <= 300 else f"{text[:300]}…"
 
 
 def shown(value: Any) -> str:
@@ -173,8 +177,9 @@ def _raise_on_the_next_line(frame: FrameType | None) -> None:
     """So that it ends even in `try: ... except: pass`: what is raised in the `except` leaves it."""
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        if frame.f_code.co_filename != __file__:
+        if event in ("call", "line") and frame.f_code.co_filename != __file__:
             raise _TooLongError
+        return trace
 
     while frame is not None and frame.f_code.co_filename != __file__:
         frame.f_trace, frame = trace, frame.f_back

@@ -86,4 +86,4 @@ class ControlExercise(Exercise):
 
 
 def _plain(name: Any) -> str:
-    return " ".join(name.lower().split()) if isinstance(name, str) else repr(name)
+    return " ".join(name.lower().split()) if isinstance(name, str) else shown(name)

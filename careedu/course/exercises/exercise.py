@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from careedu.course.exercises.contained import contained
+from careedu.course.exercises.contained import contained, said_by
 from careedu.course.exercises.reply import Reply
 from careedu.errors import InvalidInputError
 
@@ -215,7 +215,7 @@ def as_numbers(value: Any) -> np.ndarray:
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         if isinstance(error, InvalidInputError):
             raise
-        raise InvalidInputError(f"A {kind} that cannot be read as numbers ({error}).") from error
+        raise InvalidInputError(f"A {kind} that cannot be read as numbers ({said_by(error)}).") from error
 
 
 def _size(value: Any) -> int:
