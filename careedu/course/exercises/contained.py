@@ -127,14 +127,16 @@ def _stopped_after(judge: Callable[[], Said], seconds: float, ctrl_c: threading.
     In the main thread by the signal of Ctrl-C itself, which a notebook's kernel expects and which wakes who sleeps;
     in another by an exception that Python sets in it.
     """
-    ours, over, ended, late = threading.get_ident(), False, threading.Event(), threading.Event()
+    ours, ended, late = threading.get_ident(), threading.Event(), threading.Event()
+    running = over = False
     main = threading.current_thread() is threading.main_thread()
 
     def watch() -> None:
         wait = seconds
         while not (ended.wait(wait) or over):
-            late.set()
-            _wake(ours, main)
+            if running:  # what is raised while the watcher itself is made would break its locks
+                late.set()
+                _wake(ours, main)
             wait = _AGAIN
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -150,6 +152,7 @@ def _stopped_after(judge: Callable[[], Said], seconds: float, ctrl_c: threading.
     handler = signal.signal(signal.SIGINT, on_signal) if main else None
     try:
         watcher.start()
+        running = True
         return judge()
     finally:
         over = True  # first, and by an assignment alone: between it and the answer Python looks at no signal
