@@ -37,6 +37,10 @@ MORE = 0.25
 """So much of a group is added: the least with which simulated intervals hold the truth as often as they say."""
 
 
+SHARES = ("accuracy", "calibration error")
+"""Metrics that are a mean over all images, whatever their class."""
+
+
 class Prior(NamedTuple):
     """Mean and variance of what is added."""
 
@@ -62,6 +66,9 @@ class Spread(NamedTuple):
     effective : float64 (K,)
         Effective number of groups, (Σ m)² / Σ m² with m images of the class in each group: so many groups of one size
         tell as much. For a metric that is no mean of recalls, of the class that has the fewest.
+    averaged : float64 (K,)
+        Effective number of groups of which the value is a mean: those of the class; of all images for accuracy and the
+        calibration error; for a mean over classes C / √(Σ_c 1/k_c²).
     images : float64 (K,)
         Images of the class; infinite for what is no share of images.
     groups : int
@@ -71,6 +78,7 @@ class Spread(NamedTuple):
     values: np.ndarray
     shifts: np.ndarray
     effective: np.ndarray
+    averaged: np.ndarray
     images: np.ndarray
     groups: int
 
@@ -163,15 +171,20 @@ def spread(metric: str, probabilities: ArrayLike, labels: ArrayLike, groups: Arr
         size = np.where(holds, blocks, len(block)).min(axis=1)[:, None]
         if np.isnan(values).any():
             values, without, relevant = values[..., :0], without[..., :0], relevant[:0]
-        effective = effective[relevant].min(keepdims=True) if len(relevant) else effective[:0]
+        of_classes = effective[relevant]
+        effective = of_classes.min(keepdims=True) if len(relevant) else of_classes
+        averaged = effective_number(images.sum(axis=1, keepdims=True))[: len(effective)]
+        if metric not in SHARES:
+            averaged = np.full(len(effective), len(of_classes) / np.sqrt((1.0 / of_classes**2).sum()))
         n_images = np.full(len(effective), np.inf)
     else:
         relevant = np.array([c for c in classes if blocks[c] > 0], dtype=int)
         values, without = (v[..., relevant] for v in recalls_without(probabilities, labels, block))
-        size, effective, n_images = blocks[relevant], effective[relevant], images.sum(axis=0)[relevant]
+        size, n_images = blocks[relevant], images.sum(axis=0)[relevant]
+        effective = averaged = effective[relevant]
     fewest = int(counted[relevant].min(initial=len(labels))) if len(relevant) else 0
     shifts = np.nan_to_num(without - values[:, None]) * np.sqrt((size - 1) / size)
-    return Spread(values, shifts, effective, n_images, fewest)
+    return Spread(values, shifts, effective, averaged, n_images, fewest)
 
 
 def spread_of_images(values: ArrayLike, groups: ArrayLike) -> Spread:
@@ -200,7 +213,8 @@ def spread_of_images(values: ArrayLike, groups: ArrayLike) -> Spread:
     mean = values.mean(axis=1, keepdims=True)
     without = (sums.sum(axis=1, keepdims=True) - sums) / np.maximum(size.sum() - size, 1)
     shifts = (without - mean) * np.sqrt((blocks - 1) / blocks)
-    return Spread(mean, shifts[..., None], effective_number(np.bincount(code)[:, None]), n_images, len(names))
+    effective = effective_number(np.bincount(code)[:, None])
+    return Spread(mean, shifts[..., None], effective, effective, n_images, len(names))
 
 
 def effective_number(images: ArrayLike) -> np.ndarray:
@@ -225,7 +239,7 @@ def variation(single: Spread, prior: Prior) -> Variation:
     n_seeds, mean = len(single.values), single.values.mean(axis=0)
     mean_shift = single.shifts.mean(axis=0)
     seen = mean_shift.T @ mean_shift
-    pulled, widened = with_more(mean, np.diag(seen), single.effective, prior)
+    pulled, widened = with_more(mean, np.diag(seen), single.averaged, prior)
     by_groups = seen.copy()
     np.fill_diagonal(by_groups, widened)
     by_seeds, both = np.zeros_like(seen), np.zeros_like(seen)
