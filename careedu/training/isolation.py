@@ -8,7 +8,6 @@ The generators of random numbers belong to the process too and cannot be shared:
 from __future__ import annotations
 
 import contextlib
-import random
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -189,15 +188,12 @@ def plain_torch(strict: bool = True) -> Iterator[None]:
 def reproducible(device: torch.device, seed: int | None = None) -> Iterator[None]:
     """All that a training needs to give the same bits; nothing of the caller's is changed after it.
 
-    Deterministic algorithms, `plain_torch`, a `turn`, and random numbers from `seed`, those of Python and numpy too.
-    Another thread that draws from torch's own generator meanwhile would spoil the dropout of a network that has some;
-    careedu's threads do not.
+    Deterministic algorithms, `plain_torch`, a `turn`, and torch's random numbers from `seed`. Code of somebody's own
+    that draws from torch's generator in another thread meanwhile would spoil the dropout of a network that has some.
     """
     with turn(), plain_torch(strict=seed is not None), _random_state(device):
         if seed is not None:
             torch.default_generator.manual_seed(seed)
-            random.seed(seed)
-            np.random.seed(seed % 2**32)  # noqa: NPY002 - for those methods of anyone's that draw from it
             if device.type == "cuda":
                 with torch.cuda.device(device):
                     torch.cuda.manual_seed(seed)
@@ -208,17 +204,15 @@ def reproducible(device: torch.device, seed: int | None = None) -> Iterator[None
 
 @contextlib.contextmanager
 def _random_state(device: torch.device) -> Iterator[None]:
-    states: list[tuple[Callable[[Any], object], Any]] = [
-        (torch.set_rng_state, torch.get_rng_state()),
-        (random.setstate, random.getstate()),
-        (np.random.set_state, np.random.get_state()),  # noqa: NPY002
-    ]
-    if device.type == "cuda":
-        states.append((lambda state: torch.cuda.set_rng_state(state, device), torch.cuda.get_rng_state(device)))
-    elif device.type == "mps":
-        states.append((torch.mps.set_rng_state, torch.mps.get_rng_state()))
+    own = {
+        "cuda": lambda: (torch.cuda.get_rng_state(device), lambda state: torch.cuda.set_rng_state(state, device)),
+        "mps": lambda: (torch.mps.get_rng_state(), torch.mps.set_rng_state),
+    }
+    states = [(torch.get_rng_state(), torch.set_rng_state)]
+    if device.type in own:
+        states.append(own[device.type]())
     try:
         yield
     finally:
-        for put_back, state in states:
+        for state, put_back in states:
             put_back(state)

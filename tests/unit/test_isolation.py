@@ -27,6 +27,8 @@ from careedu.methods import segmentation
 from careedu.methods.care import CARE
 from careedu.methods.global_attention import GlobalAttention
 from careedu.methods.imbalance import CrossEntropy
+from careedu.show.compare import compare
+from careedu.show.comparison.explorer import ComparisonExplorer
 from careedu.show.imbalance.explorer import ImbalanceExplorer
 from careedu.training import isolation
 from careedu.training.isolation import plain_torch, reproducible, turn
@@ -37,14 +39,13 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Drawing(CrossEntropy):
-    """Draws from every generator that a process has, and makes tensors of whatever type and device is the default."""
+    """Draws from torch's generator, and makes tensors of whatever type and device is the default."""
 
     name: ClassVar[str] = "drawing"
 
     def loss(self, logits, target, facts, progress):
-        factor = torch.rand(()) + np.random.rand() + random.random()  # noqa: NPY002
-        dropped = nn.functional.dropout(logits, 0.2)
-        return super().loss(dropped * factor + torch.tensor(1e-3), target, facts, progress)
+        dropped = nn.functional.dropout(logits * torch.rand(()), 0.2)
+        return super().loss(dropped + torch.tensor(1e-3), target, facts, progress)
 
 
 class Spoiling(TorchFunctionMode):
@@ -379,3 +380,20 @@ def test_overlapping_looks_put_the_callers_dtype_back_when_the_last_one_ends():
         assert torch.get_default_dtype() == torch.float32
         second.__exit__(None, None, None)
         assert torch.get_default_dtype() == torch.float64
+
+
+@pytest.mark.parametrize("state", ["default dtype", "default device", "autocast", "inference"])
+def test_widgets_show_the_same(state):
+    comparison = compare(DATA, ["cross-entropy", "focal"], seeds=1, **OPTIONS)
+    run = comparison.runs["focal"][0]
+
+    def shown():
+        explorer = ComparisonExplorer(comparison)
+        explorer.tests, explorer.row = DATA.test, 1
+        return [*explorer._answer("B"), *ImbalanceExplorer(run, DATA)._features(run, DATA)]
+
+    plain = shown()
+    with STATES[state](), untouched():
+        now = shown()
+    for a, b in zip(plain, now, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -98,9 +98,11 @@ class ImbalanceExplorer(WidgetState):
 
     @staticmethod
     def _features(run: Run, data: Splits) -> tuple[np.ndarray, np.ndarray]:
+        from careedu.training.isolation import plain_torch
         from careedu.training.prediction import pooled_or_maps
 
-        network = run.network()
+        with plain_torch():
+            network = run.network()
         training, test = (pooled_or_maps(network, part.images, pooled=True).numpy() for part in (data.train, data.test))
         mean = training.mean(axis=0)
         _, scale, axes = np.linalg.svd(training - mean, full_matrices=False)
@@ -139,12 +141,14 @@ class ImbalanceExplorer(WidgetState):
     def class_weights(self, side: str) -> np.ndarray:
         """Weight of each class in the loss of one side, mean 1."""
         from careedu.nn.losses import effective_number_weights, inverse_frequency_weights
+        from careedu.training.isolation import plain_torch
 
         weighting = self.settings[f"{side}_weighting"]
-        if weighting == "inverse frequency":
-            return inverse_frequency_weights(self.counts).numpy()
-        if weighting == "effective number":
-            return effective_number_weights(self.counts, self.settings[f"{side}_beta"]).numpy()
+        with plain_torch():
+            if weighting == "inverse frequency":
+                return inverse_frequency_weights(self.counts).numpy()
+            if weighting == "effective number":
+                return effective_number_weights(self.counts, self.settings[f"{side}_beta"]).numpy()
         return np.ones(len(self.classes))
 
     def _side(self, side: str, features: np.ndarray, labels: np.ndarray) -> Side:
