@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.overrides import has_torch_function
+from torch.overrides import TorchFunctionMode, has_torch_function
 from tqdm.auto import tqdm
 
 from careedu.errors import CareeduError
@@ -151,6 +151,14 @@ class _ProcessSettings:
 _PROCESS_SETTINGS = _ProcessSettings()
 
 
+class _NoOtherMode(TorchFunctionMode):
+    """Keeps the caller's modes from what is called inside; those that are begun inside are its own."""
+
+    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        with torch._C.DisableTorchFunction():
+            return function(*args, **(kwargs or {}))
+
+
 @contextlib.contextmanager
 def plain_torch(strict: bool = True) -> Iterator[None]:
     """Torch and numpy as in a fresh process, with gradients, whatever the caller has set; afterwards as it was.
@@ -171,7 +179,7 @@ def plain_torch(strict: bool = True) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))  # gradients too
         if has_torch_function((None,)):  # a default device, or another mode
-            stack.enter_context(torch._C.DisableTorchFunction())
+            stack.enter_context(_NoOtherMode())
         for kind in ("cpu", "cuda", "mps"):
             if torch.is_autocast_enabled(kind):
                 torch.set_autocast_enabled(kind, False)
