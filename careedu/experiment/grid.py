@@ -100,8 +100,8 @@ def train_grid(
     seeds : int or sequence of int
         A number n stands for 0 to n − 1.
     n_jobs : int
-        Trainings at a time, each in a process of its own; −1 for as many as there are cores. With 1, joblib's own
-        configuration decides, if there is one.
+        Trainings at a time, each in a process of its own, which ends soon after this one; −1 for as many as there are
+        cores. With 1, joblib's own configuration decides, if there is one.
     store : path or RunStore, optional
         Where finished runs are saved at once, and found again. A stopped grid goes on from there, epoch for epoch.
         Without a store nothing is saved. A method of your own is told from what it was before by its options and its

@@ -252,6 +252,7 @@ def test_the_callers_flags_are_put_back_after_trainings_that_overlap(plain):
             assert all(same_bits(run, plain) for run in beside(trained, trained))
 
 
+@pytest.mark.slow
 def test_a_training_beside_a_widget_that_trains(plain):
     data = made_up_splits(24, 9, 18)
     explorer = ImbalanceExplorer(trained(CrossEntropy(), data), data)
