@@ -165,6 +165,12 @@ class Run:
         InvalidInputError
             If images or labels do not fit the network.
         """
+        from careedu.training.isolation import plain_torch
+
+        with plain_torch():
+            return self._class_maps(images, labels)
+
+    def _class_maps(self, images: Tensor, labels: Tensor) -> Tensor:
         import torch
 
         from careedu.nn.maps import resize_map
@@ -194,9 +200,8 @@ class Run:
         CheckpointError
             If the weights were saved by a careedu whose networks were built otherwise.
         """
-        import torch
-
         from careedu.nn.backbones import build_model
+        from careedu.training.isolation import DrawingFrom, plain_torch
 
         if self.weights is None:
             raise MissingWeightsError(
@@ -204,18 +209,21 @@ class Run:
                 "and save it with run.save(folder, weights=True)"
             )
         method, facts = self._made_by()
-        with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
+        with plain_torch(), DrawingFrom(0):  # the first weights are drawn, and thrown away
             model = method.wrap(
                 build_model(self.configuration["model"], len(self.classes), facts.image_shape[0]), facts
             )
-        model.freeze()  # as it was when its weights were kept
-        model.load_state_dict(dict(self.weights))
+            model.freeze()  # as it was when its weights were kept
+            model.load_state_dict(dict(self.weights))
         return model.eval()
 
     def adjusted(self, logits: Tensor) -> Tensor:
         """The network's output (N, C) as logits of which the softmax is the prediction, float64 (N, C)."""
+        from careedu.training.isolation import plain_torch
+
         method, facts = self._made_by()
-        return method.adjust(logits.double(), facts)
+        with plain_torch():
+            return method.adjust(logits.double(), facts)
 
     def _made_by(self) -> tuple[Method, TrainingFacts]:
         from careedu.methods.building import rebuild_method

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -190,6 +190,25 @@ def plain_torch(strict: bool = True) -> Iterator[None]:
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         stack.enter_context(_PROCESS_SETTINGS.held(strict))
         yield
+
+
+class DrawingFrom(TorchFunctionMode):
+    """First weights from a generator of its own, not from torch's, which a training in another thread may draw from."""
+
+    draws: ClassVar[set[str]] = {
+        *(f"{name}_" for name in ("bernoulli", "exponential", "kaiming_uniform", "normal", "random", "uniform")),
+        *("bernoulli", "multinomial", "normal", "rand", "randint", "randn", "randperm"),
+    }
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        given = dict(kwargs or {})
+        if getattr(function, "__name__", "") in self.draws and given.get("generator") is None:
+            given["generator"] = self.generator
+        return function(*args, **given)
 
 
 @contextlib.contextmanager

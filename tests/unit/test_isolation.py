@@ -26,7 +26,7 @@ from careedu.experiment.grid import train_grid
 from careedu.methods import segmentation
 from careedu.methods.care import CARE
 from careedu.methods.global_attention import GlobalAttention
-from careedu.methods.imbalance import CrossEntropy
+from careedu.methods.imbalance import CrossEntropy, LogitAdjusted
 from careedu.show.compare import compare
 from careedu.show.comparison.explorer import ComparisonExplorer
 from careedu.show.imbalance.explorer import ImbalanceExplorer
@@ -381,6 +381,39 @@ def test_overlapping_looks_put_the_callers_dtype_back_when_the_last_one_ends():
         assert torch.get_default_dtype() == torch.float32
         second.__exit__(None, None, None)
         assert torch.get_default_dtype() == torch.float64
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_run_opens_as_the_same_network_with_the_same_maps(state):
+    run = trained(CARE(classification=LogitAdjusted()))
+    images, labels = DATA.test.images, DATA.test.labels
+    logits = torch.linspace(-1, 1, 6).view(2, 3)
+
+    def opened():
+        network = run.network()
+        return (*network.state_dict().values(), run.class_maps(images, labels), run.adjusted(logits))
+
+    plain = opened()
+    with STATES[state](), untouched():
+        now = opened()
+    assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(plain, now, strict=True))
+
+
+@pytest.mark.slow
+def test_a_network_that_is_opened_beside_a_training_draws_none_of_its_random_numbers(plain):
+    run, end = trained(), threading.Event()
+
+    def look():
+        while not end.is_set():
+            run.network()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        assert all(same_bits(trained(), plain) for _ in range(10))
+    finally:
+        end.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("state", ["default dtype", "default device", "autocast", "inference"])
