@@ -12,7 +12,7 @@ lab: .venv/.installed
 # Unit tests on all cores, each worker with one thread; then what nothing may run beside.
 test: lint .venv/.installed-test
 	$(BIN)/pytest tests/unit -m "not alone" $(CORES)
-	$(BIN)/pytest tests -m alone
+	$(BIN)/pytest tests -m alone --ignore=tests/kills
 	$(MAKE) --no-print-directory test-notebooks
 
 test-quick: .venv/.installed-test
