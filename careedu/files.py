@@ -240,5 +240,5 @@ def _reading(path: Path) -> Iterator[None]:
         raise CheckpointError(f"no file {path}")
     try:
         yield
-    except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); delete it and run again") from error

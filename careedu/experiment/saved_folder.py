@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +102,7 @@ def write_saved(
         raise InvalidInputError(f"{kind.free} must hold finite JSON values ({error})") from error
     if not force:
         check_replaceable(folder, kind)
+    _sweep_beside(folder, kind)
     with storing(folder):
         if not folder.is_dir():
             new = folder.with_name(f".{folder.name}.{_token()}")
@@ -115,7 +116,6 @@ def write_saved(
                     raise  # else another process was quicker
             finally:
                 shutil.rmtree(new, ignore_errors=True)
-                _sweep_beside(folder, kind)
         _write_into(folder, kind, text, tensors)
     return folder
 
@@ -210,7 +210,7 @@ def _write_into(folder: Path, kind: Kind, text: Mapping[str, Any], tensors: Mapp
             os.fsync(descriptor)
             os.close(descriptor)
     finally:
-        _sweep(folder, kind, gone)
+        sweep(folder, kind, gone)
 
 
 def _token() -> str:
@@ -281,14 +281,13 @@ def _is_ours(path: Path) -> bool:
     return bool(_TENSORS_OF_FORMAT_1.fullmatch(path.name)) and was_written_by_careedu(path)
 
 
-def _sweep(folder: Path, kind: Kind, gone: set[str]) -> None:
-    """Remove what no record names: what is in `gone`, and what killed writers left long ago."""
+def sweep(folder: Path, kind: Kind, gone: Iterable[str] = ()) -> None:
+    """Remove files of ours that the record does not name: those in `gone`, and what killed writers left long ago."""
     live = _named(folder, kind)
     with contextlib.suppress(OSError):  # somebody has it open, where the system minds: at the next time
         for path in folder.iterdir():
-            if live is not None and is_stale(path) and _TENSORS.fullmatch(path.name):
-                gone.add(path.name)
-            if path.name not in gone or path.name in (live or ()):
+            left = live is not None and _TENSORS.fullmatch(path.name) and is_stale(path)
+            if path.name in (live or ()) or not (left or path.name in gone):
                 continue
             if _is_ours(path) or (path.name in kind.beside and was_written_by_careedu(path)):
                 path.unlink()
@@ -306,5 +305,5 @@ def _sweep_beside(folder: Path, kind: Kind) -> None:
                 continue
             files = [file for file in path.rglob("*") if file.is_symlink() or not file.is_dir()]
             known = all(_is_ours(file) or (named and file.name == kind.record) for file in files)
-            if files and known and is_stale(path) and not path.is_symlink():
+            if (files or named) and known and is_stale(path) and path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

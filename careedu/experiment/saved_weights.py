@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError
+
 from careedu.errors import CheckpointError, MissingWeightsError
 from careedu.files import read_tensors, tensor_names
 
@@ -40,8 +42,9 @@ class SavedWeights(Mapping[str, "Tensor"]):
             try:
                 tensors, _ = read_tensors(self.path, digest=self.digest)
             except CheckpointError as error:
+                self._check_there()
                 # Not where the system could not read it: what it holds may be whole.
-                if self.discard_damaged and not isinstance(error.__cause__, OSError):
+                if self.discard_damaged and isinstance(error.__cause__, ValueError | SafetensorError):
                     with contextlib.suppress(OSError):  # a store that may only be read
                         self.path.unlink(missing_ok=True)
                 raise

@@ -449,7 +449,7 @@ def test_an_error_on_the_way_leaves_the_old_report(base, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.replace", full)
-    with pytest.raises(StorageError, match="No space left.*make room"):
+    with pytest.raises(StorageError, match=r"No space left.*make room"):
         base.report(path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
