@@ -37,7 +37,7 @@ _CONFIGURATION = _object(
         image_shape={"type": "array", "items": _COUNT, "minItems": 3, "maxItems": 3},
         train_counts={"type": "array", "items": _COUNT},
     ),
-    method=_object(name=_TEXT, label=_TEXT, options=_MAPPING, revision={"type": ["string", "integer"]}),
+    method=_object(name=_TEXT, label=_TEXT, options=_MAPPING, revision=_TEXT),
     model=_TEXT,
     seed=_COUNT,
     revision={"type": ["string", "integer"]},
