@@ -210,7 +210,7 @@ def _write_into(folder: Path, kind: Kind, text: Mapping[str, Any], tensors: Mapp
             os.fsync(descriptor)
             os.close(descriptor)
     finally:
-        sweep(folder, kind, gone)
+        _sweep(folder, kind, gone)
 
 
 def _token() -> str:
@@ -281,12 +281,18 @@ def _is_ours(path: Path) -> bool:
     return bool(_TENSORS_OF_FORMAT_1.fullmatch(path.name)) and was_written_by_careedu(path)
 
 
-def sweep(folder: Path, kind: Kind, gone: Iterable[str] = ()) -> None:
+def tidy(folder: Path, kind: Kind) -> None:
+    """Remove what killed writers left long ago, in a folder and beside it."""
+    _sweep(folder, kind)
+    _sweep_beside(folder, kind)
+
+
+def _sweep(folder: Path, kind: Kind, gone: Iterable[str] = ()) -> None:
     """Remove files of ours that the record does not name: those in `gone`, and what killed writers left long ago."""
     live = _named(folder, kind)
     with contextlib.suppress(OSError):  # somebody has it open, where the system minds: at the next time
         for path in folder.iterdir():
-            left = live is not None and _TENSORS.fullmatch(path.name) and is_stale(path)
+            left = live is not None and (_TENSORS.fullmatch(path.name) or is_partial(path.name)) and is_stale(path)
             if path.name in (live or ()) or not (left or path.name in gone):
                 continue
             if _is_ours(path) or (path.name in kind.beside and was_written_by_careedu(path)):

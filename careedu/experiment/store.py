@@ -18,7 +18,7 @@ from typing import Any
 from careedu.errors import CheckpointError, InvalidInputError
 from careedu.experiment.configuration import run_key
 from careedu.experiment.run import SAVED_RUN, Run, write_run
-from careedu.experiment.saved_folder import naming_damage, sweep
+from careedu.experiment.saved_folder import naming_damage, tidy
 from careedu.experiment.saved_weights import SavedWeights
 from careedu.files import check_writable, storing
 
@@ -117,7 +117,7 @@ class RunStore:
                 # What is damaged here is replaced: by its place it is ours.
                 write_run(run, folder, weights=weights, force=True)
             else:
-                sweep(folder, SAVED_RUN)
+                tidy(folder, SAVED_RUN)
             self.checkpoint(key).unlink(missing_ok=True)
         return folder
 

@@ -240,7 +240,7 @@ def main(name: str, place: str, most_steps: int = 1000, moments: int = 0) -> int
     scenario, place = SCENARIOS[name], Path(place)
     place.mkdir(exist_ok=True)
     allowed = {"old", "new"} if scenario.old else {None, "new"}
-    kills, seen = 0, set()
+    seen, killed = set(), []
 
     def prepared(number: int) -> Path:
         folder = place / f"{number}"
@@ -260,7 +260,7 @@ def main(name: str, place: str, most_steps: int = 1000, moments: int = 0) -> int
     for number, step in enumerate(chosen, 1):
         folder = prepared(number)
         assert forked(lambda folder=folder, step=step: steps(folder, step)) == signal.SIGKILL
-        kills += 1
+        killed.append(folder)
         seen.add(found := scenario.find(folder))
         assert found in allowed, f"killed at step {step}: {found}"
 
@@ -272,7 +272,7 @@ def main(name: str, place: str, most_steps: int = 1000, moments: int = 0) -> int
     for number in range(moments):
         folder = prepared(1000 + (0 if scenario.old else number))
         assert forked(lambda folder=folder: endless(folder), chance.uniform(0, 0.05)) == signal.SIGKILL
-        kills += 1
+        killed.append(folder)
         seen.add(found := scenario.find(folder))
         assert found in allowed, f"killed at some moment: {found}"
     assert seen == allowed, "all kills came too early, or too late"
@@ -280,16 +280,15 @@ def main(name: str, place: str, most_steps: int = 1000, moments: int = 0) -> int
     # What is left of them goes in time.
     for path in place.rglob("*"):
         os.utime(path, (time.time() - 2 * 24 * 3600,) * 2, follow_symlinks=False)
-    for number in (*range(1, len(chosen) + 1), *({1000} if moments else ())):
-        folder = place / f"{number}"
+    for folder in killed:
         for which in ("old", "new") if scenario.old else ("new",):
             scenario.write(folder, which)
         assert scenario.find(folder) == "new"
         parts = [path.name.partition("-")[0] for path in folder.rglob("*") if path.is_file() and "-" in path.name]
-        assert sorted(parts) == scenario.parts
+        assert sorted(parts) == scenario.parts, sorted(folder.rglob("*"))
     left = [path for path in place.rglob("*") if path.name.startswith((".", "partial-"))]
     assert left == []
-    return kills
+    return len(killed)
 
 
 if __name__ == "__main__":
