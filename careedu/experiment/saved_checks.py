@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from careedu.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from careedu.experiment.run import Run
 
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
@@ -77,8 +74,8 @@ def check_text(which: str, text: Mapping[str, Any]) -> None:
     _check(which)(text)
 
 
-def check_saveable(run: Run) -> None:
-    """Raise `InvalidInputError` unless a run could be opened again."""
+def check_saveable(run: Any) -> None:
+    """Raise `InvalidInputError` unless a `Run` could be opened again."""
     try:
         check_text("configuration", run.configuration)
         check_run(run)
@@ -86,8 +83,8 @@ def check_saveable(run: Run) -> None:
         raise InvalidInputError(f"this run cannot be saved, as nobody could open it: {error}") from error
 
 
-def check_run(run: Run) -> None:
-    """Raise `ValueError` unless the arrays of a run go together, with each other and with its configuration."""
+def check_run(run: Any) -> None:
+    """Raise `ValueError` unless the arrays of a `Run` go together, with each other and with its configuration."""
     data, classes = run.configuration["data"], len(run.classes)
     _require(len(data["train counts"]) == classes, "the training counts are of other classes")
     _require(set(run.rare) <= set(run.classes), "a rare class is none of the classes")
