@@ -18,6 +18,7 @@ from killed_writer import found_results, found_run, run_of, write_format_1, writ
 from made_up_runs import made_up_runs
 
 from careedu.errors import CareeduError, CheckpointError, InvalidInputError, MissingWeightsError
+from careedu.experiment.attention_results import AttentionResults
 from careedu.experiment.results import Results
 from careedu.experiment.run import SAVED_RUN, Run
 from careedu.experiment.saved_folder import read_saved, write_saved
@@ -225,6 +226,17 @@ def test_results_of_format_1_open_untouched_and_are_replaced_by_the_next(tmp_pat
     results.save(tmp_path / "r")
     assert len(list((tmp_path / "r").iterdir())) == 2
     assert Results.load(tmp_path / "r").table().equals(results.table())
+
+
+def test_what_was_measured_on_older_results_goes_with_them(tmp_path):
+    write_results(tmp_path / "r", "old")
+    state = {"methods": ["a"], "classes": ["x", "y"], "groups": ["1"]}
+    write_tensors(tmp_path / "r" / "attention.safetensors", {"labels": np.zeros(1)}, state)
+    with pytest.raises(CheckpointError, match=r"attention.safetensors is damaged.*measure it again"):
+        AttentionResults.load(tmp_path / "r")
+    write_results(tmp_path / "r", "new")
+    with pytest.raises(CheckpointError, match=r"no file .*attention.safetensors"):
+        AttentionResults.load(tmp_path / "r")
 
 
 # Flipped bits

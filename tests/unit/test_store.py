@@ -261,6 +261,55 @@ def test_tensors_and_state_come_back_in_either_framework(tmp_path):
         read_tensors(tmp_path / "missing")
 
 
+def test_safetensors_reads_every_type_as_it_was_written(tmp_path):
+    from safetensors.torch import load_file
+
+    names = [
+        "float16",
+        "float32",
+        "float64",
+        "bfloat16",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "bool",
+    ]
+    tensors = {name: (torch.rand(2, 3, 4, 5) * 9).to(getattr(torch, name)) for name in names}
+    tensors["laid out otherwise"] = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    tensors["one number"], tensors["nothing"] = torch.tensor(3), torch.zeros(0, 2)
+    tensors["a part"] = tensors["the whole"] = torch.rand(3, 4).T
+    write_tensors(tmp_path / "file", tensors, {"a": 1})
+    for read in (load_file(tmp_path / "file"), read_tensors(tmp_path / "file")[0]):
+        assert read.keys() == tensors.keys()
+        assert all(
+            read[name].dtype == tensor.dtype and torch.equal(read[name], tensor) for name, tensor in tensors.items()
+        )
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_noticed(tmp_path):
+    path, tensors = tmp_path / "checkpoint", {"model/weight": torch.rand(3, 4), "steps": torch.tensor(3)}
+    write_tensors(path, tensors, {"identity": {"seed": 0}, "history": [{"loss": 0.5}]})
+    whole = path.read_bytes()
+    for bit in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(CheckpointError, match=r"damaged.*delete it|not written by careedu"):
+            read_tensors(path)
+
+
+def test_a_checkpoint_of_the_first_careedu_is_read(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.ones(2)}, tmp_path / "file", metadata={"careedu": json.dumps({"history": []})})
+    assert read_tensors(tmp_path / "file")[1] == {"history": []}
+
+
 def test_a_file_of_a_broken_state_is_damaged(tmp_path):
     from safetensors.numpy import save_file
 
