@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from itertools import takewhile
 from pathlib import Path
 from time import perf_counter
@@ -24,9 +25,10 @@ from careedu.measure import metrics
 from careedu.methods.method import Method, TrainedMethod, TrainingFacts, UntrainedMethod, Workspace
 from careedu.nn.backbones import Classifier, build_model
 from careedu.training.checkpoint import SharedStages
+from careedu.training.isolation import reproducible
 from careedu.training.loop import INITIALISATION, EpochReport, Training
 from careedu.training.prediction import as_array, class_maps, predict_logits
-from careedu.training.reproducibility import choose_device, derive_seed, reproducible
+from careedu.training.reproducibility import choose_device, derive_seed
 from careedu.training.stage import Stage, declared, trainable_in
 
 
@@ -41,6 +43,10 @@ def fit(
     **options: Any,
 ) -> Run:
     """Train a network on imbalanced images and measure it on the test split.
+
+    The bits do not depend on what the caller has set in torch or drawn, and nothing of that is changed; of all settings
+    only the number of torch's threads counts. One training at a time: in another thread, a second one says that it
+    waits, and waits.
 
     Parameters
     ----------
@@ -73,12 +79,28 @@ def fit(
     StorageError
         If the checkpoint or the shared stages cannot be written: before the training starts, where that can be told.
     CareeduError
-        If the loss becomes NaN or infinite.
+        If the loss becomes NaN or infinite, or another thread changes what torch computes with.
     """
     method = resolve_method(method)
     settings = Settings.of(options)
+    device = choose_device(settings.device)
+    with reproducible(device):
+        return _trained(data, method, settings, device, checkpoint, progress, shared_stages, on_epoch)
+
+
+def _trained(
+    data: Splits,
+    method: Method,
+    settings: Settings,
+    device: torch.device,
+    checkpoint: str | os.PathLike | None,
+    progress: bool,
+    shared_stages: str | os.PathLike | None,
+    on_epoch: Callable[[EpochReport], object] | None,
+) -> Run:
     configuration = configure(data, method, settings)
-    device, precision = choose_device(settings.device), configuration["precision"]
+    precision = configuration["precision"]
+    data = _ordinary(data)
     for place in filter(None, (shared_stages, checkpoint and Path(checkpoint).parent)):
         check_writable(Path(place))
     folder = Path(shared_stages) if shared_stages else Path(checkpoint).parent if checkpoint else None
@@ -101,8 +123,7 @@ def fit(
     stages = method.stages(facts, settings.epochs)
     _check_stages(stages, settings.epochs, method)
 
-    with reproducible(device):
-        torch.manual_seed(derive_seed(settings.seed, INITIALISATION))
+    with reproducible(device, derive_seed(settings.seed, INITIALISATION)):
         network = method.wrap(build_model(settings.model, len(data.classes), facts.image_shape[0]), facts)
         if not isinstance(network, Classifier):
             raise InvalidInputError(
@@ -202,6 +223,17 @@ class _Evaluation:
     def _probabilities(self, network: nn.Module, images: torch.Tensor) -> np.ndarray:
         logits = predict_logits(network, images, self.precision).double()
         return self.method.adjust(logits, self.facts).softmax(dim=1).numpy()
+
+
+def _ordinary(data: Splits) -> Splits:
+    """The same data with tensors that can be trained on, where they were loaded in inference mode; none is copied."""
+
+    def ordinary(part: LesionDataset) -> LesionDataset:
+        tensors = {f.name: value for f in fields(part) if f.init and torch.is_tensor(value := getattr(part, f.name))}
+        unfit = {name: tensor for name, tensor in tensors.items() if tensor.is_inference()}
+        return replace(part, **{name: torch.from_numpy(tensor.numpy()) for name, tensor in unfit.items()})
+
+    return replace(data, **{name: ordinary(part) for name, part in data.parts().items() if part.labels.is_inference()})
 
 
 def _reference_run(data: Splits, train: LesionDataset, method: UntrainedMethod, configuration: dict[str, Any]) -> Run:

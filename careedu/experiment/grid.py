@@ -26,13 +26,12 @@ from careedu.experiment.configuration import Settings, configure, resolve_method
 from careedu.experiment.fit import fit
 from careedu.experiment.run import Run
 from careedu.experiment.store import RunStore
+from careedu.experiment.workers import end_with_parent
 from careedu.methods.method import Method
+from careedu.training.isolation import plain_torch, turn
 
 LOST_WORKERS = 3
 """So often a process may be lost before the grid gives up, as many times as Dask allows."""
-# Random state and number of threads belong to a process. Trainings in threads of one process, which joblib's threading
-# backend or a Dask worker of several threads would run at the same time, take turns.
-_TURN = threading.RLock()
 
 
 def name_methods(methods: Mapping[str, Method | str] | Sequence[Method | str]) -> dict[str, Method]:
@@ -101,8 +100,8 @@ def train_grid(
     seeds : int or sequence of int
         A number n stands for 0 to n − 1.
     n_jobs : int
-        Trainings at a time, each in a process of its own; −1 for as many as there are cores. With 1, joblib's own
-        configuration decides, if there is one.
+        Trainings at a time, each in a process of its own, which ends soon after this one; −1 for as many as there are
+        cores. With 1, joblib's own configuration decides, if there is one.
     store : path or RunStore, optional
         Where finished runs are saved at once, and found again. A stopped grid goes on from there, epoch for epoch.
         Without a store nothing is saved. A method of your own is told from what it was before by its options and its
@@ -149,7 +148,7 @@ def train_grid(
         # Each seed's images are drawn here once to look for its runs, and again where they are trained: drawing is
         # cheap, and sending images to another process is not.
         settings = Settings.of({**fit_options, "seed": seed})
-        with torch_threads(threads):
+        with plain_torch(), torch_threads(threads):
             drawn = None if store is None else data.redraw(seed)
             for name, method in named.items():
                 found = None if store is None else store.find(configure(drawn, method, settings))
@@ -196,7 +195,8 @@ def train_grid(
 
 
 def _results(jobs: Sequence[Any], n_jobs: int | None) -> Iterator[tuple[str, int, Run]]:
-    yield from Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)(jobs)
+    options = {"initializer": end_with_parent, "initargs": (os.getpid(),)}  # Dask and Ray have processes of their own
+    yield from Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1, **options)(jobs)
 
 
 def _train(
@@ -210,8 +210,10 @@ def _train(
     fit_options: Mapping[str, Any],
 ) -> tuple[str, int, Run]:
     """One training, in whatever process; a finished run is saved before it is given back."""
+    # Jobs that joblib's threading backend or a Dask worker of several threads runs take turns, and that is no news.
+    waiting = None if threading.current_thread() is threading.main_thread() else lambda: None
     try:
-        with _TURN, torch_threads(threads):
+        with turn(waiting), plain_torch(), torch_threads(threads):
             drawn = data.redraw(seed)
             options = {"seed": seed, "progress": progress, **fit_options}
             run = fit(drawn, method, **options) if store is None else _found_or_trained(drawn, method, store, options)

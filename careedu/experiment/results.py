@@ -15,6 +15,7 @@ from careedu.errors import CareeduError, InvalidInputError, unknown_name
 from careedu.experiment.run import Run
 from careedu.experiment.saved_results import read_results, write_results
 from careedu.measure import statistics
+from careedu.measure.crossed import Spread, spread
 from careedu.measure.leave_one_out import metric_without
 from careedu.measure.metrics import METRICS
 from careedu.measure.statistics import Difference, Estimate
@@ -59,6 +60,7 @@ class Results:
         self._check()
         self._data = data
         self._values: dict[tuple[str, str], np.ndarray] = {}
+        self._spreads: dict[tuple[str, str], Spread] = {}
         self._estimates: dict[tuple[str, str], Estimate] = {}
         self._differences: dict[tuple[str, str], dict[str, Difference]] = {}
 
@@ -193,9 +195,7 @@ class Results:
         """
         key = self._known(method), self.metric(metric)
         if key not in self._estimates:
-            self._estimates[key] = statistics.estimate(
-                key[1], self.probabilities(method), self.labels, self.groups, self.rare_indices
-            )
+            self._estimates[key] = statistics.estimate_of(self._spread(*key))
         return self._estimates[key]
 
     def recalls(self, method: str) -> list[Estimate]:
@@ -208,14 +208,15 @@ class Results:
         The p-value is that of this one comparison. Where several methods are compared with one, take `differences`,
         which adjusts for their number.
         """
-        return statistics.difference(
-            self.metric(metric),
-            self.probabilities(self._known(a)),
-            self.probabilities(self._known(b)),
-            self.labels,
-            self.groups,
-            self.rare_indices,
-        )
+        name = self.metric(metric)
+        return statistics.difference_of(name, self._spread(self._known(a), name), self._spread(self._known(b), name))
+
+    def _spread(self, method: str, metric: str) -> Spread:
+        """What estimates and differences are made of: each method is taken apart once for each metric."""
+        key = method, metric
+        if key not in self._spreads:
+            self._spreads[key] = spread(metric, self.probabilities(method), self.labels, self.groups, self.rare_indices)
+        return self._spreads[key]
 
     def differences(self, metric: str = "balanced accuracy", reference: str | None = None) -> dict[str, Difference]:
         """All other methods less the reference, p-values adjusted by Holm over this one family."""

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas
 
-from careedu.errors import InvalidInputError, MissingWeightsError
+from careedu.errors import InvalidInputError, MissingWeightsError, unknown_name
 from careedu.experiment.saved_checks import check_run, check_saveable, check_text
 from careedu.experiment.saved_folder import Kind, naming_damage, read_saved, write_saved
 from careedu.measure import metrics
-from careedu.measure.intervals import Interval, jackknife_interval, mean_of_recalls_interval, recall_interval
+from careedu.measure.crossed import spread
+from careedu.measure.intervals import Interval, interval_of
+from careedu.measure.leave_one_out import recall_metric
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,9 +116,7 @@ class Run:
 
     def recall_intervals(self) -> list[Interval]:
         """Recall of each class with its 95 % interval over the test images' groups."""
-        right = self.probabilities.argmax(axis=1) == self.labels
-        own = [self.labels == c for c in range(len(self.classes))]
-        return [recall_interval(right[rows], self.groups[rows]) for rows in own]
+        return [self._interval(recall_metric(c)) for c in range(len(self.classes))]
 
     def interval(self, metric: str) -> Interval:
         """A metric of `careedu.measure.metrics.METRICS` with its 95 % interval over the test images' groups.
@@ -124,16 +124,12 @@ class Run:
         The interval tells what other test patients would do to this one trained network. It knows nothing of what
         another seed would do: for that, `careedu.compare` trains several.
         """
-        if metric == "balanced accuracy":
-            return mean_of_recalls_interval(self.recall_intervals())
-        if metric == "rare recall":
-            recalls = self.recall_intervals()
-            return mean_of_recalls_interval([recalls[c] for c in self._rare_indices])
+        if metric not in metrics.METRICS:
+            raise unknown_name("metric", metric, metrics.METRICS)
+        return self._interval(metric)
 
-        def value(probabilities: np.ndarray, labels: np.ndarray) -> float:
-            return metrics.metric_value(metric, probabilities, labels, self._rare_indices)
-
-        return jackknife_interval(value, self.probabilities, self.labels, self.groups)
+    def _interval(self, metric: str) -> Interval:
+        return interval_of(spread(metric, self.probabilities[None], self.labels, self.groups, self._rare_indices))
 
     def table(self) -> pandas.DataFrame:
         """One row a class: training and test images, recall and the ends of its 95 % interval."""
@@ -175,6 +171,12 @@ class Run:
         InvalidInputError
             If images or labels do not fit the network.
         """
+        from careedu.training.isolation import plain_torch
+
+        with plain_torch():
+            return self._class_maps(images, labels)
+
+    def _class_maps(self, images: Tensor, labels: Tensor) -> Tensor:
         import torch
 
         from careedu.nn.maps import resize_map
@@ -204,9 +206,8 @@ class Run:
         CheckpointError
             If the weights were saved by a careedu whose networks were built otherwise.
         """
-        import torch
-
         from careedu.nn.backbones import build_model
+        from careedu.training.isolation import DrawingFrom, plain_torch
 
         if self.weights is None:
             raise MissingWeightsError(
@@ -214,18 +215,21 @@ class Run:
                 "and save it with run.save(folder, weights=True)"
             )
         method, facts = self._made_by()
-        with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
+        with plain_torch(), DrawingFrom(0):  # the first weights are drawn, and thrown away
             model = method.wrap(
                 build_model(self.configuration["model"], len(self.classes), facts.image_shape[0]), facts
             )
-        model.freeze()  # as it was when its weights were kept
-        model.load_state_dict(dict(self.weights))
+            model.freeze()  # as it was when its weights were kept
+            model.load_state_dict(dict(self.weights))
         return model.eval()
 
     def adjusted(self, logits: Tensor) -> Tensor:
         """The network's output (N, C) as logits of which the softmax is the prediction, float64 (N, C)."""
+        from careedu.training.isolation import plain_torch
+
         method, facts = self._made_by()
-        return method.adjust(logits.double(), facts)
+        with plain_torch():
+            return method.adjust(logits.double(), facts)
 
     def _made_by(self) -> tuple[Method, TrainingFacts]:
         from careedu.methods.building import rebuild_method

@@ -2,7 +2,6 @@
 
 from .intervals import Interval as Interval
 from .intervals import jackknife_interval as jackknife_interval
-from .intervals import mean_of_recalls_interval as mean_of_recalls_interval
 from .intervals import recall_interval as recall_interval
 from .map_quality import area_share as area_share
 from .map_quality import inside_share as inside_share

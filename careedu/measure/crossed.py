@@ -1,15 +1,19 @@
 """Variance of a mean over seeds on one test set: seeds and test groups as crossed sources of chance.
 
 Another seed trains another network; another test set holds other patients. Each seed is judged on the same groups, so
-the two are crossed, and the variance of a mean over S seeds is
+the two are crossed, as readers and cases are in a reading study, and the variance of a mean over S seeds is
 
     V = V_seeds + V_groups − V_both,
 
 V_seeds being the variance between seeds over S, V_groups the jackknife variance of the mean when one group is left out
 at a time, and V_both the part that is particular to a seed on a group, which both of the former contain.
 
-Sources: Cameron, Gelbach and Miller, J Bus Econ Stat 2011 (two-way clustering); Owen, Ann Appl Stat 2007 (crossed
-random effects without a model); Satterthwaite, Biometrics Bulletin 1946 (degrees of freedom).
+Few groups show less variance than there is: where all of eight are found they show none. So V_groups is taken as if
+there were a quarter of a group more, spread over both ends of what a group can be (:func:`with_more`).
+
+Sources: Gallas, Acad Radiol 2006 (the variance of a multi-reader multi-case study, seeds being the readers); Cameron,
+Gelbach and Miller, J Bus Econ Stat 2011 (two-way clustering); Owen, Ann Appl Stat 2007 (crossed random effects without
+a model); Satterthwaite, Biometrics Bulletin 1946 (degrees of freedom).
 """
 
 from __future__ import annotations
@@ -23,8 +27,31 @@ from numpy.typing import ArrayLike
 from careedu.errors import InvalidInputError
 from careedu.measure.leave_one_out import averaged_classes, metric_without, recalls_without
 
-MOST_BLOCKS = 200
+MOST_BLOCKS = 2000
 """Above this many groups they are left out in so many blocks, to save time."""
+LEAST_FREEDOM = 0.5
+"""Degrees of freedom that any two groups have, however unequal."""
+
+
+MORE = 0.25
+"""So much of a group is added: the least with which simulated intervals hold the truth as often as they say."""
+
+
+SHARES = ("accuracy", "calibration error")
+"""Metrics that are a mean over all images, whatever their class."""
+
+
+class Prior(NamedTuple):
+    """Mean and variance of what is added."""
+
+    mean: float
+    variance: float
+
+
+SHARE = Prior(0.5, 0.25)
+"""Half of it found and half not."""
+DIFFERENCE = Prior(0.0, 0.5)
+"""Two shares that have nothing to do with each other: a quarter each of −1 and 1, one half of 0."""
 
 
 class Spread(NamedTuple):
@@ -36,21 +63,63 @@ class Spread(NamedTuple):
         K = 0 where the test images do not define the metric.
     shifts : float64 (S, B, K)
         Change when a block of groups is left out, times √((G−1)/G), G being the number of blocks of the class.
-    blocks : int (K,)
-        Blocks with images of the class; for a metric that is no mean of recalls, of the class that has the fewest.
+    effective : float64 (K,)
+        Effective number of groups, (Σ m)² / Σ m² with m images of the class in each group: so many groups of one size
+        tell as much. For a metric that is no mean of recalls, of the class that has the fewest.
+    averaged : float64 (K,)
+        Effective number of groups of which the value is a mean: those of the class; of all images for accuracy and the
+        calibration error; for a mean over classes C / √(Σ_c 1/k_c²).
+    images : float64 (K,)
+        Images of the class; infinite for what is no share of images.
     groups : int
         Test groups of the class with the fewest.
     """
 
     values: np.ndarray
     shifts: np.ndarray
-    blocks: np.ndarray
+    effective: np.ndarray
+    averaged: np.ndarray
+    images: np.ndarray
     groups: int
 
-    def averaged(self) -> Spread:
-        """The mean of the K recalls in their stead."""
-        values, shifts = self.values.mean(axis=1, keepdims=True), self.shifts.mean(axis=2, keepdims=True)
-        return self._replace(values=values, shifts=shifts, blocks=self.blocks.min(keepdims=True))
+    @property
+    def known(self) -> bool:
+        """Whether each class has two groups, so that there is something to leave out."""
+        return self.groups > 1
+
+
+class Variation(NamedTuple):
+    """Means over seeds, and how far they vary.
+
+    Attributes
+    ----------
+    mean, pulled : float64 (K,)
+        Means, and where what is added draws them.
+    by_seeds, by_groups, total : float64 (K, K)
+        V_seeds, V_groups with what is added, and V. No variance in V is less than in either of its parts.
+    seeds : int
+    effective : float64 (K,)
+    """
+
+    mean: np.ndarray
+    pulled: np.ndarray
+    by_seeds: np.ndarray
+    by_groups: np.ndarray
+    total: np.ndarray
+    seeds: int
+    effective: np.ndarray
+
+    def of_mean(self) -> tuple[float, float, float, float]:
+        """V_seeds, V_groups, V and the degrees of freedom of the mean of all K."""
+        by_seeds, by_groups, total = (float(v.mean()) for v in (self.by_seeds, self.by_groups, self.total))
+        total = max(total, by_seeds, by_groups)
+        share = np.diag(self.by_groups) / len(self.mean) ** 2
+        return by_seeds, by_groups, total, freedom(by_seeds, share, total, self.seeds, self.effective)
+
+    def freedoms(self) -> np.ndarray:
+        """Degrees of freedom of each, float64 (K,)."""
+        parts = zip(*map(np.diag, (self.by_seeds, self.by_groups, self.total)), self.effective, strict=True)
+        return np.array([freedom(s, g, total, self.seeds, k) for s, g, total, k in parts])
 
 
 def spread(metric: str, probabilities: ArrayLike, labels: ArrayLike, groups: ArrayLike, rare: Sequence[int]) -> Spread:
@@ -88,6 +157,9 @@ def spread(metric: str, probabilities: ArrayLike, labels: ArrayLike, groups: Arr
     # Groups are dealt out class by class, so that those of a small class do not share a block.
     turn = np.argsort(np.argsort(labels[first], kind="stable"), kind="stable")
     block = turn[code] % MOST_BLOCKS
+    images = np.zeros((len(first), n_classes))
+    np.add.at(images, (code, labels), 1.0)
+    counted, effective = (images > 0).sum(axis=0), effective_number(images)
     holds = np.zeros((block.max() + 1, n_classes), dtype=bool)
     holds[block, labels] = True
     blocks = holds.sum(axis=0)
@@ -97,16 +169,22 @@ def spread(metric: str, probabilities: ArrayLike, labels: ArrayLike, groups: Arr
         relevant = np.flatnonzero(blocks)
         # A block counts as one of the smallest class it holds.
         size = np.where(holds, blocks, len(block)).min(axis=1)[:, None]
-        blocks = blocks[relevant].min(keepdims=True)
         if np.isnan(values).any():
-            values, without, blocks, relevant = values[..., :0], without[..., :0], blocks[:0], relevant[:0]
+            values, without, relevant = values[..., :0], without[..., :0], relevant[:0]
+        of_classes = effective[relevant]
+        effective = of_classes.min(keepdims=True) if len(relevant) else of_classes
+        averaged = effective_number(images.sum(axis=1, keepdims=True))[: len(effective)]
+        if metric not in SHARES:
+            averaged = np.full(len(effective), len(of_classes) / np.sqrt((1.0 / of_classes**2).sum()))
+        n_images = np.full(len(effective), np.inf)
     else:
         relevant = np.array([c for c in classes if blocks[c] > 0], dtype=int)
         values, without = (v[..., relevant] for v in recalls_without(probabilities, labels, block))
-        size = blocks = blocks[relevant]
-    fewest = min((len(np.unique(code[labels == c])) for c in relevant), default=0)
+        size, n_images = blocks[relevant], images.sum(axis=0)[relevant]
+        effective = averaged = effective[relevant]
+    fewest = int(counted[relevant].min(initial=len(labels))) if len(relevant) else 0
     shifts = np.nan_to_num(without - values[:, None]) * np.sqrt((size - 1) / size)
-    return Spread(values, shifts, blocks, fewest)
+    return Spread(values, shifts, effective, averaged, n_images, fewest)
 
 
 def spread_of_images(values: ArrayLike, groups: ArrayLike) -> Spread:
@@ -114,14 +192,15 @@ def spread_of_images(values: ArrayLike, groups: ArrayLike) -> Spread:
 
     Parameters
     ----------
-    values : float (S, N)
-        In [0, 1], without NaN.
+    values : bool or float (S, N)
+        In [0, 1], without NaN; bool for a share of images.
     groups : (N,)
 
     Returns
     -------
     Spread
     """
+    n_images = np.full(1, np.shape(groups)[0] if np.asarray(values).dtype == bool else np.inf)
     values, groups = np.asarray(values, dtype=np.float64), np.asarray(groups)
     if values.ndim != 2 or values.shape[1:] != groups.shape or values.size == 0 or np.isnan(values).any():
         raise InvalidInputError(
@@ -129,44 +208,87 @@ def spread_of_images(values: ArrayLike, groups: ArrayLike) -> Spread:
         )
     names, code = np.unique(groups, return_inverse=True)
     block = code % MOST_BLOCKS
-    size = np.bincount(block)
+    size, blocks = np.bincount(block), int(block.max()) + 1
     sums = np.stack([np.bincount(block, weights=row) for row in values])
     mean = values.mean(axis=1, keepdims=True)
-    blocks = len(size)
     without = (sums.sum(axis=1, keepdims=True) - sums) / np.maximum(size.sum() - size, 1)
     shifts = (without - mean) * np.sqrt((blocks - 1) / blocks)
-    return Spread(mean, shifts[..., None], np.array([blocks]), len(names))
+    effective = effective_number(np.bincount(code)[:, None])
+    return Spread(mean, shifts[..., None], effective, effective, n_images, len(names))
 
 
-def variances(values: np.ndarray, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """V_seeds, V_groups and V, each float64 (K, K), of the means over seeds of `Spread.values` and `Spread.shifts`.
+def effective_number(images: ArrayLike) -> np.ndarray:
+    """Number of groups of one size that tell as much as these, (Σ m)² / Σ m², float64 (K,); 0 without images.
 
-    No variance in V is less than in either of its parts. With one seed V_seeds is 0.
+    Parameters
+    ----------
+    images : (G, K)
+        m, the images of each group, class by class.
+
+    Notes
+    -----
+    Source: Kish, Survey Sampling, 1965; as degrees of freedom of a mean over clusters Carter, Schnepel and Steigerwald,
+    Rev Econ Stat 2017, of whom this is the simplest case.
     """
-    n_seeds = len(values)
-    mean_shift = shifts.mean(axis=0)
-    by_groups = mean_shift.T @ mean_shift
-    if n_seeds == 1:
-        return np.zeros_like(by_groups), by_groups, by_groups
-    share = n_seeds * (n_seeds - 1)
-    apart, own = values - values.mean(axis=0), shifts - mean_shift
-    by_seeds = apart.T @ apart / share
-    both = np.einsum("sbk,sbl->kl", own, own) / share
+    images = np.asarray(images, dtype=np.float64)
+    return images.sum(axis=0) ** 2 / np.maximum((images**2).sum(axis=0), 1)
+
+
+def variation(single: Spread, prior: Prior) -> Variation:
+    """Means over seeds of a spread, and their variances; with one seed V_seeds is 0."""
+    n_seeds, mean = len(single.values), single.values.mean(axis=0)
+    mean_shift = single.shifts.mean(axis=0)
+    seen = mean_shift.T @ mean_shift
+    pulled, widened = with_more(mean, np.diag(seen), single.averaged, prior)
+    by_groups = seen.copy()
+    np.fill_diagonal(by_groups, widened)
+    by_seeds, both = np.zeros_like(seen), np.zeros_like(seen)
+    if n_seeds > 1:
+        share = n_seeds * (n_seeds - 1)
+        apart, own = single.values - mean, single.shifts - mean_shift
+        by_seeds = apart.T @ apart / share
+        both = np.einsum("sbk,sbl->kl", own, own) / share
     total = by_seeds + by_groups - both
-    floor = np.maximum(np.diag(by_seeds), np.diag(by_groups))
-    np.fill_diagonal(total, np.maximum(np.diag(total), floor))
-    return by_seeds, by_groups, total
+    np.fill_diagonal(total, np.diag(np.maximum(total, np.maximum(by_seeds, by_groups))))
+    return Variation(mean, pulled, by_seeds, by_groups, total, n_seeds, single.effective)
 
 
-def freedom(by_seeds: float, by_groups: float, total: float, n_seeds: int, n_groups: int) -> float:
-    """Satterthwaite's degrees of freedom, V² / (V_seeds²/(S−1) + V_groups²/(G−1)), at least the smaller of S−1 and G−1.
+def with_more(
+    mean: np.ndarray, variance: np.ndarray, effective: np.ndarray, prior: Prior
+) -> tuple[np.ndarray, np.ndarray]:
+    """A mean and its variance between k groups, as if w = ¼ of a group had been added, spread as the prior says.
 
-    Those of the groups, G−1, where nothing varies or there is one seed.
+    With the prior's mean μ and variance σ², and v the variance between the k groups there are,
+
+        (kθ + wμ) / (k+w)    and    (k(k−1) v + wk(θ−μ)²/(k+w) + wσ²) / ((k+w)(k+w−1)):
+
+    the mean of all k+w groups, and the variance of that mean. So neither a share that all groups agree on nor a
+    difference that all show is ever known without doubt, and there is no jump where one image more or less differs.
+
+    Notes
+    -----
+    Sources: Agresti and Coull, Am Stat 1998 (pseudo-observations for a share); Agresti and Min, Stat Med 2005 (half a
+    pair of each kind for a difference of paired shares). That a group stands for an image, and w, are our choice.
     """
-    if n_seeds == 1 or total <= 0:
-        return float(n_groups - 1)
-    between = total**2 / (by_seeds**2 / (n_seeds - 1) + by_groups**2 / (n_groups - 1))
-    return float(max(between, min(n_seeds, n_groups) - 1))
+    k, of_all = effective, effective + MORE
+    pulled = (k * mean + MORE * prior.mean) / of_all
+    squares = k * (k - 1) * variance + MORE * k * (mean - prior.mean) ** 2 / of_all + MORE * prior.variance
+    return pulled, squares / (of_all * (of_all - 1))
+
+
+def freedom(by_seeds: float, by_groups: ArrayLike, total: float, n_seeds: int, effective: ArrayLike) -> float:
+    """Satterthwaite's degrees of freedom, V² / (V_seeds²/(S−1) + Σ_c V_c²/(k_c−1)), V_c from the groups of class c.
+
+    At most those that the groups have without seeds, (Σ V_c)² / Σ_c V_c²/(k_c−1): seeds lend none to few groups. At
+    least these or S−1, whichever is less.
+    """
+    by_groups = np.atleast_1d(by_groups)
+    squares = float((by_groups**2 / np.maximum(np.atleast_1d(effective) - 1, LEAST_FREEDOM)).sum())
+    of_groups = float(by_groups.sum() ** 2 / squares)
+    if n_seeds == 1:
+        return of_groups
+    between = total**2 / (by_seeds**2 / (n_seeds - 1) + squares)
+    return min(of_groups, max(between, n_seeds - 1))
 
 
 def _checked(

@@ -24,9 +24,10 @@ from careedu.methods.method import Workspace
 from careedu.nn.backbones import Classifier, build_model
 from careedu.nn.unet import UNetDecoder, UNetEncoder
 from careedu.training.batch import Batch, unit_range
+from careedu.training.isolation import plain_torch, reproducible
 from careedu.training.loop import INITIALISATION, Training
 from careedu.training.loop import REVISION as LOOP_REVISION
-from careedu.training.reproducibility import derive_seed, reproducible
+from careedu.training.reproducibility import derive_seed
 from careedu.training.stage import Stage, Update
 
 REVISION = 2
@@ -99,6 +100,7 @@ def segmentation_stage(epochs: int, rows: Tensor | None = None, learning_rate: f
     return Stage("segmentation", epochs, update, rows=rows, batch_size=BATCH, supervised=False)
 
 
+@plain_torch()
 def train_segmentation(
     dataset: LesionDataset,
     augmentation: Augmentation,
@@ -138,8 +140,7 @@ def train_segmentation(
         )
     workspace = workspace or Workspace()
     device = dataset.images.device
-    with reproducible(device):
-        torch.manual_seed(derive_seed(seed, INITIALISATION))
+    with reproducible(device, derive_seed(seed, INITIALISATION)):
         model = add_decoder(build_model("unet", len(dataset.classes), dataset.images.shape[1]))
     model.standardize_by(dataset.images)
     epochs = max(1, round(updates * BATCH / len(dataset)))
@@ -173,6 +174,7 @@ def train_segmentation(
     return lambda images: segment(model, images)
 
 
+@plain_torch()
 def segmented_boxes(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """The box around the largest component of what is more likely lesion than not.
 

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from careedu.measure.intervals import Interval
     from careedu.measure.statistics import Difference, Estimate
 
-SIGNS = {"better": "▲", "worse": "▼", "no difference shown": "–", "too few seeds": "?", "reference": "ref."}
+TOO_FEW = ("too few seeds", "too few groups")
+SIGNS = {
+    "better": "▲",
+    "worse": "▼",
+    "no difference shown": "–",
+    **dict(zip(TOO_FEW, "?¿", strict=True)),
+    "reference": "ref.",
+}
 """A sign for each verdict that differs from the others without colour."""
 PANELS_A_ROW, MOST_PANELS_A_ROW = 4, 5
 MOST_METHODS = 26
@@ -198,7 +205,7 @@ def plot_differences(results: Results, metric: str = "rare recall", reference: s
             look = {"better": (COLOURS[0], MARKERS[2]), "worse": (COLOURS[1], MARKERS[4])}
             colour, marker = look.get(d.verdict, (COLOURS[2], MARKERS[3]))
             draw_intervals(axis, (d.effect, d.low, d.high), [row], colour, marker, size=7)
-            p = "" if d.verdict == "too few seeds" else f", p {_p(d.adjusted_p)}"
+            p = "" if d.verdict in TOO_FEW else f", p {_p(d.adjusted_p)}"
             _beside(axis, row, f"{SIGNS[d.verdict]} {d.verdict}{p}", color=INK)
         axis.axvline(0, color=INK, lw=1.2, zorder=1)
         name_rows(axis, names)

@@ -284,14 +284,16 @@ class PairState(ResultsState):
             import torch
 
             from careedu.nn.maps import resize_map
+            from careedu.training.isolation import plain_torch
             from careedu.training.prediction import class_maps, predict_logits
 
-            # As `Run.class_maps` does, which would build the network anew at each move.
-            network = self.once("network", method, self.seed, of=self.run(side).network)
-            image = self.images.images[self.row : self.row + 1]
-            maps = resize_map(class_maps(network, image, torch.tensor([self.mapped])), tuple(image.shape[2:]))
-            probabilities = self.run(side).adjusted(predict_logits(network, image)).softmax(dim=1)[0]
-            return maps[0].numpy().astype(np.float64), probabilities.numpy().astype(np.float64)
+            with plain_torch():
+                # As `Run.class_maps` does, which would build the network anew at each move.
+                network = self.once("network", method, self.seed, of=self.run(side).network)
+                image = self.images.images[self.row : self.row + 1]
+                maps = resize_map(class_maps(network, image, torch.tensor([self.mapped])), tuple(image.shape[2:]))
+                probabilities = self.run(side).adjusted(predict_logits(network, image)).softmax(dim=1)[0]
+                return maps[0].numpy().astype(np.float64), probabilities.numpy().astype(np.float64)
 
         method = self.method(side)
         of_tests = self.images is self.tests

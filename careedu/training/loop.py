@@ -24,9 +24,10 @@ from careedu.data.dataset import LesionDataset
 from careedu.errors import CareeduError, CheckpointError, InvalidInputError
 from careedu.training.batch import FeatureTable
 from careedu.training.checkpoint import Record, SharedStages, read_training, write_training
+from careedu.training.isolation import reproducible
 from careedu.training.optimization import Optimization
 from careedu.training.prediction import as_array
-from careedu.training.reproducibility import autocast, derive_seed, reproducible
+from careedu.training.reproducibility import autocast, derive_seed
 from careedu.training.sampling import Sampling
 from careedu.training.stage import Stage
 
@@ -163,7 +164,7 @@ class Training:
                 raise TrainingStopped(f"stopped after epoch {report.epoch} of {report.epochs}{remedy}")
 
         done_before = 0
-        with bar:
+        with reproducible(self.device), bar:
             for index, (stage, sampling) in enumerate(zip(self.stages, samplings, strict=True)):
                 first = min(max(self.record.epochs - done_before, 0), stage.epochs)  # epochs that are done already
                 bar.update(first * sampling.batches)
@@ -218,8 +219,7 @@ class Training:
         for parameter in self.model.parameters():
             parameter.requires_grad_(id(parameter) in moving)
         seed = derive_seed(self.seed, BEGIN, index, 1)
-        with reproducible(self.device), torch.no_grad():
-            torch.manual_seed(seed)
+        with reproducible(self.device, seed), torch.no_grad():
             sampling.prepare(self.model, self.precision, seed % 2**32)  # scikit-learn's seeds have 32 bits
         for epoch in range(first, stage.epochs):
             started = perf_counter()
@@ -246,8 +246,7 @@ class Training:
         sums: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
         owner: dict[str, Optimization] = {}
-        with reproducible(self.device):
-            torch.manual_seed(seed)  # for dropout and whatever else a method draws
+        with reproducible(self.device, seed):  # for dropout and whatever else a method draws
             for number, batch in enumerate(sampling.epoch(epoch, generator)):
                 for optimization in optimizations:
                     if (epoch * sampling.batches + number + 1) % optimization.update.every:
@@ -299,8 +298,7 @@ class Training:
         """Call what a stage declares, with random numbers of its own."""
         if declared is None:
             return None
-        with reproducible(self.device), torch.no_grad():
-            torch.manual_seed(derive_seed(self.seed, *purpose))
+        with reproducible(self.device, derive_seed(self.seed, *purpose)), torch.no_grad():
             return declared(self.model)
 
     @staticmethod

@@ -8,11 +8,13 @@ from torch import Tensor, nn
 
 from careedu.nn.maps import class_activation_map, grad_cam, normalize_map
 from careedu.training.batch import unit_range
+from careedu.training.isolation import plain_torch
 from careedu.training.reproducibility import autocast
 
 CHUNK = 64  # images at a time: more fall out of a laptop's cache and are slower
 
 
+@plain_torch()
 def predict_logits(model: nn.Module, images: Tensor, precision: str = "float32") -> Tensor:
     """Logits of images, in evaluation mode, without augmentation.
 
@@ -39,6 +41,7 @@ def as_array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().cpu().numpy().copy()
 
 
+@plain_torch()
 def pooled_or_maps(model: nn.Module, images: Tensor, pooled: bool, precision: str = "float32") -> Tensor:
     """Features of images in evaluation mode, float32 (N, K) where `pooled`, else (N, K, h, w), on their device."""
     model.eval()
@@ -50,6 +53,7 @@ def pooled_or_maps(model: nn.Module, images: Tensor, pooled: bool, precision: st
     return torch.cat(parts)
 
 
+@plain_torch()
 def class_maps(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Map of the evidence for one class per image, on the feature grid.
 
@@ -78,7 +82,7 @@ def class_maps(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
                 maps = class_activation_map(features, model.head.weight[wanted])
         if not isinstance(model.head, nn.Linear):
             features = features.requires_grad_()
-            scores = model.head(model.pool(features)).gather(1, wanted[:, None])
+            scores = model.head(model.pool(features)).gather(1, wanted[:, None].clone())
             # Images do not mix in evaluation mode, so the sum's gradient holds each image's own.
             maps = grad_cam(features, scores.sum()).detach()
         parts.append(normalize_map(maps).float().cpu())

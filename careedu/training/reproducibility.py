@@ -25,20 +25,6 @@ def derive_seed(seed: int, *path: int) -> int:
     return int(np.random.SeedSequence([seed, len(path), *path]).generate_state(1, np.uint64)[0] >> 1)
 
 
-@contextlib.contextmanager
-def reproducible(device: torch.device) -> Iterator[None]:
-    """Deterministic algorithms inside, and the caller's random state untouched after it."""
-    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
-    cudnn = torch.backends.cudnn
-    before = cudnn.deterministic, cudnn.benchmark
-    with torch.random.fork_rng(devices=devices):
-        cudnn.deterministic, cudnn.benchmark = True, False
-        try:
-            yield
-        finally:
-            cudnn.deterministic, cudnn.benchmark = before
-
-
 def choose_device(name: str) -> torch.device:
     """The device called `name`; "auto" takes CUDA, then Apple's MPS, then the CPU."""
     kind = str(name).split(":")[0]
@@ -67,11 +53,16 @@ def choose_precision(name: str, device: torch.device) -> str:
     return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
 
 
-def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+@contextlib.contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
     """Mixed precision for what runs inside; nothing for float32."""
     if precision == "float32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=getattr(torch, precision))
+        yield
+        return
+    with torch.autocast(device.type, dtype=getattr(torch, precision)):
+        yield
+    # Torch does so by itself, but not inside an autocast of the caller's: weights of the last batch would stay.
+    torch.clear_autocast_cache()
 
 
 def versions() -> dict[str, str]:

@@ -10,7 +10,9 @@ from scipy import stats
 
 from careedu.errors import InvalidInputError
 from careedu.measure import metrics
-from careedu.measure.intervals import Interval, jackknife_interval, mean_of_recalls_interval, recall_interval
+from careedu.measure.crossed import spread
+from careedu.measure.intervals import Interval, interval_of, jackknife_interval, recall_interval
+from careedu.measure.statistics import estimate
 
 DRAWS = 1000
 
@@ -35,7 +37,7 @@ def coverage(intervals, truth):
 # A recall
 
 
-@pytest.mark.parametrize(("n", "tolerance"), [(50, 0.02), (500, 0.0005), (20000, 1e-5)])
+@pytest.mark.parametrize(("n", "tolerance"), [(50, 0.02), (500, 0.002), (2000, 2e-4)])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.98])
 def test_with_each_image_its_own_group_it_goes_to_wilsons_interval(n, tolerance, share):
     hits = round(share * n)
@@ -46,13 +48,16 @@ def test_with_each_image_its_own_group_it_goes_to_wilsons_interval(n, tolerance,
 def test_the_formula_on_a_worked_example():
     """Four groups of 2, 3, 1 and 4 images with 2, 1, 0 and 3 hits, step by step."""
     correct = [1, 1, 1, 0, 0, 0, 1, 1, 1, 0]
-    p, n, variance = 0.6, 10, 4 / 3 * (0.8**2 + 0.8**2 + 0.6**2 + 0.6**2) / 100
-    worth = p * (1 - p) / variance
-    assert worth < n
-    t = 3.182446305284263
+    p, k = 0.6, 100 / (4 + 9 + 1 + 16)
+    without = np.array([4 / 8, 5 / 7, 6 / 9, 3 / 6])
+    variance = 3 / 4 * ((without - p) ** 2).sum()
+    q = (k * p + 0.125) / (k + 0.25)
+    variance = (k * (k - 1) * variance + k * (p - q) ** 2 + (q**2 + (1 - q) ** 2) / 8) / ((k + 0.25) * (k - 0.75))
+    worth = q * (1 - q) / variance
+    t = stats.t.ppf(0.975, k - 1)
     centre, half = p + t * t / (2 * worth), t * math.sqrt(p * (1 - p) / worth + t * t / (4 * worth * worth))
     expected = (p, (centre - half) / (1 + t * t / worth), (centre + half) / (1 + t * t / worth))
-    assert recall_interval(correct, list("aabbbcdddd")) == pytest.approx(expected, abs=1e-12)
+    assert recall_interval(correct, list("aabbbcdddd")) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("p", [0.7, 0.5])
@@ -97,7 +102,11 @@ def test_groups_of_unequal_size_are_covered_as_well():
 def test_all_or_nothing_found_still_leaves_room_and_the_less_the_more_groups(found, groups, images):
     interval = recall_interval(np.full(images, found), np.arange(images) % groups)
     t = stats.t.ppf(0.975, groups - 1)
-    open_end = t**2 / (groups + t**2)  # Wilson's formula at p = 0 with n* = the number of groups
+    q = 0.125 / (groups + 0.25)
+    variance = (groups * q**2 + (q**2 + (1 - q) ** 2) / 8) / ((groups + 0.25) * (groups - 0.75))
+    size = q * (1 - q) / variance
+    assert size == pytest.approx(groups, rel=0.4)
+    open_end = t**2 / (size + t**2)  # Wilson's formula at p = 0
     expected = (1, 1 - open_end, 1) if found else (0, 0, open_end)
     assert interval == pytest.approx(expected, abs=1e-12)
     assert interval.high - interval.low > 0.1
@@ -105,13 +114,14 @@ def test_all_or_nothing_found_still_leaves_room_and_the_less_the_more_groups(fou
 
 @pytest.mark.parametrize("hits", [1, 2])
 def test_groups_of_one_and_the_same_recall_count_each_image(hits):
-    """No variance between groups, or only a rounding error of it: n* is the number of images, not of groups."""
+    """No variance between groups, or only a rounding error of it: n* is the number of images; with very many, less."""
     correct, groups = np.tile(np.arange(3) < hits, 10), np.repeat(np.arange(10), 3)
-    t = stats.t.ppf(0.975, 9)
-    p, n = hits / 3, 30
+    t, p, n = stats.t.ppf(0.975, 9), hits / 3, 30
     half = t / (1 + t**2 / n) * math.sqrt(p * (1 - p) / n + t**2 / (4 * n**2))
     interval = recall_interval(correct, groups)
     assert (interval.high - interval.low) / 2 == pytest.approx(half, abs=1e-12)
+    many = recall_interval(np.tile(correct, 1000), np.tile(groups, 1000))
+    assert 0.05 < many.high - many.low < interval.high - interval.low
 
 
 def test_a_single_group_tells_only_the_estimate():
@@ -172,44 +182,45 @@ def test_an_interval_reads_as_in_a_paper():
 # A mean of recalls
 
 
-def test_the_mean_of_recalls_on_a_worked_example():
-    interval = mean_of_recalls_interval([Interval(0.9, 0.6, 0.95), Interval(0.5, 0.1, 0.9)])
-    assert interval == pytest.approx((0.7, 0.7 - 0.5 / 2, 0.7 + math.hypot(0.05, 0.4) / 2))
+def mean_of_recalls(hits, groups):
+    """Interval of balanced accuracy; lists of one array a class, groups not shared by classes."""
+    labels = np.repeat(np.arange(len(hits)), [len(h) for h in hits])
+    right = np.concatenate(hits)
+    predicted = np.where(right, labels, (labels + 1) % len(hits))
+    code = np.concatenate([np.asarray(g) + 10_000 * c for c, g in enumerate(groups)])
+    return interval_of(spread("balanced accuracy", np.eye(len(hits))[predicted][None], labels, code, ()))
 
 
-def test_the_mean_of_one_recall_is_that_recall():
-    assert mean_of_recalls_interval([Interval(0.9, 0.6, 0.95)]) == pytest.approx((0.9, 0.6, 0.95))
+def test_the_mean_lies_in_the_unit_range_and_is_no_wider_than_its_recalls():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        hits = [rng.random(n) < rng.random() for n in rng.integers(2, 20, size=3)]
+        interval = mean_of_recalls(hits, [np.arange(len(h)) for h in hits])
+        each = [recall_interval(h, np.arange(len(h))) for h in hits]
+        assert 0 <= interval.low <= interval.estimate <= interval.high <= 1
+        assert interval.estimate == pytest.approx(np.mean([e.estimate for e in each]))
+        assert interval.high - interval.low <= max(e.high - e.low for e in each) * math.sqrt(2) + 1e-9
 
 
 def test_classes_without_images_are_left_out_of_the_mean():
-    nothing = recall_interval([], [])
-    known = Interval(0.9, 0.6, 0.95)
-    assert mean_of_recalls_interval([known, nothing]) == pytest.approx(known)
-    for empty in ([], [nothing]):
-        interval = mean_of_recalls_interval(empty)
-        assert math.isnan(interval.estimate)
-        assert interval[1:] == (0.0, 1.0)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3).map(sorted), min_size=1, max_size=5))
-def test_the_mean_lies_in_the_unit_range_and_is_no_wider_than_the_widest_recall(rows):
-    recalls = [Interval(estimate, low, high) for low, estimate, high in rows]
-    interval = mean_of_recalls_interval(recalls)
-    assert 0 <= interval.low <= interval.estimate <= interval.high <= 1
-    assert interval.high - interval.low <= max(r.high - r.low for r in recalls) * math.sqrt(2) + 1e-9
+    probabilities, labels = np.eye(3)[[0, 0, 1, 1, 1, 0]][None], np.array([0, 0, 0, 1, 1, 1])
+    interval = interval_of(spread("balanced accuracy", probabilities, labels, np.arange(6), ()))
+    assert interval.estimate == pytest.approx(2 / 3)
+    nothing = interval_of(spread("rare recall", probabilities, labels, np.arange(6), (2,)))
+    assert math.isnan(nothing.estimate)
+    assert nothing[1:] == (0.0, 1.0)
 
 
 def test_balanced_accuracy_of_three_unequal_classes_is_covered_as_stated():
     rng = np.random.default_rng(5)
     recalls, sizes = (0.9, 0.7, 0.4), (60, 30, 12)
-    intervals = []
-    for _ in range(DRAWS):
-        own = [
-            recall_interval(clustered(rng, g, p, per_group=3).ravel(), np.repeat(np.arange(g), 3))
-            for g, p in zip(sizes, recalls, strict=True)
-        ]
-        intervals.append(mean_of_recalls_interval(own))
+    groups = [np.repeat(np.arange(g), 3) for g in sizes]
+    intervals = [
+        mean_of_recalls(
+            [clustered(rng, g, p, per_group=3).ravel() for g, p in zip(sizes, recalls, strict=True)], groups
+        )
+        for _ in range(DRAWS)
+    ]
     assert 0.93 <= coverage(intervals, np.mean(recalls)) <= 0.98
 
 
@@ -251,15 +262,26 @@ def test_auroc_is_covered_as_stated_with_patients_and_not_with_single_images():
     assert coverage(by_image, truth) < 0.85
 
 
-def test_leaving_out_single_images_gives_accuracy_its_textbook_error():
+def test_leaving_out_single_images_gives_accuracy_the_interval_of_a_recall():
     """For a mean, the jackknife's variance is exactly s²/n."""
     rng = np.random.default_rng(7)
-    labels = np.arange(60) % 2
+    labels = np.zeros(60, int)
     probabilities = rng.dirichlet([1, 1], size=60)
     right = probabilities.argmax(axis=1) == labels
     interval = jackknife_interval(metrics.accuracy, probabilities, labels, np.arange(60))
-    half = stats.t.ppf(0.975, 29) * right.std(ddof=1) / math.sqrt(60)
-    assert interval == pytest.approx((right.mean(), right.mean() - half, right.mean() + half), abs=1e-9)
+    assert interval == pytest.approx(recall_interval(right, np.arange(60)), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", metrics.METRICS)
+def test_any_metric_has_the_interval_that_tables_give_it(name):
+    """One routine: a single run, a comparison of one seed, and a metric handed over as a function."""
+    probabilities, labels, groups = patients(np.random.default_rng(10), 30)
+    expected = interval_of(spread(name, probabilities[None], labels, groups, (2,)))
+    one = estimate(name, probabilities[None], labels, groups, [2])
+    assert (one.estimate, one.low, one.high) == expected
+    if name in ("macro F1", "AUROC"):
+        by_hand = jackknife_interval(lambda p, y: metrics.metric_value(name, p, y, [2]), probabilities, labels, groups)
+        assert by_hand == pytest.approx(expected, abs=0.01)
 
 
 @settings(max_examples=25, deadline=None)

@@ -30,6 +30,8 @@ from careedu.training.loop import Training, TrainingStopped
 from careedu.training.stage import Stage, Update, declared, trainable_in
 
 TRAIN = made_up_dataset(60, 0)
+MANY = made_up_dataset(300, 0)
+"""More than a batch of 256."""
 K = 128
 
 
@@ -46,12 +48,19 @@ def classify(model, batch):
     return {"classification": functional.cross_entropy(model(batch.inputs), batch.labels)}
 
 
-def training(model, stages, **options):
+def training(model, stages, train=TRAIN, **options):
     settings = {"augmentation": Augmentation.named("upright"), "seed": 7, "batch_size": 16, "learning_rate": 3e-3}
-    return Training(model=model, stages=stages, train=TRAIN, weight_decay=0.05, **{**settings, **options})
+    return Training(model=model, stages=stages, train=train, weight_decay=0.05, **{**settings, **options})
 
 
 # ---- three declarations ----------------------------------------------------------------------------------------------
+
+
+def adversaries():
+    return network(
+        critic=lambda: nn.Sequential(nn.Linear(K, 16), nn.LeakyReLU(), nn.Linear(16, 1)),
+        generator=lambda: nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, K)),
+    )
 
 
 def wasserstein_gan():
@@ -73,17 +82,13 @@ def wasserstein_gan():
     adam = {"betas": (0.0, 0.9), "weight_decay": 0.0, "schedule": "constant"}
     critic = Update(critic_terms, trainable=("training_parts.critic.",), **adam)
     generator = Update(generator_terms, trainable=("training_parts.generator.",), every=5, **adam)
-    model = network(
-        critic=lambda: nn.Sequential(nn.Linear(K, 16), nn.LeakyReLU(), nn.Linear(16, 1)),
-        generator=lambda: nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, K)),
-    )
     record = {"record": lambda model: {"made features": fake(model, 4), "spread": fake(model, 64).std()}}
     adversarial = Stage("adversarial", 4, [critic, generator], inputs="pooled-features", supervised=False, **record)
-    return model, [Stage("features", 1, classify), adversarial]
+    return adversaries(), [Stage("features", 1, classify), adversarial]
 
 
 def contrastive_then_few_labels():
-    """SimCLR in batches of 256, or of all images, then fine-tuning on a twentieth of the rows."""
+    """SimCLR in batches of 256, then fine-tuning on a twentieth of the rows."""
 
     def contrast(model, batch):
         views = (model.training_parts["projector"](model.pool(model.features(batch.view()))) for _ in range(2))
@@ -100,8 +105,8 @@ def contrastive_then_few_labels():
         supervised=False,
         shared={"loss": "nt-xent"},
     )
-    few = torch.arange(0, len(TRAIN), 20)
-    return model, [pretraining, Stage("fine-tuning", 3, classify, rows=few, batch_size=2)]
+    few = torch.arange(0, len(MANY), 20)
+    return model, [pretraining, Stage("fine-tuning", 3, classify, rows=few, batch_size=2)], MANY
 
 
 def segmentation_then_classification():
@@ -132,8 +137,8 @@ def same(one, other):
 
 @pytest.mark.parametrize("declare", DECLARATIONS)
 def test_a_stage_of_any_kind_goes_on_with_the_same_bits_wherever_it_was_stopped(declare, tmp_path):
-    model, stages = declare()
-    whole = training(model, stages)
+    model, stages, *images = declare()
+    whole = training(model, stages, *images)
     whole.run()
     expected = outcome(model, whole.record)
     assert same(expected, expected)
@@ -141,11 +146,11 @@ def test_a_stage_of_any_kind_goes_on_with_the_same_bits_wherever_it_was_stopped(
     assert whole.record.epochs == whole.epochs == total
     for stop in range(1, total):
         path = tmp_path / f"{stop}.safetensors"
-        model, stages = declare()
+        model, stages, *images = declare()
         with pytest.raises(TrainingStopped, match=rf"after epoch {stop} of {total}"):
-            training(model, stages).run(path, on_epoch=lambda report, stop=stop: report.epoch < stop)
-        model, stages = declare()
-        resumed = training(model, stages)
+            training(model, stages, *images).run(path, on_epoch=lambda report, stop=stop: report.epoch < stop)
+        model, stages, *images = declare()
+        resumed = training(model, stages, *images)
         torch.rand(3)  # what is drawn elsewhere makes no difference
         resumed.run(path)
         assert same(outcome(model, resumed.record), expected), stop
@@ -161,7 +166,7 @@ def test_a_process_killed_within_an_epoch_loses_no_more_than_that(declare, tmp_p
         "from pathlib import Path\n"
         "import test_loop, torch\n"
         f"torch.set_num_threads({torch.get_num_threads()})\n"
-        f"model, stages = test_loop.{declare.__name__}()\n"
+        f"model, stages, *images = test_loop.{declare.__name__}()\n"
         "update, done = stages[-1].updates[-1], []\n"
         "def terms(model, batch):\n"
         "    done.append(1)\n"
@@ -169,14 +174,14 @@ def test_a_process_killed_within_an_epoch_loses_no_more_than_that(declare, tmp_p
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return update.terms(model, batch)\n"
         "stages[-1] = replace(stages[-1], updates=[*stages[-1].updates[:-1], replace(update, terms=terms)])\n"
-        f"test_loop.training(model, stages).run(Path({str(path)!r}))\n"
+        f"test_loop.training(model, stages, *images).run(Path({str(path)!r}))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == -signal.SIGKILL, done.stderr
     results = []
     for checkpoint in (path, None):
-        model, stages = declare()
-        run = training(model, stages)
+        model, stages, *images = declare()
+        run = training(model, stages, *images)
         if checkpoint is not None:
             assert checkpoint.exists()
         run.run(checkpoint)
@@ -440,7 +445,7 @@ def test_a_leading_run_of_stages_is_shared_and_changes_no_bit(tmp_path):
         return replace(update, terms=lambda model, batch: updates.append(name) or update.terms(model, batch))
 
     def stages(updates):
-        model, [pretraining, _] = contrastive_then_few_labels()
+        model, [pretraining, _], _ = contrastive_then_few_labels()
         pretraining = replace(pretraining, updates=counted(pretraining.updates[0], "pretraining", updates))
         head = counted(Update(classify, trainable=("head.",)), "probe", updates)
         return model, [pretraining, Stage("probe", 2, head), Stage("all", 1, classify)]
@@ -504,23 +509,23 @@ def test_what_a_shared_stage_changes_beside_what_it_moves_is_shared_too(tmp_path
 
 
 def test_a_shared_stage_is_kept_also_where_the_training_stops_right_after_it(tmp_path):
-    model, declared_stages = contrastive_then_few_labels()
+    model, declared_stages, images = contrastive_then_few_labels()
     kept = [SharedStages(tmp_path / "kept.safetensors", {})]
     with pytest.raises(TrainingStopped):
-        training(model, declared_stages).run(on_epoch=lambda report: report.epoch < 3, shared=kept)
+        training(model, declared_stages, images).run(on_epoch=lambda report: report.epoch < 3, shared=kept)
     assert kept[0].path.exists()
 
 
 def test_a_shared_outcome_that_does_not_fit_is_named_and_changes_nothing(tmp_path):
     kept = [SharedStages(tmp_path / "kept.safetensors", {})]
-    model, declared_stages = contrastive_then_few_labels()
-    training(model, declared_stages).run(shared=kept)
+    model, declared_stages, images = contrastive_then_few_labels()
+    training(model, declared_stages, images).run(shared=kept)
     outcomes = []
     for shared in (kept, []):
-        model, declared_stages = contrastive_then_few_labels()
+        model, declared_stages, images = contrastive_then_few_labels()
         torch.manual_seed(1)
         model.training_parts["projector"] = nn.Sequential(nn.Linear(K, 32), nn.ReLU(), nn.Linear(32, 8))
-        run = training(model, declared_stages)
+        run = training(model, declared_stages, images)
         if shared:
             with pytest.warns(UserWarning, match="another network.*trained again"):
                 run.run(shared=shared)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import enum
 import io
+import json
+import math
 import re
+import tokenize
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
@@ -12,6 +17,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import careedu
 from careedu.errors import InvalidInputError, StorageError
@@ -21,8 +28,9 @@ from careedu.methods.method import UntrainedMethod
 from careedu.show.compare import Comparison
 from careedu.show.picture import Picture
 from careedu.show.report import report_page, write_report
-from careedu.show.report.facts import source_of
+from careedu.show.report.facts import methods, source_of
 from careedu.show.report.recipe import recipe
+from careedu.show.report.source import DEEPEST, keywords, literal
 from careedu.show.report.words import few_groups, groups_of_classes, out_of_reach, summary
 
 PNG = bytes.fromhex("89504e470d0a1a0a")
@@ -415,6 +423,264 @@ def test_images_that_load_has_not_made_are_left_open_in_the_recipe(base):
     compile(recipe(other), "recipe", "exec")
     folder = change(made_up(base, {"a": 0.5}), "a", data__recipe={"name": "mine", "options": {"odd name": 1}})
     assert "careedu.load('path/to/mine', **{'odd name': 1})" in recipe(folder)
+
+
+# Names and values of a stranger's file
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+NASTY = [
+    "class",
+    "None",
+    "__debug__",
+    "match",
+    "seed",
+    "root",
+    "name_or_path",
+    "two words",
+    "\ufb01",  # a ligature that Python takes for fi
+    "fi",
+    "é",
+    "a=1, b",
+    "x)\nimport os\nos.system('true')  #",
+    "\n#",
+    "# \r\nprint(1)",
+    "'\"\\",
+    "\\",
+    '"""',
+    "\x00\x1b[0m\u2028\u202e",
+    "\ud800",
+    "{0}{{x}}",
+    "__import__('os').system('true')",
+    "</code><script>alert(1)</script>",
+    "",
+]
+TEXT = st.sampled_from(NASTY) | st.text()
+OPTIONS = st.dictionaries(TEXT, JSON | TEXT, max_size=4)
+CALLED = {"careedu.load", "careedu.compare", "careedu.Comparison", "careedu.Augmentation", "build_method", "float"}
+CALLED |= {"comparison.table", "print"}
+VARIABLES = r"careedu|build_method|float|print|(data|methods|comparison)(_\d+)?|runs|in_order|name"
+NODES = (
+    *(ast.Module, ast.Import, ast.ImportFrom, ast.alias, ast.Assign, ast.Assert, ast.Expr, ast.Call, ast.keyword),
+    *(ast.Name, ast.Attribute, ast.Constant, ast.Dict, ast.List, ast.Compare, ast.Eq, ast.UnaryOp, ast.USub),
+    *(ast.Load, ast.Store, ast.DictComp, ast.comprehension, ast.Subscript),
+)
+
+
+COMMENTS = {
+    "# A folder of one's own: put its path here.",
+    "# the very same images",
+    "# not made by careedu.load: put the same Splits here",
+    "# none of careedu's methods: put your own here",
+}
+
+
+def assert_only_what_a_recipe_does(code):
+    """Python, and of its kinds of statements, names and calls only those that a recipe is made of."""
+    tree = ast.parse(code)
+    compile(code, "recipe", "exec")
+    for node in ast.walk(tree):
+        assert isinstance(node, NODES), ast.dump(node)
+        if isinstance(node, ast.Name):
+            assert re.fullmatch(VARIABLES, node.id), node.id
+        if isinstance(node, ast.Attribute):
+            assert node.attr in (
+                "load",
+                "compare",
+                "Comparison",
+                "Augmentation",
+                "redraw",
+                "fingerprint",
+                "runs",
+                "table",
+            )
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            assert name in CALLED or re.fullmatch(r"data(_\d+)?\.redraw(\(-?\d+\)\.fingerprint)?", name), name
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            assert ast.unparse(node) in ("import careedu", "from careedu.methods import build_method")
+    tokens = tokenize.generate_tokens(io.StringIO(code).readline)
+    assert {token.string for token in tokens if token.type == tokenize.COMMENT} <= COMMENTS
+    return tree
+
+
+def arguments_of(tree, function):
+    """What the calls of a function are given: by name, and in mappings."""
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == function]
+    found = []
+    for one in calls:
+        scope = {"float": float}
+        found.append({k.arg: k.value for k in one.keywords if k.arg})
+        for mapping in (k.value for k in one.keywords if not k.arg):
+            found[-1] |= eval(compile(ast.Expression(mapping), "mapping", "eval"), scope)
+    return [
+        {
+            key: eval(compile(ast.Expression(v), "value", "eval"), {"float": float}) if isinstance(v, ast.AST) else v
+            for key, v in one.items()
+        }
+        for one in found
+    ]
+
+
+def alike(a, b):
+    """Equal, where NaN is like NaN, and a list like a tuple."""
+    return json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
+
+
+often = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@often
+@given(name=TEXT, folder=TEXT, options=OPTIONS, data=OPTIONS, own=TEXT, moved=OPTIONS | TEXT, fingerprint=TEXT | JSON)
+def test_what_stands_in_a_file_is_data_in_the_recipe(base, name, folder, options, data, own, moved, fingerprint):
+    results = made_up(base, {name: 0.5, f"{name} 2": 0.5, own or "x": 0.5}, seeds=1)
+    results = change(results, name, method__options=options, method__name="focal", model=own)
+    results = change(results, f"{name} 2", method__name=own)
+    recipe_of = {"name": folder, "options": data, "size": data, "rare": [own], "counts": options}
+    results = change(results, None, data__recipe=recipe_of, augmentation=moved, data__fingerprint=fingerprint)
+    code = recipe(results)
+    tree = assert_only_what_a_recipe_does(code)
+    built = arguments_of(tree, "build_method")
+    assert any(alike(one, options) for one in built) or not built
+    (loaded, *_) = arguments_of(tree, "careedu.load")
+    taken = {"root", "name_or_path", "size", "imbalance", "counts", "seed", "rare", "augmentation"}
+    for key in set(data) - taken:
+        assert alike(loaded[key], data[key])
+    assert "root" not in loaded and "name_or_path" not in loaded
+    assert alike(loaded["counts"], options)
+
+
+@pytest.mark.parametrize("key", NASTY)
+def test_a_key_that_is_no_name_goes_into_a_mapping(key):
+    (argument,) = keywords({key: 1})
+    code = f"made({argument})"
+    made = eval(compile(code, "call", "eval"), {"made": dict})
+    assert made == {key: 1}
+    assert argument.startswith("**") != (key in ("match", "seed", "root", "name_or_path", "fi"))
+    assert keywords({"fi": 1, "\ufb01": 2}) == ["fi=1", "**{'\ufb01': 2}"]
+
+
+def test_a_column_called_class_comes_back(base):
+    folder = {"name": "mine", "options": {"class": "a", "plane": "axial", "lambda": 2, "group": "run"}}
+    code = recipe(change(made_up(base, {"a": 0.5}), None, data__recipe=folder))
+    assert_only_what_a_recipe_does(code)
+    assert "'path/to/mine'" in code and "plane='axial'" in code and "**{'class': 'a', 'lambda': 2}" in code
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("../../etc", "path/to/etc"),
+        ("/home/somebody/x", "path/to/x"),
+        ("C:\\Users\\x", "path/to/x"),
+        ("..", "path/to/images"),
+        ("", "path/to/images"),
+        ("a\nb", "path/to/a\nb"),
+    ],
+)
+def test_a_folder_in_the_recipe_is_a_name_and_no_way(base, name, path):
+    tree = assert_only_what_a_recipe_does(
+        recipe(change(made_up(base, {"a": 0.5}), None, data__recipe={"name": name, "options": {}}))
+    )
+    (load,) = (n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "careedu.load")
+    assert ast.literal_eval(load.args[0]) == path
+
+
+@pytest.mark.parametrize("made", [{"name": ["x"], "options": {}}, {"name": "x", "options": 3}, {}, {"options": {}}])
+def test_images_of_which_a_file_tells_nonsense_are_left_open(base, made):
+    code = recipe(change(made_up(base, {"a": 0.5}), None, data__recipe=made))
+    assert_only_what_a_recipe_does(code)
+    assert "data = ...  # not made by careedu.load" in code
+
+
+@pytest.mark.parametrize("name", [["x"], {"a": 1}, None, 3])
+def test_a_method_whose_name_is_no_name_is_none_of_careedus(base, name):
+    results = change(made_up(base, {"a": 0.5}), None, method__name=name)
+    assert "'a': ...,  # none of careedu's" in recipe(results)
+    assert next(iter(methods(results).values()))["line"] == "a method that is not careedu's"
+
+
+class Word(str, enum.Enum):  # noqa: UP042 - whose own text is not its value
+    ONE = "o'ne"
+
+
+class Count(enum.IntEnum):
+    TWO = 2
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.float32(0.5), 0.5),
+        (np.int64(3), 3),
+        (np.bool_(True), True),
+        (np.array([[1, 2]]), [[1, 2]]),
+        (np.str_("a'b"), "a'b"),
+        (Word.ONE, "o'ne"),
+        (Count.TWO, 2),
+        (math.inf, math.inf),
+        (-math.inf, -math.inf),
+        ((1, (2.5, None)), [1, [2.5, None]]),
+        ({"a": {"b": [True, -0.0, 1e300, -7]}}, {"a": {"b": [True, -0.0, 1e300, -7]}}),
+        ({1: {"x": np.float64(2)}}, {1: {"x": 2.0}}),
+        (io.IOBase, str(io.IOBase)),
+        ("\ud800\u202e\n'", "\ud800\u202e\n'"),
+    ],
+)
+def test_a_value_is_written_as_a_literal(value, expected):
+    code = literal(value)
+    assert eval(compile(code, "value", "eval"), {"float": float, "__builtins__": {}}) == expected
+    assert "\n" not in code and code.isprintable()
+    assert math.isnan(eval(literal(math.nan), {"float": float}))
+
+
+def test_what_is_nested_without_end_is_cut_off(base):
+    deep = {}
+    for _ in range(400):
+        deep = {"a": [deep]}
+    assert literal(deep).count("{") == DEEPEST / 2 and "..." in literal(deep)
+    endless = []
+    endless.append(endless)
+    compile(literal(endless), "value", "eval")
+    results = change(made_up(base, {"a": 0.5}), None, method__options={"a": deep}, data__recipe__options={"deep": deep})
+    results = Comparison(results.runs, provenance={"deep": deep})
+    compile(recipe(results), "recipe", "exec")
+    assert "…" in Page(report_page(results)).text
+
+
+@settings(often, max_examples=25)
+@given(name=TEXT, label=TEXT, options=OPTIONS, provenance=OPTIONS)
+def test_what_stands_in_a_file_is_text_in_the_page(base, name, label, options, provenance):
+    results = change(made_up(base, {name: 0.5, f"{name} 2": 0.6}, seeds=1), None, data__name=label)
+    results = change(results, name, method__label=label, method__options=options, model=name, versions__torch=label)
+    results = Comparison(results.runs, provenance=provenance | {"command": name})
+    page = Page(report_page(results))
+    tags = {tag for tag, _ in page.elements}
+    assert tags <= TAGS, tags - TAGS
+    assert {name for _, attributes in page.elements for name in attributes} <= ATTRIBUTES
+
+
+TAGS = {"html", "head", "meta", "title", "style", "body", "main", "header", "nav", "section", "h1", "h2", "h3", "p"}
+TAGS |= {"ul", "li", "a", "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "small", "data", "dl", "dt"}
+TAGS |= {"dd", "figure", "img", "figcaption", "pre", "code", "strong"}
+ATTRIBUTES = {
+    "lang",
+    "charset",
+    "name",
+    "content",
+    "http-equiv",
+    "class",
+    "id",
+    "href",
+    "aria-label",
+    "role",
+    "tabindex",
+}
+ATTRIBUTES |= {"scope", "value", "data-label", "alt", "width", "src"}
 
 
 # The file

@@ -13,10 +13,10 @@ from scipy import stats
 
 from careedu.errors import CareeduError, InvalidInputError, UnknownNameError
 from careedu.measure import metrics
-from careedu.measure.crossed import freedom, spread, variances
-from careedu.measure.intervals import Interval, mean_of_recalls_interval, recall_interval
+from careedu.measure.crossed import DIFFERENCE, MORE, SHARE, freedom, spread, variation, with_more
+from careedu.measure.intervals import recall_interval
 from careedu.measure.leave_one_out import metric_without, recall_metric
-from careedu.measure.statistics import Difference, Estimate, difference, estimate, holm, sign_flip_p
+from careedu.measure.statistics import FEWEST_GROUPS, Difference, Estimate, difference, estimate, holm, sign_flip_p
 
 NAMES = [*metrics.METRICS, "recall of class 1"]
 
@@ -86,62 +86,84 @@ def test_the_plain_loop_agrees_on_a_larger_test_set_too(name):
         assert without[s] == pytest.approx(expected, abs=1e-12)
 
 
-def test_above_two_hundred_groups_those_of_a_small_class_still_do_not_share_a_block():
-    labels = np.r_[np.zeros(900, int), np.ones(8, int)]
-    groups = np.r_[np.setdiff1d(np.arange(908), np.arange(8) * 100), np.arange(8) * 100]
-    probabilities = np.full((1, 908, 2), 0.5)
+def test_above_two_thousand_groups_those_of_a_small_class_still_do_not_share_a_block():
+    labels = np.r_[np.zeros(3000, int), np.ones(8, int)]
+    groups = np.r_[np.setdiff1d(np.arange(3008), np.arange(8) * 300), np.arange(8) * 300]
+    probabilities = np.full((1, 3008, 2), 0.5)
     single = spread("balanced accuracy", probabilities, labels, groups, [1])
-    assert single.shifts.shape[1] == 200
-    assert single.blocks.tolist() == [200, 8]
+    assert single.shifts.shape[1] == 2000
+    assert single.effective.tolist() == [3000, 8]
     assert single.groups == 8
+    # A rare image alone in its block: without it one of eight is missing.
+    alone = single.shifts[0, :, 1] != 0
+    assert not alone.any()  # recall of class 1 is 0 with and without
+    right = np.where(np.arange(3008)[None, :, None] == 3000, [[[0.0, 1.0]]], [[[1.0, 0.0]]])
+    shifts = spread("recall of class 1", right, labels, groups, [1]).shifts[0, :, 0]
+    assert (shifts != 0).sum() == 8
 
 
 # Variances
 
 
 def test_the_variances_of_a_recall_are_those_of_a_table_of_seeds_and_groups():
-    """Two-way table y_sg of 4 seeds and 5 groups, an image each: all parts from the means of rows and columns."""
+    """Two-way table y_sg of 4 seeds and 5 groups, an image each: all parts from the means of rows and columns.
+
+    The columns have a quarter more: an eighth of a group found under all seeds, and an eighth under none.
+    """
     table = np.random.default_rng(3).random((4, 5)) < 0.6
-    single = spread("recall of class 0", found(table), np.zeros(5, int), np.arange(5), [])
-    by_seeds, by_groups, total = (float(v[0, 0]) for v in variances(single.values, single.shifts))
+    found_ = variation(spread("recall of class 0", found(table), np.zeros(5, int), np.arange(5), []), SHARE)
+    by_seeds, by_groups, total = (float(v[0, 0]) for v in (found_.by_seeds, found_.by_groups, found_.total))
     rows, columns = table.mean(axis=1), table.mean(axis=0)
     own = table - rows[:, None] - columns + table.mean()
     both = (own**2).sum() / (3 * 4) / 20
-    assert by_seeds == pytest.approx(rows.var(ddof=1) / 4)
-    assert by_groups == pytest.approx(columns.var(ddof=1) / 5)
     assert both > 0.001
+    pulled = (columns.sum() + 0.125) / 5.25
+    squares = ((columns - pulled) ** 2).sum() + (pulled**2 + (1 - pulled) ** 2) / 8
+    assert found_.pulled[0] == pytest.approx(pulled)
+    assert by_seeds == pytest.approx(rows.var(ddof=1) / 4)
+    assert by_groups == pytest.approx(squares / (5.25 * 4.25))
     assert total == pytest.approx(max(by_seeds + by_groups - both, by_seeds, by_groups))
 
 
-def test_degrees_of_freedom_go_from_those_of_the_seeds_to_those_of_the_groups():
-    assert freedom(1.0, 0.0, 1.0, 10, 40) == pytest.approx(9)
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), min_size=2, max_size=12))
+def test_what_is_added_is_what_it_says(values):
+    """Against the groups themselves with an eighth of a group at each end added, or with 1, 2 and 1 sixteenths."""
+    d, k = np.array(values), len(values)
+    for prior, ends, weights in ((DIFFERENCE, [-1, 0, 1], [0.25, 0.5, 0.25]), (SHARE, [0, 1], [0.5, 0.5])):
+        pulled, variance = with_more(d.mean(), d.var(ddof=1) / k, k, prior)
+        all_, weight = np.r_[d, ends], np.r_[np.ones(k), MORE * np.array(weights)]
+        assert pulled == pytest.approx(np.average(all_, weights=weight))
+        assert variance == pytest.approx((weight * (all_ - pulled) ** 2).sum() / ((k + MORE) * (k + MORE - 1)))
+
+
+def test_degrees_of_freedom_are_never_more_than_the_groups_have():
+    assert freedom(1.0, 0.0001, 1.0, 10, 40) == pytest.approx(9, rel=1e-3)
     assert freedom(0.0, 1.0, 1.0, 10, 40) == pytest.approx(39)
     assert freedom(1.0, 1.0, 2.0, 10, 40) == pytest.approx(4 / (1 / 9 + 1 / 39))
     assert freedom(1.0, 1.0, 1.0, 10, 8) == 7
+    assert freedom(1.0, 1e-9, 1.0, 20, 3) == pytest.approx(2)  # seeds lend three groups none
     assert freedom(0.0, 1.0, 1.0, 1, 40) == 39
-    assert freedom(0.0, 0.0, 0.0, 10, 40) == 39
+    assert freedom(0.0, [1.0, 1.0], 2.0, 1, [5, 9]) == pytest.approx(4 / (1 / 4 + 1 / 8))
+    assert freedom(0.0, 1.0, 1.0, 1, 1.01) == 0.5
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=1, max_size=40))
-def test_with_one_seed_a_recall_has_nearly_the_interval_of_a_single_run(case):
-    """The same but for the jackknife's n−m_g for n, and where the groups vary less than single images would."""
+def test_a_recall_of_one_seed_has_the_interval_of_a_single_run(case):
     hits, groups = (np.array(column) for column in zip(*case, strict=True))
-    expected = recall_interval(hits, groups)
     actual = estimate("recall of class 0", found(hits[None]), np.zeros(len(hits), int), groups, [])
-    assert actual.estimate == pytest.approx(expected.estimate)
+    assert (actual.estimate, actual.low, actual.high) == pytest.approx(recall_interval(hits, groups), abs=1e-12)
     assert actual.seed_error == 0
-    if expected.estimate in (0, 1) or len(set(groups.tolist())) == 1:
-        assert (actual.low, actual.high) == pytest.approx(expected[1:])
 
 
-def test_with_one_seed_and_single_images_it_is_the_interval_of_a_single_run():
-    hits = np.arange(50) < 44
-    expected = recall_interval(hits, np.arange(50))
-    actual = estimate("recall of class 0", found(hits[None]), np.zeros(50, int), np.arange(50), [])
-    assert (actual.estimate, actual.low, actual.high) == pytest.approx(expected, abs=1e-3)
-    assert actual.freedom == 49
-    assert str(actual) == str(expected)
+def test_one_image_more_or_less_moves_an_interval_a_little():
+    """Ten groups of two, one of each found: no variance between them; then one image differs."""
+    hits, groups = np.tile([True, False], 10), np.repeat(np.arange(10), 2)
+    before = recall_interval(hits, groups)
+    hits[0] = False
+    after = recall_interval(hits, groups)
+    assert abs(after.low - before.low) < 0.1 and abs(after.high - before.high) < 0.1
 
 
 def test_the_same_seed_ten_times_is_no_more_than_that_seed():
@@ -153,12 +175,14 @@ def test_the_same_seed_ten_times_is_no_more_than_that_seed():
 
 
 def test_balanced_accuracy_is_put_together_from_its_recalls():
-    """One seed, so that the classes are independent: Zou and Donner's formula."""
+    """One seed and no group of two classes, so that the classes are independent: Zou and Donner's formula."""
     probabilities, labels = classifier(np.random.default_rng(2), seeds=1, images=90)
     each = [estimate(recall_metric(c), probabilities, labels, np.arange(90), []) for c in range(3)]
-    expected = mean_of_recalls_interval([Interval(e.estimate, e.low, e.high) for e in each])
+    mean = np.mean([e.estimate for e in each])
+    low = mean - math.sqrt(sum((e.estimate - e.low) ** 2 for e in each)) / 3
+    high = mean + math.sqrt(sum((e.high - e.estimate) ** 2 for e in each)) / 3
     whole = estimate("balanced accuracy", probabilities, labels, np.arange(90), [])
-    assert (whole.estimate, whole.low, whole.high) == pytest.approx(expected)
+    assert (whole.estimate, whole.low, whole.high) == pytest.approx((mean, low, high))
 
 
 def test_seeds_that_win_in_one_class_what_they_lose_in_the_other_hardly_move_their_mean():
@@ -178,9 +202,12 @@ def test_a_small_class_that_is_always_found_still_leaves_room_in_the_mean():
     hits = np.random.default_rng(0).random((10, 200)) < 0.9
     probabilities = np.concatenate([found(hits), np.tile([0.0, 1.0], (10, 8, 1))], axis=1)
     rare = estimate("rare recall", probabilities, labels, np.arange(208), [1])
-    t = stats.t.ppf(0.975, 7)
+    t, pulled = stats.t.ppf(0.975, 7), 8.125 / 8.25
+    variance = (8 * (1 - pulled) ** 2 + (pulled**2 + (1 - pulled) ** 2) / 8) / (8.25 * 7.25)
+    size = pulled * (1 - pulled) / variance
+    assert 7 < size < 9  # about as many images as there are groups
     assert (rare.estimate, rare.high, rare.groups) == (1, 1, 8)
-    assert rare.low == pytest.approx(8 / (8 + t**2))
+    assert rare.low == pytest.approx(size / (size + t**2))
     mean = estimate("balanced accuracy", probabilities, labels, np.arange(208), [1])
     assert mean.low < mean.estimate - (1 - rare.low) / 2
 
@@ -195,7 +222,7 @@ def test_one_test_group_of_a_class_tells_only_the_estimate(name):
     assert result.estimate == pytest.approx(np.mean([plain(name, p, labels, [1]) for p in probabilities]))
     other = difference(name, probabilities, np.roll(probabilities, 1, axis=0), labels, groups, [1])
     assert (other.low, other.high, other.p, other.smallest) == (-1, 1, 1, math.inf)
-    assert other.verdict == "no difference shown"
+    assert other.verdict == "too few groups"
 
 
 @pytest.mark.parametrize("name", ["rare recall", "recall of class 3", "AUROC"])
@@ -207,7 +234,7 @@ def test_what_the_test_images_do_not_define_is_nan(name):
     assert (result.low, result.high, result.groups) == (0, 1, 0)
     nothing = difference(name, probabilities, probabilities, labels, np.arange(6), [3])
     assert math.isnan(nothing.effect)
-    assert nothing.verdict == "no difference shown"
+    assert nothing.verdict == "too few groups"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -233,6 +260,15 @@ def test_neither_the_order_of_images_nor_the_names_of_groups_matter():
         first = estimate(metric, probabilities, labels, groups, [1])
         second = estimate(metric, probabilities[:, order], labels[order], names[groups][order], [1])
         assert dataclasses.astuple(second) == pytest.approx(dataclasses.astuple(first), abs=1e-12)
+
+
+def test_the_error_of_an_auroc_is_that_of_a_published_example():
+    """Hanley and McNeil, Radiology 1982: 58 normal and 51 abnormal CT images rated from 1 to 5, area .893 ± .032."""
+    normal, abnormal = (np.repeat(np.arange(1, 6), n) for n in ([33, 6, 6, 11, 2], [3, 2, 2, 11, 33]))
+    share, labels = np.r_[normal, abnormal] / 6, np.repeat([0, 1], [58, 51])
+    area = estimate("AUROC", np.stack([1 - share, share], axis=1)[None], labels, np.arange(109), [])
+    assert area.estimate == pytest.approx(0.893, abs=0.0005)
+    assert area.group_error == pytest.approx(0.032, abs=0.0015)
 
 
 # Differences
@@ -263,12 +299,32 @@ def test_a_clear_gain_is_better_and_a_lower_calibration_error_too():
         assert difference(name, a[:5], b[:5], labels, np.arange(60), [2]).verdict == "too few seeds"
 
 
-def test_the_same_on_both_sides_is_no_difference():
+def test_the_same_on_both_sides_is_no_difference_and_not_known_without_doubt():
+    """None of twenty images a class differs, but of others one in a hundred might."""
     probabilities, labels = classifier(np.random.default_rng(0))
     for name in NAMES:
         same = difference(name, probabilities, probabilities.copy(), labels, np.arange(60), [1])
-        assert (same.effect, same.low, same.high, same.p, same.smallest) == (0, 0, 0, 1, 0)
-        assert same.verdict == "no difference shown"
+        assert (same.effect, same.p, same.verdict) == (0, 1, "no difference shown")
+        assert same.low == -same.high
+        assert 0.01 < same.high < 0.1
+
+
+@pytest.mark.parametrize("groups", [2, 3, 4, 5])
+def test_a_few_images_on_which_all_seeds_agree_prove_little(groups):
+    """a finds all of them under ten seeds, b none. Two, three or four images are too few, however clear."""
+    one = np.ones((10, groups))
+    result = difference("recall of class 0", found(one), found(1 - one), np.zeros(groups, int), np.arange(groups), [])
+    assert result.effect == 1
+    assert result.high - result.low > 0.3
+    assert result.verdict == ("better" if groups == FEWEST_GROUPS else "too few groups")
+
+
+def test_groups_of_unequal_size_count_for_fewer():
+    """Eight groups, one of them with nearly all images."""
+    groups = np.r_[np.zeros(60, int), np.arange(1, 8)]
+    hits = np.ones((10, 67))
+    result = difference("recall of class 0", found(hits), found(1 - hits), np.zeros(67, int), groups, [])
+    assert result.groups == pytest.approx(67**2 / (60**2 + 7)) and result.verdict == "too few groups"
 
 
 def test_a_rounding_error_in_each_seed_is_no_difference():
@@ -300,19 +356,21 @@ def test_the_interval_the_p_value_and_the_smallest_difference_by_hand():
     rng = np.random.default_rng(5)
     a, b = (rng.random((10, 40)) < p for p in (0.7, 0.6))
     d = a.astype(float) - b
-    by_seeds, by_groups = d.mean(axis=1).var(ddof=1) / 10, d.mean(axis=0).var(ddof=1) / 40
+    groups = d.mean(axis=0)
+    pulled = groups.sum() / 40.25
+    squares = ((groups - pulled) ** 2).sum() + ((1 - pulled) ** 2 + (1 + pulled) ** 2 + 2 * pulled**2) / 16
+    by_seeds, by_groups = d.mean(axis=1).var(ddof=1) / 10, squares / (40.25 * 39.25)
     own = d - d.mean(axis=1)[:, None] - d.mean(axis=0) + d.mean()
     total = max(by_seeds + by_groups - (own**2).sum() / (9 * 39) / 400, by_seeds, by_groups)
-    nu = max(9, total**2 / (by_seeds**2 / 9 + by_groups**2 / 39))
+    nu = min(39, max(9, total**2 / (by_seeds**2 / 9 + by_groups**2 / 39)))
     t = stats.t.ppf(0.975, nu)
     result = difference("recall of class 0", found(a), found(b), np.zeros(40, int), np.arange(40), [])
     error = math.sqrt(total)
-    assert (result.effect, result.low, result.high) == pytest.approx(
-        (d.mean(), d.mean() - t * error, d.mean() + t * error)
-    )
+    assert (result.effect, result.low, result.high) == pytest.approx((d.mean(), pulled - t * error, pulled + t * error))
     assert result.smallest == pytest.approx((t + stats.t.ppf(0.8, nu)) * error)
-    over_groups = 2 * stats.t.sf(abs(d.mean()) / error, nu)
+    over_groups = 2 * stats.t.sf(abs(pulled) / error, nu)
     assert result.p == pytest.approx(max(over_groups, sign_flip_p(d.mean(axis=1))))
+    assert result.groups == 40
 
 
 @pytest.mark.parametrize(
@@ -330,6 +388,9 @@ def test_the_interval_the_p_value_and_the_smallest_difference_by_hand():
         ({"low": -0.01, "adjusted_p": 0.001}, "no difference shown"),
         ({"seeds": 6}, "better"),
         ({"seeds": 5}, "too few seeds"),
+        ({"groups": 5.0}, "better"),
+        ({"groups": 4.9}, "too few groups"),
+        ({"groups": 4.9, "seeds": 5}, "too few seeds"),
     ],
 )
 def test_better_needs_both_the_interval_and_the_adjusted_p(change, verdict):
@@ -368,6 +429,18 @@ def test_many_seeds_draw_signs_alike_each_time():
     values = np.random.default_rng(0).normal(0.3, 1, size=30)
     assert sign_flip_p(values) == sign_flip_p(values)
     assert sign_flip_p(values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=0.02)
+    assert sign_flip_p(np.full(16, 0.1)) == pytest.approx(1 / 2**15, rel=3)
+
+
+@pytest.mark.parametrize("n", [6, 10, 15, 16, 40])
+def test_signs_agree_with_scipys_permutation_test(n):
+    rng = np.random.default_rng(n)
+    for centre in (0.0, 0.3, 0.6):
+        values = rng.normal(centre, 1, size=n).round(1)
+        theirs = stats.permutation_test(
+            (values,), np.mean, permutation_type="samples", vectorized=True, n_resamples=2**15, random_state=1
+        )
+        assert sign_flip_p(values) == pytest.approx(theirs.pvalue, abs=1e-12 if n <= 15 else 0.015)
 
 
 def test_holm_on_a_worked_example():

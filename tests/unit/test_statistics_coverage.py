@@ -90,19 +90,20 @@ def recall_coverage(share, groups, draws, scale=USUAL, per_group=PER_GROUP):
 def test_a_recall_over_ten_seeds_and_forty_groups_is_covered_as_stated(share, capsys):
     held = recall_coverage(share, 40, 2000)
     told(capsys, f"recall {share}, 10 seeds, 40 groups: covered {held:.1%}")
-    assert 0.93 <= held <= 0.97
+    # Near 0 and 1 hardly a group tells how far groups vary: then the interval is wider than it need be.
+    assert 0.93 <= held <= (0.975 if 0.1 <= share <= 0.9 else 1)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.98])
 def test_a_recall_over_forty_single_images_is_covered_as_stated(share):
-    assert 0.93 <= recall_coverage(share, 40, 1000, per_group=1) <= 0.975
+    assert 0.93 <= recall_coverage(share, 40, 1000, per_group=1) <= (0.975 if 0.1 <= share <= 0.9 else 1)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.98])
 def test_eight_groups_are_few_and_told(share, capsys):
     held = recall_coverage(share, 8, 1000)
     told(capsys, f"recall {share}, 10 seeds, 8 groups: covered {held:.1%}")
-    assert 0.91 <= held <= 0.99
+    assert held >= 0.93
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9])
@@ -156,7 +157,7 @@ def test_balanced_accuracy_is_covered_as_stated(groups, range_, capsys):
     assert range_[0] <= held <= range_[1]
 
 
-@pytest.mark.parametrize(("groups", "range_"), [(40, (0.93, 0.97)), (8, (0.91, 0.99))])
+@pytest.mark.parametrize(("groups", "range_"), [(40, (0.93, 0.975)), (8, (0.93, 1))])
 def test_auroc_is_covered_as_stated(groups, range_, capsys):
     """Normal scores with a seed's own separation: an area of Φ(separation/√(2·variance)), averaged over seeds."""
     rng, intervals = np.random.default_rng(14), []
@@ -200,7 +201,7 @@ def test_a_paired_difference_is_covered_as_stated(shares, groups, capsys):
     rng = np.random.default_rng(15)
     held = coverage((ends(pair(rng, shares, groups)) for _ in range(800)), shares[0] - shares[1])
     told(capsys, f"difference of recalls {shares}, {groups} groups: covered {held:.1%}")
-    assert 0.93 <= held <= (0.975 if groups == 40 else 0.99)
+    assert 0.93 <= held <= (0.98 if groups == 40 else 1)
 
 
 @pytest.mark.parametrize("own", [(0.3, 0.0, 0.3, 0.0), OWN, (0.1, 1.0, 0.1, 1.0)])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from careedu.course.exercises.contained import shown
 from careedu.course.exercises.exercise import Exercise
 
 
@@ -49,7 +50,7 @@ class ControlExercise(Exercise):
     def reason(self, answer: Any) -> str | EllipsisType | None:
         """Why a pairing is wrong; of several wrong ones, the first in the order of the claims."""
         names, count = ", ".join(f'"{claim}"' for claim in self.claims), len(self.claims)
-        if isinstance(answer, np.ndarray):
+        if isinstance(answer, np.ndarray) and answer.size <= len(self.arms):
             answer = answer.tolist()
         if isinstance(answer, Mapping):
             chosen = {_plain(claim): arm for claim, arm in answer.items()}
@@ -68,7 +69,7 @@ class ControlExercise(Exercise):
         arms = {claim: self._arm(chosen[claim]) for claim in self.claims}
         for claim, arm in arms.items():
             if arm not in self.arms:
-                return f'{chosen[claim]!r}, for "{claim}", is none of the arms: {", ".join(self.arms)}.'
+                return f'{shown(chosen[claim])}, for "{claim}", is none of the arms: {", ".join(self.arms)}.'
         wrong = [claim for claim in self.claims if arms[claim] != self.right[claim]]
         if not wrong:
             return None
@@ -85,4 +86,4 @@ class ControlExercise(Exercise):
 
 
 def _plain(name: Any) -> str:
-    return " ".join(name.lower().split()) if isinstance(name, str) else repr(name)
+    return " ".join(name.lower().split()) if isinstance(name, str) else shown(name)

@@ -7,15 +7,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import EllipsisType
 from typing import Any
 
 import numpy as np
 
+from careedu.course.exercises.contained import contained, said_by
 from careedu.course.exercises.reply import Reply
 from careedu.errors import InvalidInputError
 
+SECONDS = 10.0
+"""How long an answer may take."""
+MOST = 100_000
+"""Numbers that an answer may have: a thousand times as many as any exercise asks for."""
 _WORDS = {word: number for number, word in enumerate(("zero", "one", "two", "three", "four", "five"))}
 
 
@@ -34,6 +39,10 @@ def numbered(module: dict[str, Any]) -> tuple[Exercise, ...]:
     made = tuple(value for value in module.values() if isinstance(value, Exercise))
     module.update({f"exercise_{number}": exercise for number, exercise in enumerate(made, start=1)})
     return made
+
+
+class Nearly(str):
+    """A reason that is said where an answer is right but for its form."""
 
 
 class Exercise(ABC):
@@ -57,13 +66,15 @@ class Exercise(ABC):
     Attributes
     ----------
     state : str
-        "not yet", "wrong" or "right": what was said to the last answer.
+        "not yet", "wrong", "nearly" or "right": what was said to the last answer.
+    seconds : float
+        How long an answer may take.
     """
 
     def __init__(self, name: str, *, praise: str, thought: str, hints: Sequence[str], code: str, why: str) -> None:
         self.name, self.praise, self.thought = name, praise, thought
         self.hints, self.code, self.why = tuple(hints), code.strip(), why
-        self.state = "not yet"
+        self.state, self.seconds = "not yet", SECONDS
         self._hints_given = 0
 
     @abstractmethod
@@ -82,14 +93,19 @@ class Exercise(ABC):
         ----------
         answer : object, optional
             In any form that says it: a tensor, an array, a list, a number. `...`, as the notebook has it at first, is
-            no answer yet.
+            no answer yet. Whatever it does, such as raising an error, leaving Python or never ending, is told.
 
         Returns
         -------
         Reply
             True where the answer is right.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Where somebody interrupts the kernel.
         """
-        reason = ... if answer is ... else self.reason(answer)
+        reason = ... if answer is ... else contained(lambda: self.reason(answer), self.seconds)
         if reason is None:
             reply = Reply("right", self.praise, thought=self.thought)
         elif reason is ...:
@@ -97,7 +113,7 @@ class Exercise(ABC):
                 "not yet", f"Put your answer in place of the `...`; `hint()` helps. It is called `{self.name}`."
             )
         else:
-            reply = Reply("wrong", reason)
+            reply = Reply("nearly" if isinstance(reason, Nearly) else "wrong", reason)
         self.state = reply.kind
         return reply
 
@@ -184,22 +200,48 @@ def as_numbers(value: Any) -> np.ndarray:
     Raises
     ------
     InvalidInputError
-        If they are none.
+        If they are none, or more than `MOST`.
     """
-    if value is None:
-        raise InvalidInputError("This is `None`: a function without `return` gives that.")
     if isinstance(value, bool | np.bool_):
         raise InvalidInputError(f"This is a truth value, `{value}`, and no number.")
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().resolve_conj().resolve_neg()
-        value = value.double() if value.dtype.is_floating_point else value  # NumPy has no bfloat16
     kind = type(value).__name__
-    if isinstance(value, dict | set):
+    if isinstance(value, dict | set | frozenset):
         raise InvalidInputError(f"This is a {kind}; give its values as a list, in the order of the classes.")
     try:
-        array = np.asarray(value)
+        array = np.asarray(_plain(value))
         if array.dtype.kind == "c":
-            raise TypeError("complex")
+            raise TypeError("they are complex: is a `.real` missing?")
         return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"A {kind} that cannot be read as numbers ({error}).") from error
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        if isinstance(error, InvalidInputError):
+            raise
+        raise InvalidInputError(f"A {kind} that cannot be read as numbers ({said_by(error)}).") from error
+
+
+def _size(value: Any) -> int:
+    """How many numbers a tensor or an array has, or how many parts a list has, without looking at them."""
+    if hasattr(value, "numel"):
+        return value.numel()
+    if isinstance(size := getattr(value, "size", None), int):
+        return size
+    return len(value) if hasattr(value, "__len__") else 1
+
+
+def _plain(value: Any) -> Any:
+    """The same without tensors, whether `value` is one or holds some."""
+    if value is None:
+        raise InvalidInputError("This is `None`: a function without `return` gives that.")
+    if (size := _size(value)) > MOST:
+        raise InvalidInputError(f"These are {size:,} numbers, far more than are asked for.")
+    if hasattr(value, "detach"):
+        if value.is_meta:
+            raise InvalidInputError('This tensor has a shape and no numbers: its device is "meta".')
+        value = value.dequantize() if value.is_quantized else value.detach().to_dense()
+        value = value.cpu().resolve_conj().resolve_neg()
+        return (value.double() if value.dtype.is_floating_point else value).numpy()  # NumPy has no bfloat16
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if hasattr(value, "__array__") or isinstance(value, str | bytes | Sequence) or not isinstance(value, Iterable):
+        return value
+    kind = type(value).__name__
+    raise InvalidInputError(f"This is a `{kind}`, which gives its items one by one: make a list of it, `list(...)`.")

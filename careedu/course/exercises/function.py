@@ -15,11 +15,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from careedu.course.exercises.exercise import Exercise, as_numbers
+from careedu.course.exercises.contained import named
+from careedu.course.exercises.exercise import Exercise, Nearly, as_numbers
 from careedu.errors import InvalidInputError
 
 Arguments = tuple[Any, ...]
 Results = list[np.ndarray]
+
+
+def in_float32(arguments: Arguments) -> Arguments:
+    """Arguments whose float arrays are float32, as everything in the notebooks is."""
+    floats = (isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in arguments)
+    return tuple(
+        a.astype(np.float32) if is_float else copy.deepcopy(a) for a, is_float in zip(arguments, floats, strict=True)
+    )
 
 
 def as_tensors(arguments: Arguments) -> Arguments:
@@ -27,9 +36,18 @@ def as_tensors(arguments: Arguments) -> Arguments:
     return tuple(torch.from_numpy(a.copy()) if isinstance(a, np.ndarray) else copy.deepcopy(a) for a in arguments)
 
 
+def as_float32_tensors(arguments: Arguments) -> Arguments:
+    """Arguments whose arrays are tensors, those of floats in float32: as a notebook calls an answer."""
+    return as_tensors(in_float32(arguments))
+
+
 def as_lists(arguments: Arguments) -> Arguments:
     """Arguments whose arrays are lists."""
     return tuple(a.tolist() if isinstance(a, np.ndarray) else copy.deepcopy(a) for a in arguments)
+
+
+# Where an answer works in one form of a line, the lines below are not tried.
+_FORMS = (as_float32_tensors, as_tensors), (in_float32, copy.deepcopy), (as_lists,)
 
 
 class FunctionExercise(Exercise):
@@ -50,8 +68,9 @@ class FunctionExercise(Exercise):
     learns : str
         What the first argument is, in words, where a gradient has to flow back to it; else empty.
     in_torch : bool
-        Whether an answer without a gradient, as in NumPy, is wrong. Otherwise arguments are handed over as tensors,
-        and if this raises an error, as arrays, and as lists.
+        Whether an answer without a gradient, as in NumPy, is wrong. Arguments are handed over as tensors of float32
+        and of float64, and what is right in one is right. If both raise an error, and an answer in NumPy is not wrong,
+        they are handed over as arrays of the same types, and as lists.
     seen : callable
         Of a result and the arguments: what is compared, where results that differ may be as right.
     tolerance : float
@@ -82,19 +101,49 @@ class FunctionExercise(Exercise):
         if not callable(answer):
             kind = type(answer).__name__
             return f"A function is asked for, and this is a {kind}. Hand over `{self.name}` itself, without calling it."
-        outcome = self._called(answer)
-        if not isinstance(outcome, list):
-            return outcome
+        first_error = ""
+        for forms in _FORMS[:1] if self.in_torch else _FORMS:
+            reasons: list[str | EllipsisType] = []
+            for form in forms:
+                try:
+                    results, changed = self._called(answer, form)
+                except Exception as error:
+                    # Not ours to fix, and not to be hidden: the error is what the reader needs to see. Of several forms
+                    # that of the first, in which the notebook itself would call the function.
+                    first_error = first_error or f"Your function raises {named(error)}"
+                    continue
+                reason = ... if any(map(_unanswered, results)) else changed or self._judged(results)
+                if reason is None and self.learns:
+                    reason = self._without_gradient(answer, form)
+                if reason is None:
+                    return None
+                reasons.append(reason)
+            if reasons:
+                return reasons[0]
+        return first_error
+
+    def _called(self, answer: Callable[..., Any], form: Callable[[Arguments], Arguments]) -> tuple[list[Any], str]:
+        """The results on all cases, and what to say where it has changed what it was given."""
+        given, untouched = ([form(case) for case in self.cases] for _ in range(2))
+        results = [answer(*arguments) for arguments in given]
+        changed = not all(map(_same, _flat(given), _flat(untouched)))
+        said = "Your function changes its arguments in place: whoever uses them next gets others. Use a copy."
+        return results, said if changed else ""
+
+    def _judged(self, outcome: Sequence[Any]) -> str | None:
+        """Why results are wrong."""
         try:
             results = [as_numbers(result) for result in outcome]
         except InvalidInputError as error:
             return f"The result cannot be used. {error} Expected is {self.expected}."
         wanted = self._results_of(self.right)
         if all(self._agree(results, wanted)):
-            return self._without_gradient(answer) if self.learns else None
+            return None
         for why, mistake in self.mistakes.items():
             if all(self._agree(results, self._results_of(mistake))):
                 return why
+        if shaped := self._but_for_an_axis(results, wanted):
+            return shaped
         for result, want in zip(results, wanted, strict=True):
             if result.shape != want.shape and (want.ndim or result.size != 1):
                 kind = f"shape {want.shape}" if want.ndim else "one number"
@@ -105,26 +154,6 @@ class FunctionExercise(Exercise):
             f"It runs, but it computes something else: of {len(wanted)} results {sum(self._agree(results, wanted))} "
             f"are right. Expected is {self.expected}."
         )
-
-    def _called(self, answer: Callable[..., Any]) -> list[Any] | str | EllipsisType:
-        """The results on all cases, in the first form that works; else the reason why there are none."""
-        first_error = ""
-        for form in (as_tensors,) if self.in_torch else (as_tensors, copy.deepcopy, as_lists):
-            try:
-                given = [form(case) for case in self.cases]
-                results = [answer(*arguments) for arguments in given]
-            except Exception as error:
-                # Not ours to fix, and not to be hidden: the error is what the reader needs to see. Of several forms
-                # that of the first, in which the notebook itself would call the function.
-                first_error = first_error or f"Your function raises `{type(error).__name__}: {error}`"
-                continue
-            if any(map(_unanswered, results)):
-                return ...
-            untouched = [form(case) for case in self.cases]
-            if not all(map(_same, _flat(given), _flat(untouched))):
-                return "Your function changes its arguments in place: whoever uses them next gets others. Use a copy."
-            return results
-        return first_error
 
     def _results_of(self, function: Callable[..., Any]) -> Results:
         return [as_numbers(function(*as_tensors(case))) for case in self.cases]
@@ -142,6 +171,17 @@ class FunctionExercise(Exercise):
             )
         return alike
 
+    def _but_for_an_axis(self, results: Results, wanted: Results) -> Nearly | None:
+        """What to say where results are right, and have axes of size 1 more or less than they should."""
+        if any(np.squeeze(a).shape != np.squeeze(b).shape for a, b in zip(results, wanted, strict=True)):
+            return None
+        if not all(self._agree([a.reshape(b.shape) for a, b in zip(results, wanted, strict=True)], wanted)):
+            return None
+        has, want = next((a.shape, b.shape) for a, b in zip(results, wanted, strict=True) if a.shape != b.shape)
+        alone = (axis for axis in range(len(has)) if has[axis] == 1 and has[:axis] + has[axis + 1 :] == want)
+        way = next((f"squeeze({axis})" for axis in alone), f"reshape{want}")
+        return Nearly(f"The numbers are right. Their shape is {has}, and {want} is asked for: `.{way}` makes it so.")
+
     def _but_for_a_factor(self, results: Results, wanted: Results) -> str | None:
         """What to say where results are multiples of those that are wanted."""
         factors = [float((a * b).sum() / (b * b).sum()) for a, b in zip(results, wanted, strict=True)]
@@ -156,9 +196,11 @@ class FunctionExercise(Exercise):
             return f"The proportions are right, the scale is not. Expected is {self.expected}."
         return None
 
-    def _without_gradient(self, answer: Callable[..., Any]) -> str | None:
+    def _without_gradient(self, answer: Callable[..., Any], form: Callable[[Arguments], Arguments]) -> str | None:
         """Why a network could not learn from results that are right."""
-        first, *others = as_tensors(self.cases[0])
+        first, *others = form(self.cases[0])
+        if not isinstance(first, torch.Tensor):
+            return None  # right in NumPy or lists alone, where that is allowed
         cut = (
             f"The numbers are right, but no gradient flows back to {self.learns}, and a network could not learn from "
             "them. `torch.tensor(...)`, `.item()`, `.numpy()` and `.detach()` cut it; `torch.stack` and `torch.where` "
@@ -168,13 +210,14 @@ class FunctionExercise(Exercise):
             result = answer(first.requires_grad_(), *others)
         except Exception as error:
             # It works on plain tensors or arrays: what goes wrong here is the way to NumPy, and that may be allowed.
-            raised = f"Where one is asked for, your function raises `{type(error).__name__}: {error}`"
-            return f"{cut} {raised}" if self.in_torch else None
+            return f"{cut} Where one is asked for, your function raises {named(error)}" if self.in_torch else None
         if not isinstance(result, torch.Tensor):
             return cut if self.in_torch else None
-        if not result.requires_grad:
+        # Asked apart, since a result may have a gradient that leads to something else, such as a layer of its own.
+        slope = torch.autograd.grad(result.sum(), first, allow_unused=True)[0] if result.requires_grad else None
+        if slope is None:
             return cut
-        if not torch.autograd.grad(result.sum(), first)[0].isfinite().all():
+        if not slope.isfinite().all():
             return (
                 "The numbers are right, but the gradient holds NaN, and one step would spoil the whole network: "
                 "`torch.where` and `nan_to_num` hide a division by zero in the value, not in the gradient. Keep the "

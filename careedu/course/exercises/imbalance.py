@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from careedu.course.exercises.exercise import Exercise, NumberExercise, near, numbered
 from careedu.course.exercises.function import FunctionExercise
+from careedu.measure.intervals import recall_interval
 
 # Weights from the effective number of images
 
@@ -163,6 +164,8 @@ ppv_exercise = FunctionExercise(
 
 # What one image is worth
 
+_TWELVE = recall_interval(np.arange(23) < 12, np.arange(23))
+
 image_exercise = NumberExercise(
     "images",
     right=1,
@@ -177,8 +180,8 @@ image_exercise = NumberExercise(
     },
     expected="a count of images, the difference between those found after and those found before",
     praise="One image. Before, 11 of 23 were found; after, 12.",
-    thought="The 95 % interval of 12 out of 23 reaches from .33 to .71. Could another random seed alone have moved one "
-    "image? How many test images would you ask for, before you believe four points?",
+    thought=f"The 95 % interval of 12 out of 23 reaches from {_TWELVE.low:.2f} to {_TWELVE.high:.2f}. Could another "
+    "random seed alone have moved one image? How many test images would you ask for, before you believe four points?",
     hints=[
         "Recall is found / all. How many images were found before, and how many after?",
         "23 · 0.4783 and 23 · 0.5217 are whole numbers, but for rounding.",

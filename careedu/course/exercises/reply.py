@@ -9,6 +9,7 @@ from dataclasses import dataclass
 # Of Okabe and Ito's palette. Each kind also has a sign and a word of its own: nothing is told by colour alone.
 _LOOKS = {
     "not yet": ("…", "Not yet.", "#E69F00"),
+    "nearly": ("≈", "Nearly.", "#0072B2"),
     "wrong": ("✗", "Not right.", "#D55E00"),
     "right": ("✓", "Right.", "#009E73"),
     "hint": ("→", "Hint", "#0072B2"),
@@ -23,7 +24,7 @@ class Reply:
     Parameters
     ----------
     kind : str
-        "not yet", "wrong", "right", "hint" or "solution".
+        "not yet", "nearly" (the right numbers in another shape), "wrong", "right", "hint" or "solution".
     text : str
         One paragraph; what stands between backticks is shown as code.
     thought : str

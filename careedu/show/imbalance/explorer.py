@@ -17,7 +17,9 @@ from scipy.special import log_softmax, softmax
 
 from careedu.errors import InvalidInputError
 from careedu.measure import metrics
-from careedu.measure.intervals import Interval, mean_of_recalls_interval, recall_interval
+from careedu.measure.crossed import spread
+from careedu.measure.intervals import Interval, interval_of
+from careedu.measure.leave_one_out import recall_metric
 from careedu.show.widget import SIDES, BackgroundTask, WidgetState
 
 if TYPE_CHECKING:
@@ -98,9 +100,11 @@ class ImbalanceExplorer(WidgetState):
 
     @staticmethod
     def _features(run: Run, data: Splits) -> tuple[np.ndarray, np.ndarray]:
+        from careedu.training.isolation import plain_torch
         from careedu.training.prediction import pooled_or_maps
 
-        network = run.network()
+        with plain_torch():
+            network = run.network()
         training, test = (pooled_or_maps(network, part.images, pooled=True).numpy() for part in (data.train, data.test))
         mean = training.mean(axis=0)
         _, scale, axes = np.linalg.svd(training - mean, full_matrices=False)
@@ -139,12 +143,14 @@ class ImbalanceExplorer(WidgetState):
     def class_weights(self, side: str) -> np.ndarray:
         """Weight of each class in the loss of one side, mean 1."""
         from careedu.nn.losses import effective_number_weights, inverse_frequency_weights
+        from careedu.training.isolation import plain_torch
 
         weighting = self.settings[f"{side}_weighting"]
-        if weighting == "inverse frequency":
-            return inverse_frequency_weights(self.counts).numpy()
-        if weighting == "effective number":
-            return effective_number_weights(self.counts, self.settings[f"{side}_beta"]).numpy()
+        with plain_torch():
+            if weighting == "inverse frequency":
+                return inverse_frequency_weights(self.counts).numpy()
+            if weighting == "effective number":
+                return effective_number_weights(self.counts, self.settings[f"{side}_beta"]).numpy()
         return np.ones(len(self.classes))
 
     def _side(self, side: str, features: np.ndarray, labels: np.ndarray) -> Side:
@@ -155,13 +161,14 @@ class ImbalanceExplorer(WidgetState):
         head = train_head(features, labels, weights, offset)
         logits = self.test @ head[:-1] + head[-1] - self.settings[f"{side}_prior_shift"] * prior
         probabilities = softmax(logits, axis=1)
-        right = probabilities.argmax(axis=1) == self.test_labels
-        own = [self.test_labels == c for c in range(len(self.classes))]
-        recalls = [recall_interval(right[rows], self.test_groups[rows]) for rows in own]
+
+        def interval(metric: str) -> Interval:
+            return interval_of(spread(metric, probabilities[None], self.test_labels, self.test_groups, ()))
+
         return Side(
             weights=weights,
-            recalls=recalls,
-            balanced_accuracy=mean_of_recalls_interval(recalls),
+            recalls=[interval(recall_metric(c)) for c in range(len(self.classes))],
+            balanced_accuracy=interval("balanced accuracy"),
             confusion=metrics.confusion(probabilities, self.test_labels),
             trained=self.trained.get(side),
         )
@@ -194,33 +201,44 @@ class ImbalanceExplorer(WidgetState):
         """
         if self.task is not None and self.task.running:
             raise InvalidInputError("a training is going on; stop it first, or wait for its end")
-        self.task = BackgroundTask(self, lambda task: self._train(task, updates))
+        import torch
+
+        threads = torch.get_num_threads()  # a new thread would take those of whatever trains at that moment
+        self.task = BackgroundTask(self, lambda task: self._train(task, updates, threads))
         return self.task.start()
 
-    def _train(self, task: BackgroundTask, updates: int) -> None:
+    def _train(self, task: BackgroundTask, updates: int, threads: int) -> None:
         from dataclasses import replace
 
         from careedu.experiment.fit import fit
+        from careedu.experiment.grid import torch_threads
+        from careedu.training.isolation import WAITS, turn
         from careedu.training.loop import TrainingStopped
 
         counts, settings = list(self.counts), dict(self.settings)
         rows = np.concatenate([members[:n] for members, n in zip(self.members, counts, strict=True)])
         data = replace(self.data, train=self.data.train[rows], rare=None, draw_train=None)
         epochs = max(2, round(updates * 32 / len(rows)))
-        for number, side in enumerate(SIDES):
-            method = self.method(side)
 
-            def report(epoch: Any, number: int = number, label: str = method.label()) -> bool:
-                share = (number + epoch.epoch / epoch.epochs) / len(SIDES)
-                return task.report(share, f"{SIDES[number]}: {label}, epoch {epoch.epoch} of {epoch.epochs}")
+        def report(share: float, text: str) -> None:
+            if not task.report(share, text):
+                raise TrainingStopped(text)
 
-            try:
-                run = fit(data, method, epochs=epochs, progress=False, probes=0, on_epoch=report)
-            except TrainingStopped:
-                return
-            if settings == self.settings:  # else the sliders have moved on, and this belongs to what was
-                self.trained[side] = run.recall()
-                self.sides[side] = replace(self.sides[side], trained=run.recall())
+        try:
+            with turn(lambda: report(0.0, WAITS)), torch_threads(threads):
+                for number, side in enumerate(SIDES):
+                    method = self.method(side)
+
+                    def after_epoch(epoch: Any, number: int = number, label: str = method.label()) -> None:
+                        share = (number + epoch.epoch / epoch.epochs) / len(SIDES)
+                        report(share, f"{SIDES[number]}: {label}, epoch {epoch.epoch} of {epoch.epochs}")
+
+                    run = fit(data, method, epochs=epochs, progress=False, probes=0, on_epoch=after_epoch)
+                    if settings == self.settings:  # else the sliders have moved on, and this belongs to what was
+                        self.trained[side] = run.recall()
+                        self.sides[side] = replace(self.sides[side], trained=run.recall())
+        except TrainingStopped:
+            return
         self.notify()
 
 

@@ -13,7 +13,8 @@ from careedu.data.phantom_splits import PHANTOMS
 from careedu.data.sources import SOURCES
 from careedu.experiment.results import Results
 from careedu.methods.registry import METHODS, method_class
-from careedu.show.report.recipe import loop_settings
+from careedu.show.report.recipe import is_known, loop_settings
+from careedu.show.report.source import DEEPEST
 from careedu.show.report.words import DASH
 
 
@@ -25,7 +26,7 @@ def methods(results: Results) -> dict[str, dict[str, str]]:
         options = ", ".join(f"{key}={_option(value)}" for key, value in method["options"].items())
         found[name] = {
             "label": method["label"],
-            "line": METHODS[method["name"]][2] if method["name"] in METHODS else "a method that is not careedu's",
+            "line": METHODS[method["name"]][2] if is_known(method["name"]) else "a method that is not careedu's",
             "source": source_of(method["name"]),
             "options": options or DASH,
             "revision": method["revision"],
@@ -33,9 +34,9 @@ def methods(results: Results) -> dict[str, dict[str, str]]:
     return found
 
 
-def source_of(name: str) -> str:
+def source_of(name: Any) -> str:
     """The papers that the method's documentation names; a dash where there is none."""
-    if name not in METHODS:
+    if not is_known(name):
         return DASH
     text = " ".join(inspect.getdoc(method_class(name)).split("\n\n")[0].split())
     # A bracket with a year or an arXiv number is a reference; that of the one-line description is shorter.
@@ -102,23 +103,25 @@ def versions(results: Results) -> dict[str, str]:
     return {name: " | ".join(values) for name, values in found.items()}
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flat(values: Mapping[str, Any], prefix: str = "", level: int = 0) -> dict[str, str]:
     """Nested JSON values as one level of names and texts."""
     found: dict[str, str] = {}
     for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{name}: ")
+        if isinstance(value, Mapping) and value and level < DEEPEST:
+            found |= flat(value, f"{prefix}{name}: ", level + 1)
         else:
             found[f"{prefix}{name}"] = _option(value)
     return found
 
 
-def _option(value: Any) -> str:
+def _option(value: Any, level: int = 0) -> str:
+    if isinstance(value, Mapping | list | tuple) and level >= DEEPEST:
+        return "…"
     if isinstance(value, Mapping):
         inner = {key: part for key, part in value.items() if key != "method"}
-        text = ", ".join(f"{key}={_option(part)}" for key, part in inner.items())
+        text = ", ".join(f"{key}={_option(part, level + 1)}" for key, part in inner.items())
         inside = f"({text})" if text else ""
-        return f"{value['method']}{inside}" if "method" in value else f"{{{text}}}"
+        return f"{_option(value['method'], level + 1)}{inside}" if "method" in value else f"{{{text}}}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_option, value))}]"
+        return f"[{', '.join(_option(part, level + 1) for part in value)}]"
     return {True: "yes", False: "no", None: DASH}[value] if value is None or isinstance(value, bool) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,22 +15,24 @@ from careedu.data.sources import SOURCES
 from careedu.experiment.configuration import Settings
 from careedu.experiment.results import Results
 from careedu.methods.registry import METHODS
+from careedu.show.report.source import call, keywords, literal
 
-WIDTH = 88
-"""Longest line of code where it can be broken."""
 UNTRAINED = "none"
 """What runs of a method without network have as their model."""
 
 # Setting of a run: argument of careedu.fit. A setting that is younger than a saved run is not among its own.
 _ARGUMENTS = {name.replace("_", " "): name for name in (*Settings.__dataclass_fields__, "threads") if name != "seed"}
 _OF_LOAD = ("size", "imbalance", "counts", "seed", "rare", "augmentation")
+# Arguments of careedu.load that are no options: who has a file of results must not choose where images are written.
+_NO_OPTIONS = {"name_or_path", "root", *_OF_LOAD}
 
 
 def recipe(results: Results) -> str:
     """Python that loads the images, trains every method with every seed and gives the same table.
 
     Where methods were trained with different settings there is one call for each setting. A method that is none of
-    careedu's, or images that `careedu.load` has not made, are left as ``...`` with a comment.
+    careedu's, or images that `careedu.load` has not made, are left as ``...`` with a comment. Names and values may come
+    from a stranger's file: they are written as literals, so that the lines are always Python and call nothing else.
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ def recipe(results: Results) -> str:
     """
     groups = _groups(results)
     # A method of one's own is found by its name only, so there is nothing to build it from.
-    known = any(_method(results, name)["name"] in METHODS for name in results.methods)
+    known = any(is_known(_method(results, name)["name"]) for name in results.methods)
     lines = ["import careedu", *(["from careedu.methods import build_method"] if known else []), ""]
     parts = []
     for number, (configuration, names) in enumerate(groups, start=1):
@@ -50,16 +53,16 @@ def recipe(results: Results) -> str:
         lines += [f"methods{mark} = {{", *(line for name in names for line in _entry(results, name)), "}"]
         arguments = [f"data{mark}", f"methods{mark}", f"seeds={_seeds(results.seeds)}"]
         if len(groups) == 1:
-            arguments.append(f"reference={results.reference!r}")
+            arguments.append(f"reference={literal(results.reference)}")
         arguments += _options(configuration)
-        lines += [*_call(f"comparison{mark} = careedu.compare", arguments), ""]
+        lines += [*call(f"comparison{mark} = careedu.compare", arguments), ""]
         parts.append(f"**comparison{mark}.runs")
     if len(groups) > 1:
-        names = ", ".join(repr(name) for name in results.methods)
+        names = literal(results.methods)
         lines += [
             f"runs = {{{', '.join(parts)}}}",
-            f"in_order = {{name: runs[name] for name in [{names}]}}",
-            f"comparison = careedu.Comparison(in_order, reference={results.reference!r})",
+            f"in_order = {{name: runs[name] for name in {names}}}",
+            f"comparison = careedu.Comparison(in_order, reference={literal(results.reference)})",
             "",
         ]
     return "\n".join([*lines, "print(comparison.table())", ""])
@@ -76,7 +79,7 @@ def loop_settings(results: Results) -> dict[str, list[Any]]:
                     continue
                 inner = value.items() if isinstance(value, Mapping) else ((None, value),)
                 for part, one in inner:
-                    values = found.setdefault(name if part is None else f"{name}: {part.replace('_', ' ')}", [])
+                    values = found.setdefault(name if part is None else f"{name}: {str(part).replace('_', ' ')}", [])
                     if one not in values:
                         values.append(one)
     return found
@@ -92,7 +95,7 @@ def _groups(results: Results) -> list[tuple[dict[str, Any], list[str]]]:
             configuration = {**configuration, "model": models[0]}
         what = {key: configuration.get(key) for key in _ARGUMENTS}
         what["data"] = {k: v for k, v in configuration["data"]["recipe"].items() if k != "redraw"}
-        groups.setdefault(json.dumps(what, sort_keys=True), (configuration, []))[1].append(name)
+        groups.setdefault(json.dumps(what, sort_keys=True, default=literal), (configuration, []))[1].append(name)
     return list(groups.values())
 
 
@@ -102,29 +105,34 @@ def _method(results: Results, name: str) -> dict[str, Any]:
 
 def _data(results: Results, configuration: Mapping[str, Any], names: Sequence[str], variable: str) -> list[str]:
     made = configuration["data"]["recipe"]
-    if "name" not in made or "options" not in made:
+    name, options = made.get("name"), made.get("options")
+    if not isinstance(name, str) or not isinstance(options, Mapping):
         return [f"{variable} = ...  # not made by careedu.load: put the same Splits here", ""]
-    name = made["name"]
     lines = []
     if name not in PHANTOMS and name not in SOURCES:
-        name = f"path/to/{name}"
+        # The last part alone: a file that is passed on must not point to a place on somebody's machine.
+        last = re.split(r"[/\\]", name)[-1].lstrip(".")
+        name = f"path/to/{last or 'images'}"
         lines.append("# A folder of one's own: put its path here.")
-    arguments = [repr(name)]
-    arguments += [f"{key}={made[key]!r}" for key in _OF_LOAD if made.get(key) is not None]
-    odd = {k: v for k, v in made["options"].items() if not k.isidentifier()}
-    arguments += [f"{key}={value!r}" for key, value in made["options"].items() if key not in odd]
-    lines += _call(f"{variable} = careedu.load", [*arguments, *([f"**{odd!r}"] if odd else [])])
+    given = {key: made[key] for key in _OF_LOAD if made.get(key) is not None}
+    given |= {key: value for key, value in options.items() if key not in _NO_OPTIONS}
+    lines += call(f"{variable} = careedu.load", [literal(name), *keywords(given)])
     seed, run = next(iter(results.runs[names[0]].items()))
-    expected = f"{run.configuration['data']['fingerprint']!r}"
-    return [*lines, f"assert {variable}.redraw({seed}).fingerprint() == {expected}  # the very same images", ""]
+    expected = literal(run.configuration["data"]["fingerprint"])
+    again = f"{variable}.redraw({literal(seed)}).fingerprint()"
+    return [*lines, f"assert {again} == {expected}  # the very same images", ""]
+
+
+def is_known(name: Any) -> bool:
+    """Whether it names a method of careedu's; in a stranger's file it may be anything."""
+    return isinstance(name, str) and name in METHODS
 
 
 def _entry(results: Results, name: str) -> list[str]:
     method = _method(results, name)
-    if method["name"] not in METHODS:
-        return [f"    {name!r}: ...,  # none of careedu's methods: put your own here"]
-    arguments = [repr(method["name"]), *(f"{key}={value!r}" for key, value in method["options"].items())]
-    return _call(f"    {name!r}: build_method", arguments, end=",")
+    if not is_known(method["name"]):
+        return [f"    {literal(name)}: ...,  # none of careedu's methods: put your own here"]
+    return call(f"    {literal(name)}: build_method", [literal(method["name"]), *keywords(method["options"])], end=",")
 
 
 def _options(configuration: Mapping[str, Any]) -> list[str]:
@@ -132,25 +140,19 @@ def _options(configuration: Mapping[str, Any]) -> list[str]:
     for setting, argument in _ARGUMENTS.items():
         value = configuration.get(setting)
         if value is not None and (setting, value) != ("model", UNTRAINED):
-            written.append(f"{argument}={_augmentation(value) if setting == 'augmentation' else repr(value)}")
+            written.append(f"{argument}={_augmentation(value) if setting == 'augmentation' else literal(value)}")
     return written
 
 
-def _augmentation(options: Mapping[str, Any]) -> str:
+def _augmentation(options: Any) -> str:
+    if not isinstance(options, Mapping):
+        return literal(options)
     for name in AUGMENTATIONS:
         if asdict(Augmentation.named(name)) == dict(options):
-            return repr(name)
-    return f"careedu.Augmentation({', '.join(f'{key}={value!r}' for key, value in options.items() if value)})"
+            return literal(name)
+    chosen = keywords({key: value for key, value in options.items() if value})
+    return f"careedu.Augmentation({', '.join(chosen)})"
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    return str(len(seeds)) if list(seeds) == list(range(len(seeds))) else repr(list(seeds))
-
-
-def _call(function: str, arguments: Sequence[str], end: str = "") -> list[str]:
-    """A call on one line where it fits, else an argument a line."""
-    line = f"{function}({', '.join(arguments)}){end}"
-    if len(line) <= WIDTH:
-        return [line]
-    indent = " " * (len(function) - len(function.lstrip()))
-    return [f"{function}(", *(f"{indent}    {argument}," for argument in arguments), f"{indent}){end}"]
+    return str(len(seeds)) if list(seeds) == list(range(len(seeds))) else literal(list(seeds))

@@ -7,14 +7,14 @@ import math
 import numpy as np
 
 from careedu.experiment.results import Results
-from careedu.measure.statistics import FEWEST_SEEDS, Difference
+from careedu.measure.statistics import FEWEST_GROUPS, FEWEST_SEEDS, Difference
 
 DASH = "–"
 MINUS = "−"
 JUDGED = ("rare recall", "balanced accuracy")
 """The metrics that the summary speaks of."""
 FEW_GROUPS = 20
-"""Below about so many test groups of a class intervals cover less than they say (our choice of where to warn)."""
+"""Below about so many test groups of a class only large differences can be shown (our choice of where to warn)."""
 
 
 def summary(results: Results) -> list[str]:
@@ -50,6 +50,11 @@ def _judgement(results: Results, metric: str) -> str:
             f"In {metric}, {number(n, 'seed')} {_verb(n)} too few to tell any method from {results.reference}: "
             f"at least {out_of_reach(results)} are needed."
         )
+    if "too few groups" in by_verdict:
+        return (
+            f"In {metric}, the test groups of a class are too few to tell any method from {results.reference}: "
+            f"it takes {FEWEST_GROUPS} of one size, or more of unequal size."
+        )
     parts = []
     for verdict in ("better", "worse"):
         if shown := by_verdict.get(verdict, {}):
@@ -66,8 +71,6 @@ def _judgement(results: Results, metric: str) -> str:
     if needed := out_of_reach(results):
         return f"{line} None could have been, however large: it takes {needed} seeds."
     smallest = [one.smallest for one in missed.values()]
-    if not all(np.isfinite(smallest)):
-        return f"{line} With a single test group of a class none could have been."
     low, high = (plain(end) for end in (min(smallest), max(smallest)))
     size = low if low == high else f"{low} to {high}, depending on the method,"
     return (
@@ -96,7 +99,7 @@ def groups_of_classes(results: Results) -> dict[str, int]:
 
 
 def few_groups(results: Results) -> list[str]:
-    """A warning where classes have so few test groups that intervals are not to be relied on."""
+    """A warning where classes have so few test groups that little can be shown."""
     sizes = groups_of_classes(results)
     lines = [
         f"{name} has no test images: nothing is known about it, and it is left out of averages."
@@ -106,8 +109,8 @@ def few_groups(results: Results) -> list[str]:
     few = ", ".join(f"{name} {n}" for name, n in sizes.items() if 0 < n < FEW_GROUPS)
     if few:
         lines.append(
-            f"Classes with less than about {FEW_GROUPS} test groups: {few}. Intervals that they have a part in may "
-            "cover less often than 95 times in 100."
+            f"Classes with less than about {FEW_GROUPS} test groups: {few}. Intervals that they have a part in are "
+            f"wide, and below {FEWEST_GROUPS} groups of one size no method is called better or worse."
         )
     return lines
 

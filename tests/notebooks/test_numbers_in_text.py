@@ -1,0 +1,576 @@
+"""Every number in the notebooks' running text is computed here, or is listed with where it is from.
+
+Where a number has changed, the failure says how the sentence has to read. A new number in a text fails until it stands
+in `SAID`, with the expression that gives it, or in `GIVEN`: a paper's, a definition's, or one that a cell asserts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+
+import careedu
+from careedu.data.shipped import shipped
+from careedu.measure import map_auroc, recall_per_class
+from careedu.nn.losses import effective_number_weights, inverse_frequency_weights
+
+NOTEBOOKS = {path.name[:2]: path for path in sorted(shipped("notebooks").glob("*.ipynb"))}
+WORDS = dict(enumerate(["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]))
+# What is no running text: mathematics, code, headings' numbers, and names of notebooks and sections.
+NO_TEXT = r"\$\$[\s\S]*?\$\$|\$[^$]*\$|`[^`]*`|(?m:^#+ (?:\d+|Exercise \d+) ·)|[Nn]otebook \d+|sections? \d"
+NO_TEXT += r"|\*\*References?\.[\s\S]*"
+NUMBER = r"(?<![\w.])[−+]?\.?\d(?:[\d.,/³]*[\d³])?"
+
+
+@cache
+def cells(notebook):
+    """Sources of a notebook's cells of text, by their id, each on one line."""
+    found = json.loads(NOTEBOOKS[notebook].read_text(encoding="utf-8"))["cells"]
+    return {cell["id"]: "".join(cell["source"]) for cell in found if cell["cell_type"] == "markdown"}
+
+
+def line(text):
+    return " ".join(text.split())
+
+
+@cache
+def load(name):
+    return careedu.Comparison.load(name)
+
+
+@cache
+def attention(name):
+    return careedu.AttentionResults.load(name)
+
+
+def mean(name, arm, metric="rare_recall"):
+    return float(np.mean([getattr(run, metric)() for run in load(name).runs[arm].values()]))
+
+
+def lead(name, one, other, metric="rare_recall"):
+    """By how much the mean of one arm lies above that of another."""
+    return mean(name, one, metric) - mean(name, other, metric)
+
+
+def short(value, digits=2):
+    """A share as the texts have it: .19."""
+    return f"{value:.{digits}f}".removeprefix("0")
+
+
+def is_share(value, part, whole):
+    """Whether a share is said in words as well as can be: no other share of so many is nearer."""
+    return round(value * whole) == part
+
+
+def configuration(name):
+    return load(name).first.configuration
+
+
+def counts(name):
+    return dict(zip(load(name).classes, configuration(name)["data"]["train counts"], strict=True))
+
+
+def recipe(name):
+    return configuration(name)["data"]["recipe"]
+
+
+def option(name, key):
+    return recipe(name)["options"][key]
+
+
+def epochs(name):
+    return configuration(name)["epochs"]
+
+
+def seeds(name):
+    return WORDS[len(load(name).seeds)]
+
+
+def fresh(name, other):
+    """Whether no seed of one experiment is among those of another."""
+    return not {*load(name).seeds} & {*load(other).seeds}
+
+
+def trained(name):
+    """Arms that have a network."""
+    runs = load(name).runs
+    return [arm for arm, seeds in runs.items() if next(iter(seeds.values())).configuration["model"] != "none"]
+
+
+def rarest(name):
+    """Which test images are of the rare class, or of the last one of several."""
+    return load(name).labels == load(name).rare_indices[-1]
+
+
+def images_of(name):
+    return int(rarest(name).sum())
+
+
+def groups_of(name):
+    return len(set(load(name).groups[rarest(name)]))
+
+
+def looks(name, arm, what):
+    """Of the maps of each seed and image of the rare class."""
+    return np.stack([attention(name).values[arm][what][seed][rarest(name)] for seed in load(name).seeds])
+
+
+def pointing(name, arm):
+    return looks(name, arm, "pointing").mean()
+
+
+def inside(name, arm):
+    return looks(name, arm, "inside share").mean()
+
+
+def maps_without_a_hit(name, arm):
+    """How many maps there are, where none has its maximum in the lesion; else the sentence is wrong."""
+    assert pointing(name, arm) == 0
+    return looks(name, arm, "pointing").size
+
+
+def spread(name, arm):
+    return np.std([run.rare_recall() for run in load(name).runs[arm].values()], ddof=1)
+
+
+def maps(name, arm):
+    return [careedu.trained_map(run) for run in load(name).runs[arm].values()]
+
+
+def mean_image():
+    """Of the training images that the notebook loads; min-max changes no order."""
+    return loaded("phantom-chest").train.images.float().mean((0, 1)).numpy()
+
+
+def light(arm, of="mean"):
+    """How light an arm's maps of X-rays are on average, or how far their values reach."""
+    found = maps("03-pneumonia", arm)
+    return np.mean([one.mean() if of == "mean" else np.ptp(one) for one in found])
+
+
+def auroc(arm):
+    zone = careedu.lesion_zones("chest", 64)
+    return np.mean([map_auroc(one, zone) for one in maps("03-phantom-chest", arm)])
+
+
+def validation_recall(name, arm, balanced=False):
+    results = load(name)
+    classes = slice(None) if balanced else list(results.rare_indices)
+    recalls = [
+        recall_per_class(run.validation_probabilities, run.validation_labels) for run in results.runs[arm].values()
+    ]
+    return np.mean([recall[classes].mean() for recall in recalls])
+
+
+def regimes():
+    """Kinds of phantom in which the baseline learns, with CARE's lead over it on validation images."""
+    kinds = ["default", "few", "few-of-all", "distracted", "small", "few-small-distracted"]
+    learns = [k for k in kinds if validation_recall(f"02-search-{k}", "logit adjustment", balanced=True) > 0.45]
+    leads = {}
+    for kind in learns:
+        name = f"02-search-{kind}"
+        leads[kind] = validation_recall(name, "CARE") - validation_recall(name, "logit adjustment")
+    return leads
+
+
+def farthest(difference):
+    """How large a difference may be, to either side."""
+    return max(-difference.low, difference.high)
+
+
+def from_inverse(beta):
+    """How far effective-number weights of the notebook's images lie from inverse-frequency weights, at most."""
+    counts = loaded("phantom-skin").train.counts
+    return float((effective_number_weights(counts, beta) - inverse_frequency_weights(counts)).abs().max())
+
+
+def jitter_leads(other):
+    return [lead(f"03-jitter-{j}", "global attention", other) > 0 for j in ("0", "0.05", "0.1", "0.2")]
+
+
+def loaded(name):
+    """Of a data set as the notebook loads it."""
+    options = {"lesion_size": 1.15} if name == "phantom-chest" else {}
+    return careedu.load(name, imbalance=10, **options)
+
+
+CARE_AND_BASELINE = ["02-phantom-skin", "02-best-regime", "02-worst-regime", "02-brain-tumor"]
+NETWORKS = ["googlenet", "vgg16", "resnet18", "densenet121"]
+
+
+# (notebook, cell): what it says, with braces where numbers belong: what gives these numbers, or tells whether it is so.
+SAID = {
+    ("00", "train-text"): {
+        "A class with a tenth of the images": lambda: (
+            loaded("phantom-skin").train.counts[[0, -1]].tolist() == [300, 30]
+        ),
+    },
+    ("00", "take-home"): {
+        "a sign-flip p-value of 2/2³ = {}": lambda: [short(2 / 2**3)],
+        "Notebook 01 does it with {}": lambda: [seeds("01-phantom-skin")],
+        "three pairs": lambda: "SEEDS = (0, 1, 2)" in NOTEBOOKS["00"].read_text("utf-8"),
+    },
+    ("01", "title"): {
+        "set them side by side over {} seeds": lambda: [seeds("01-phantom-skin")],
+    },
+    ("01", "interval-text"): {
+        "one image more is {} points of recall": lambda: [f"{100 / 23:.1f}"],
+    },
+    ("01", "beta-text"): {
+        "the weights of such a small set *are* inverse frequency to two digits": lambda: from_inverse(0.9999) < 0.01,
+        "Near .99 the effective number says something of its own": lambda: from_inverse(0.99) > 0.1,
+    },
+    ("01", "seeds-text"): {
+        "So {} arms were trained with {} seeds each": lambda: [
+            WORDS[len(trained("01-phantom-skin"))],
+            seeds("01-phantom-skin"),
+        ],
+    },
+    ("01", "brain-text"): {
+        "meningioma thinned to {} training images": lambda: [counts("01-brain-tumor")["meningioma"]],
+    },
+    ("01", "brain-found-text"): {
+        "{} runs of slices are few": lambda: [WORDS[groups_of("01-brain-tumor")].title()],
+    },
+    ("01", "stated-text"): {
+        "plain cross-entropy misses nearly all of the rare class": lambda: (
+            mean("01-phantom-skin", "cross-entropy") < 0.1
+        ),
+        "weights, logit adjustment and balanced sampling find most of it": lambda: (
+            min(
+                mean("01-phantom-skin", a)
+                for a in (
+                    "inverse-frequency weights",
+                    "effective-number weights",
+                    "logit adjustment",
+                    "balanced sampling",
+                )
+            )
+            > 0.8
+        ),
+        "Misplaced weights find nothing": lambda: mean("01-phantom-skin", "weights misplaced") == 0,
+        "β = .99 for some hundred images": lambda: (
+            load("01-phantom-skin").runs["effective-number weights"][0].configuration["method"]["options"]["beta"]
+            == 0.99
+        ),
+        "β = .99 for these weights": lambda: careedu.LDAM().beta == 0.99,
+        "largest margin .5, scale 30, weights for the last fifth": lambda: (
+            (careedu.LDAM().max_margin, careedu.LDAM().scale, careedu.LDAM().reweight_from) == (0.5, 30, 0.8)
+        ),
+        "a quarter of the epochs for the head": lambda: careedu.ClassifierRetraining().share == 0.25,
+        "20 epochs or fewer": lambda: (
+            max(configuration(n)["epochs"] for n in ("01-phantom-skin", "01-brain-tumor")) <= 20
+        ),
+    },
+    ("02", "saved-text"): {
+        "{} arms, {} seeds each, {} epochs": lambda: [
+            WORDS[len(load("02-phantom-skin").methods)].title(),
+            seeds("02-phantom-skin"),
+            epochs("02-phantom-skin"),
+        ],
+    },
+    ("02", "naive-found-text"): {
+        "points into the lesion nearly always": lambda: pointing("02-phantom-skin", "logit adjustment") > 0.9,
+        "about half of the map's mass lies outside": lambda: is_share(
+            1 - inside("02-phantom-skin", "logit adjustment"), 1, 2
+        ),
+    },
+    ("02", "buys-found-text"): {
+        "CARE's mean recall is {} below the baseline's": lambda: [
+            short(lead("02-phantom-skin", "logit adjustment", "CARE"))
+        ],
+        "random boxes, which swing less": lambda: (
+            spread("02-phantom-skin", "CARE, random boxes") < spread("02-phantom-skin", "CARE")
+        ),
+        "their intervals leave {} at most": lambda: [
+            short(
+                max(
+                    load("02-phantom-skin").differences("rare recall")[a].high
+                    for a in ("balanced sampling", "lesion transplant")
+                )
+            )
+        ],
+    },
+    ("02", "control-found-text"): {
+        "with up to {} open either way. So place is not where most of the {} went": lambda: [
+            short(farthest(load("02-phantom-skin").difference("CARE", "CARE, random boxes", "rare recall"))),
+            short(lead("02-phantom-skin", "logit adjustment", "CARE")),
+        ],
+    },
+    ("02", "regimes-text"): {
+        "with {} tuning seeds": lambda: [seeds("02-search-default")],
+        "*few* (imbalance {}); *few of all* ({} images of the commonest class)": lambda: [
+            recipe("02-search-few")["imbalance"],
+            option("02-search-few-of-all", "largest"),
+        ],
+        "*distracted* ({} times the look-alikes); *small* (lesions {} as large)": lambda: [
+            WORDS[round(option("02-search-distracted", "distractors"))],
+            short(option("02-search-small", "lesion_size"), 1),
+        ],
+    },
+    ("02", "fresh-text"): {
+        'the one where CARE did best against it ("{}") and the one where it did worst ("{}")': lambda: [
+            (max if best else min)(found, key=found.get) for best in (True, False) for found in [regimes()]
+        ],
+        "on {} *fresh* seeds": lambda: [seeds("02-best-regime") if fresh("02-best-regime", "02-search-few") else "no"],
+    },
+    ("02", "sweep-text"): {
+        "true ones gain {} of balanced accuracy": lambda: [
+            short(lead("02-best-regime", "CARE", "CARE, random boxes", "balanced_accuracy"))
+        ],
+    },
+    ("02", "light-text"): {
+        "A fifth of the weight (α = .1 and not .5) has the highest recall *there*": lambda: (
+            max(load("02-sweep").methods, key=lambda arm: validation_recall("02-sweep", arm)) == "alpha .1"
+        ),
+        "the ten seeds of section 4, none of which was used to choose it": lambda: fresh(
+            "02-sweep", "02-light-phantom-skin"
+        ),
+    },
+    ("02", "light-found-text"): {
+        "it points at the tumour in one image of five, where the full dose does in two of three": lambda: (
+            is_share(pointing("02-light-brain-tumor", "CARE, alpha .1"), 1, 5)
+            and is_share(pointing("02-brain-tumor", "CARE"), 2, 3)
+        ),
+    },
+    ("02", "brain-text"): {
+        "meningioma thinned to {} images, {} runs of slices in the test set": lambda: [
+            counts("02-brain-tumor")["meningioma"],
+            WORDS[groups_of("02-brain-tumor")],
+        ],
+    },
+    ("02", "brain-found-text"): {
+        "The baseline finds two meningiomas in three": lambda: is_share(
+            mean("02-brain-tumor", "logit adjustment"), 2, 3
+        ),
+        "in none of the {} maps ({} images, {} seeds) does the maximum lie in the tumour": lambda: [
+            maps_without_a_hit("02-brain-tumor", "logit adjustment"),
+            images_of("02-brain-tumor"),
+            seeds("02-brain-tumor"),
+        ],
+        "another hospital's share may be up to {}.": lambda: [
+            re.search(
+                r", (?:0)?(\.\d+)\]",
+                attention("02-brain-tumor").table("meningioma").loc["logit adjustment", "pointing"],
+            )[1]
+        ],
+        "CARE's map points at the tumour in two images of three": lambda: is_share(
+            pointing("02-brain-tumor", "CARE"), 2, 3
+        ),
+        "Its mean recall is {} lower; neither that nor the {} by which random boxes are ahead": lambda: [
+            short(lead("02-brain-tumor", "logit adjustment", "CARE")),
+            short(lead("02-brain-tumor", "CARE, random boxes", "CARE")),
+        ],
+    },
+    ("02", "stated-text"): {
+        "the best of the {} kinds in which the baseline learns": lambda: [WORDS[len(regimes())]],
+        "α = .5 lowers the mean everywhere": lambda: (
+            all(lead(n, "CARE", "logit adjustment") < 0 for n in CARE_AND_BASELINE) and max(regimes().values()) < 0
+        ),
+        "α = .5; λ = .7 on skin; τ = .5": lambda: (
+            (careedu.CARE().alpha, careedu.CARE().outside_weight, careedu.CARE().cap) == (0.5, 0.7, 0.5)
+        ),
+    },
+    ("03", "mean-text"): {
+        "the negative scores above .5": lambda: map_auroc(-mean_image(), careedu.lesion_zones("chest", 64)) > 0.5,
+    },
+    ("03", "idea-text"): {
+        "{} MB here": lambda: [f"{loaded('phantom-chest').train.images[:, 0].numel() / 1e6:.1f}"],
+    },
+    ("03", "reach-found-text"): {
+        "Ours has {} images for {} pixels": lambda: [
+            len((t := loaded("phantom-chest").train).images),
+            t.images[0, 0].numel(),
+        ],
+    },
+    ("03", "zones-text"): {
+        "{} arms, {} seeds each, {} epochs": lambda: [
+            WORDS[len(load("03-phantom-chest").methods)].title(),
+            seeds("03-phantom-chest"),
+            epochs("03-phantom-chest"),
+        ],
+        "(yours had 12;": lambda: "EPOCHS = 12" in NOTEBOOKS["03"].read_text("utf-8"),
+    },
+    ("03", "zones-found-text"): {
+        "a quarter of a hundredth more": lambda: (
+            0.002 < auroc("global attention") - auroc("negative mean image") < 0.003
+        ),
+        "The free mask scores less": lambda: auroc("free mask") < auroc("negative mean image"),
+        "the permuted control what chance scores": lambda: abs(auroc("permuted pixels") - 0.5) < 0.02,
+    },
+    ("03", "buys-found-text"): {
+        "Its range is the whole from 0 to 1, the learned maps lie between {} and {}": lambda: [
+            short(min(m.min() for m in maps("03-phantom-chest", "global attention"))),
+            short(max(m.max() for m in maps("03-phantom-chest", "global attention"))),
+        ],
+        "(24 epochs: an arm": lambda: epochs("03-phantom-chest") == 24,
+    },
+    ("03", "control-text"): {
+        "{} seeds, exploratory": lambda: [seeds("03-jitter-0").title()],
+    },
+    ("03", "jitter-found-text"): {
+        "the method's mean is above that of its permuted control, from .05 on it is not": lambda: (
+            jitter_leads("permuted pixels") == [True, False, False, False]
+        ),
+        "above it up to .1, below it at .2": lambda: jitter_leads("cross-entropy") == [True, True, True, False],
+    },
+    ("03", "aligned-text"): {
+        "So they get ten fresh seeds": lambda: (
+            len(load("03-aligned-chest").seeds) == 10 and fresh("03-aligned-chest", "03-jitter-0")
+        ),
+    },
+    ("03", "aligned-found-text"): {
+        "in rare recall, +{}, no difference": lambda: [
+            short(lead("03-aligned-chest", "global attention", "cross-entropy"))
+        ],
+        "loses the rare class: its mean recall is {}": lambda: [short(mean("03-aligned-chest", "mean image"), 3)],
+    },
+    ("03", "brain-text"): {
+        "PneumoniaMNIST, {0} × {0} pixels": lambda: [recipe("03-pneumonia")["size"]],
+        "the healthy ones are the rare class, {} of {}": lambda: [
+            min(found := counts("03-pneumonia").values()),
+            sum(found),
+        ],
+    },
+    ("03", "xrays-found-text"): {
+        "There are {} images for {} pixels": lambda: [
+            sum(counts("03-pneumonia").values()),
+            recipe("03-pneumonia")["size"] ** 2,
+        ],
+        "That one's map is flat and a little lighter": lambda: (
+            light("permuted pixels", "range") < light("global attention", "range") / 2
+            and 0 < light("permuted pixels") - light("global attention") < 0.1
+        ),
+        "they are about as dark as each other": lambda: abs(light("negative mean image") - light("mean image")) < 0.1,
+    },
+    ("03", "brain-intro-text"): {
+        "training has {} meningiomas, the test set {}, from only {} runs of slices": lambda: [
+            counts("03-brain-tumor")["meningioma"],
+            images_of("03-brain-tumor"),
+            WORDS[groups_of("03-brain-tumor")],
+        ],
+    },
+    ("03", "brain-found-text"): {
+        "the network finds about one meningioma in twenty": lambda: is_share(
+            mean("03-brain-tumor", "cross-entropy"), 1, 20
+        ),
+    },
+    ("03", "networks-text"): {
+        "({} epochs, one seed,": lambda: [
+            {*(configuration(f"03-smoke-{n}")["epochs"] for n in NETWORKS)}.pop()
+            if all(len(load(f"03-smoke-{n}").seeds) == 1 for n in NETWORKS)
+            else 0
+        ],
+    },
+    ("03", "stated-text"): {
+        "λ = .1 each": lambda: (careedu.GlobalAttention().sparsity, careedu.GlobalAttention().variation) == (0.1, 0.1),
+        "*a*, *b* learn ten times faster": lambda: careedu.GlobalAttention().learning_rate == 10,
+        "a linear pixel classifier, {} epochs (X-rays {}, brain MRI {})": lambda: [
+            configuration(f"03-{n}")["epochs"] for n in ("phantom-chest", "pneumonia", "brain-tumor")
+        ],
+        "X-rays of {} pixels": lambda: [recipe("03-pneumonia")["size"]],
+    },
+}
+"""What is computed."""
+
+PAPER, ASSERTED, MEANT = "a paper's", "the notebook's own cells assert or print it", "a definition or a question"
+GIVEN = [
+    (None, "title", r"\d+ minutes to read, about \d+ seconds", "nbval holds the notebook to it"),
+    ("00", "train-text", "CVPR 2019", PAPER),
+    (None, None, "95 % interval", MEANT),
+    ("01", "interval-text", "With 23 test images", PAPER),
+    ("01", "interval-text", "11 and 12 found of 23", ASSERTED),
+    ("01", "prevalence-text", "at 30 % or at 1 %", ASSERTED),
+    (None, None, r"\[0, 1\]", MEANT),
+    ("01", "beta-text", r"With β = \.9999", ASSERTED),
+    ("01", "deferred-text", "every class weighs 1,", ASSERTED),
+    ("01", "verdict-text", r"p-value is at most \.05", MEANT),
+    (
+        "01",
+        "brain-found-text",
+        "at 8 groups as at 40, 93 to 97 times",
+        "tests/unit/test_statistics_coverage.py prints it",
+    ),
+    ("01", "widget-text", r"Push 1/\(1−β\)", MEANT),
+    ("01", "stated-text", r"β from \.9 to \.9999", PAPER),
+    ("01", "stated-text", "γ = 2,|τ = 1,", PAPER),
+    ("01", "exercise-3-text", r"a test of \.9 and \.95", MEANT),
+    (None, None, r"47\.83 % to 52\.17 %", PAPER),
+    (None, None, "23 (test )?images", PAPER),
+    ("02", "control-found-text", "α = 0,", MEANT),
+    ("02", "brain-text", r"median overlap below \.1", "tests/real/test_brain_boxes.py"),
+    ("02", "stated-text", r"47\.83 → 52\.17 on skin, 7\.41 → 31\.12", PAPER),
+    ("02", "exercise-1-text", "and 0 for an image", MEANT),
+    ("02", "exercise-2-text", "A flat map is 0", MEANT),
+    ("02", "exercise-3-text", r"p < \.05", MEANT),
+    ("03", "idea-text", r"\(2: all pixels|limit of 1 GiB", "tests/unit/test_global_attention.py"),
+    ("03", "reach-text", "12 × 12 grid", ASSERTED),
+    ("03", "reach-found-text", "N = 36 above|Exercise 1 asks", ASSERTED),
+    ("03", "zones-found-text", "an interval that holds 0", ASSERTED),
+    (None, None, r"jitter of \.02", "the default of the phantom: tests/unit/test_phantoms.py"),
+    ("03", "widget-text", "Choose 16 training images", "test_widget_sentences.py"),
+    ("03", "exercise-1-text", "24 × 24 grid", MEANT),
+    ("03", "exercise-3-text", r"learning rate, \.001|white \(1\)|N = 4096", MEANT),
+]
+"""(notebook, cell, pattern, where the number is from); None is any."""
+
+
+CLAIMS = [
+    pytest.param(*where, says, found, id=f"{'-'.join(where)}: {says[:30]}")
+    for where, told in SAID.items()
+    for says, found in told.items()
+]
+
+
+@pytest.mark.parametrize(("notebook", "cell", "says", "found"), CLAIMS)
+def test_the_text_says_what_was_found(notebook, cell, says, found):
+    values = found()
+    if isinstance(values, list):
+        says = says.format(*values)
+    assert values, f"no longer so: {says}"
+    assert says in line(cells(notebook)[cell]).replace("**", ""), f"{notebook} {cell} should say: {says}"
+
+
+def spans(text, pattern):
+    return [match.span() for match in re.finditer(pattern, text)]
+
+
+def unheld(notebook, cell, text):
+    """Numbers of a cell's text that are neither computed here nor listed with where they are from."""
+    text = line(re.sub(NO_TEXT, " ", text).replace("**", ""))
+    held = []
+    for says in SAID.get((notebook, cell), ()):
+        pieces = [line(re.sub(NO_TEXT, " ", piece)) for piece in re.split(r"\{\d?\}", says.replace("**", ""))]
+        held += spans(text, r"\s*\S*\s*".join(map(re.escape, pieces)))
+    for where, name, pattern, _ in GIVEN:
+        if where in (None, notebook) and name in (None, cell):
+            held += spans(text, pattern)
+    return [
+        text[max(0, a - 30) : b + 20]
+        for a, b in spans(text, NUMBER)
+        if not any(low <= a and b <= high for low, high in held)
+    ]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_every_number_is_computed_or_listed(notebook):
+    loose = {cell: found for cell, text in cells(notebook).items() if (found := unheld(notebook, cell, text))}
+    assert not loose, loose
+
+
+def test_a_number_that_nobody_holds_is_noticed():
+    assert unheld("02", "new", "Its recall is .71, and it takes 1,200 images.") != []
+    assert unheld("02", "new", "Its recall is high (notebook 01, section 3), and $x=3$ `y=4`.") == []
+    assert unheld("02", "buys-found-text", "CARE's mean recall is .19 below the baseline's") == []
+    assert len(unheld("02", "other", "CARE's mean recall is .19 below the baseline's")) == 1
+
+
+def test_what_is_listed_stands_there():
+    for notebook, cell, pattern, _ in GIVEN:
+        texts = [line(t) for n in NOTEBOOKS for c, t in cells(n).items() if notebook in (None, n) and cell in (None, c)]
+        for alternative in pattern.split("|"):
+            assert any(re.search(alternative, text) for text in texts), (notebook, cell, alternative)

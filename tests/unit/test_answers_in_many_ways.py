@@ -1,0 +1,778 @@
+"""Of every exercise: right answers that are written in different ways are accepted, plausible wrong ones told why.
+
+Where an answer makes tensors of its own they are float32, as torch makes them and as the notebooks have them.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from scipy import special, stats
+from sklearn.metrics import roc_auc_score
+from test_every_exercise import ALL
+from torch import nn
+from torch.nn import functional
+
+RIGHT, WRONG = {}, {}
+
+
+def right(where):
+    def keep(answer):
+        RIGHT.setdefault(where, []).append(answer)
+        return answer
+
+    return keep
+
+
+def wrong(where, reason):
+    def keep(answer):
+        WRONG.setdefault(where, []).append((answer, reason))
+        return answer
+
+    return keep
+
+
+def pairs(exercise, right_ones, wrong_ones):
+    RIGHT.setdefault(exercise, []).extend(right_ones)
+    WRONG.setdefault(exercise, []).extend(wrong_ones)
+
+
+# 01, 1: weights
+
+
+@right("imbalance exercise_1")
+def weights_in_float32(counts, beta):
+    inverse = (1 - torch.tensor(beta)) / (1 - torch.pow(torch.tensor(beta), counts))
+    return functional.normalize(inverse, p=1, dim=0) * torch.ones(len(counts)).sum()
+
+
+@right("imbalance exercise_1")
+def weights_in_numpy(counts, beta):
+    effective = (1.0 - np.power(beta, np.asarray(counts))) / (1.0 - beta)
+    return np.asarray(counts).size / effective / np.sum(1 / effective)
+
+
+@right("imbalance exercise_1")
+def weights_as_a_geometric_sum(counts, beta):
+    effective = [sum(beta**k for k in range(int(n))) for n in counts]
+    scale = len(effective) / sum(1 / e for e in effective)
+    return [scale / e for e in effective]
+
+
+@right("imbalance exercise_1")
+def weights_by_einsum(counts, beta):
+    inverse = 1 / (1 - beta ** counts.float())
+    return torch.einsum("c,->c", inverse, len(inverse) / torch.einsum("c->", inverse))
+
+
+pairs(
+    "imbalance exercise_1",
+    [],
+    [
+        (lambda n, beta: (1 - beta) / (1 - beta ** n.float()), "the last step is missing"),
+        (lambda n, beta: (1 / n) / (1 / n.float()).sum() * len(n), "inverse-frequency"),
+        (lambda n, beta: (w := 1 / (1 - beta ** n.float())) / w.max(), "the scale is not"),
+        (lambda n, beta: np.ones(len(n)), "plain cross-entropy"),
+        (lambda n, beta: torch.softmax(1 / (1 - beta ** n.float()), 0) * len(n), "something else"),
+    ],
+)
+
+# 01, 2: the loss
+
+
+@right("imbalance exercise_2")
+def loss_by_a_layer(logits, target, counts, tau):
+    layer = nn.Linear(logits.shape[1], logits.shape[1])
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(logits.shape[1]))
+        layer.bias.copy_(tau * torch.log(counts / counts.sum()))
+    return nn.CrossEntropyLoss()(layer(logits), target)
+
+
+@right("imbalance exercise_2")
+def loss_by_one_hot(logits, target, counts, tau):
+    shifted = logits + tau * (counts.float().log() - counts.sum().float().log())
+    one_hot = torch.eye(len(counts))[target]
+    return -(one_hot * torch.log_softmax(shifted, dim=1)).sum() / len(target)
+
+
+@right("imbalance exercise_2")
+def loss_in_a_loop(logits, target, counts, tau):
+    total = torch.zeros(1)
+    for row, label in zip(logits, target, strict=True):
+        powers = [torch.exp(row[c]) * float(counts[c]) ** tau for c in range(len(counts))]
+        total = total - torch.log(powers[label] / sum(powers))
+    return total / len(target)
+
+
+@right("imbalance exercise_2")
+def loss_by_einsum(logits, target, counts, tau):
+    shifted = logits + tau * torch.log(counts)
+    right_ones = torch.einsum("bc,bc->b", shifted, functional.one_hot(target, len(counts)).to(shifted.dtype))
+    return (torch.logsumexp(shifted, 1) - right_ones).mean()
+
+
+pairs(
+    "imbalance exercise_2",
+    [],
+    [
+        (lambda s, y, n, tau: functional.cross_entropy(s - tau * torch.log(n / n.sum()), y), "sign is minus"),
+        (lambda s, y, n, tau: functional.cross_entropy(s, y, weight=n / n.sum()), "something else"),
+        (lambda s, y, n, tau: functional.cross_entropy(s + tau * torch.log(n), y, reduction="sum"), "something else"),
+        (lambda s, y, n, tau: functional.nll_loss(s + tau * torch.log(n), y), "something else"),
+        (lambda s, y, n, tau: float(functional.cross_entropy(s + tau * torch.log(n), y)), "no gradient"),
+    ],
+)
+
+# 01, 3: the predictive value
+
+
+@right("imbalance exercise_3")
+def ppv_by_odds(sensitivity, specificity, prevalence):
+    odds = prevalence / (1 - prevalence) * sensitivity / (1 - specificity)
+    return odds / (1 + odds)
+
+
+@right("imbalance exercise_3")
+def ppv_by_counting(sensitivity, specificity, prevalence):
+    people = 10_000
+    ill = people * prevalence
+    found, alarms = ill * sensitivity, (people - ill) * (1 - specificity)
+    return np.float32(found / (found + alarms))
+
+
+@right("imbalance exercise_3")
+def ppv_in_torch(sensitivity, specificity, prevalence):
+    share = torch.tensor([prevalence, 1 - prevalence])
+    positive = share * torch.tensor([sensitivity, 1 - specificity])
+    return positive[0] / torch.einsum("i->", positive)
+
+
+@right("imbalance exercise_3")
+def ppv_in_fractions(*given):
+    sensitivity, specificity, prevalence = (Fraction(str(value)) for value in given)
+    return sensitivity * prevalence / (sensitivity * prevalence + (1 - specificity) * (1 - prevalence))
+
+
+pairs(
+    "imbalance exercise_3",
+    [],
+    [
+        (lambda se, sp, p: se / (se + 1 - sp), "prevalence plays no part"),
+        (lambda se, sp, p: se * p, "share of true positives among all"),
+        (lambda se, sp, p: se * p / (se * p + sp * (1 - p)), "specificity of them"),
+        (lambda se, sp, p: 100 * se * p / (se * p + (1 - sp) * (1 - p)), "100 times"),
+        (lambda se, sp, p: se * p / (1 - sp), "something else"),
+    ],
+)
+
+# 01, 4: one image
+
+pairs(
+    "imbalance exercise_4",
+    [
+        12 - 11,
+        round(23 * 0.5217) - round(23 * 0.4783),
+        23 * (0.5217 - 0.4783),
+        torch.tensor(0.5217 * 23).round() - torch.tensor(0.4783 * 23).round(),
+        np.diff(np.rint(23 * np.array([0.4783, 0.5217]))),
+        "one",
+        Fraction(1),
+        math.isclose(1, 1) + 0,
+    ],
+    [
+        (52.17 - 47.83, "percentage points"),
+        (0.5217 - 0.4783, "share of the class"),
+        (0.5217 / 0.4783 - 1, "relative to the old recall"),
+        (11, "before or after"),
+        (23, "all test images"),
+        (2, "is another one"),
+    ],
+)
+
+# 01, 5: the choice
+
+
+@right("imbalance exercise_5")
+def choose_in_numpy(validation, test):
+    betas = np.array(list(validation))
+    best = betas[np.argmax([validation[beta] for beta in betas])]
+    return np.array([best, test[best]])
+
+
+@right("imbalance exercise_5")
+def choose_in_torch(validation, test):
+    """In float64: βs lie too close to each other to be keys in float32, whence the position."""
+    place = torch.tensor(list(validation.values())).argmax()
+    return torch.tensor([list(validation)[place], list(test.values())[place]], dtype=torch.float64)
+
+
+@right("imbalance exercise_5")
+def choose_in_a_loop(validation, test):
+    best = None
+    for beta, score in validation.items():
+        if best is None or score > validation[best]:
+            best = beta
+    return [best, test[best]]
+
+
+@right("imbalance exercise_5")
+def choose_by_sorting(validation, test):
+    (_, beta), *_ = sorted(((score, beta) for beta, score in validation.items()), reverse=True)
+    return beta, torch.tensor(test[beta])
+
+
+pairs(
+    "imbalance exercise_5",
+    [],
+    [
+        (lambda v, t: max(t.items(), key=lambda item: item[1]), "chosen on the test images"),
+        (lambda v, t: (max(v, key=v.get), max(t.values())), "belongs to another β"),
+        (lambda v, t: max(v.items(), key=lambda item: item[1]), "the one that chose it"),
+        (lambda v, t: max(v, key=v.get), "Return both"),
+        (lambda v, t: (max(v), t[max(v)]), "something else"),
+        (lambda v, t: {max(v, key=v.get): t[max(v, key=v.get)]}, "give its values as a list"),
+    ],
+)
+
+# 02, 1: the attention loss
+
+
+@right("care exercise_1")
+def attention_by_einsum(maps, inside, cap, outside_weight):
+    ones = torch.ones(maps.shape[1:])
+    box = inside.float()
+    area, rest = torch.einsum("nhw,hw->n", box, ones), torch.einsum("nhw,hw->n", 1 - box, ones)
+    within = torch.einsum("nhw,nhw->n", maps, box) / torch.clamp(area, min=1)
+    outside = torch.einsum("nhw,nhw->n", maps, 1 - box) / torch.clamp(rest, min=1)
+    return (outside_weight * outside - torch.minimum(within, torch.full_like(within, cap))) * (area > 0)
+
+
+@right("care exercise_1")
+def attention_by_convolution(maps, inside, cap, outside_weight):
+    """The sum over an image, by a kernel of ones as large as the image."""
+    kernel, box = torch.ones(1, 1, *maps.shape[1:]), inside[:, None].float()
+    sums = [functional.conv2d(x, kernel).flatten() for x in (maps[:, None] * box, maps[:, None] * (1 - box), box)]
+    within, outside = sums[0] / sums[2].clamp(min=1), sums[1] / (maps[0].numel() - sums[2]).clamp(min=1)
+    return torch.where(sums[2] > 0, outside_weight * outside - within.clamp(max=cap), torch.zeros(len(maps)))
+
+
+@right("care exercise_1")
+def attention_in_numpy(maps, inside, cap, outside_weight):
+    maps, inside = np.asarray(maps, dtype=np.float32), np.asarray(inside)
+    losses = np.zeros(len(maps), dtype=np.float32)
+    for i in np.flatnonzero(inside.any((1, 2))):
+        losses[i] = outside_weight * maps[i][~inside[i]].mean() - min(maps[i][inside[i]].mean(), cap)
+    return losses
+
+
+@right("care exercise_1")
+def attention_in_pure_python(maps, inside, cap, outside_weight):
+    losses = []
+    for image, box in zip(maps.tolist(), inside.tolist(), strict=True):
+        within = [v for row, marks in zip(image, box, strict=True) for v, m in zip(row, marks, strict=True) if m]
+        outside = [v for row, marks in zip(image, box, strict=True) for v, m in zip(row, marks, strict=True) if not m]
+        losses.append(
+            outside_weight * math.fsum(outside) / len(outside) - min(cap, math.fsum(within) / len(within))
+            if within
+            else 0
+        )
+    return torch.tensor(losses).tolist()
+
+
+@right("care exercise_1")
+def attention_as_a_list_of_tensors(maps, inside, cap, outside_weight):
+    scale = nn.Parameter(torch.ones(()))  # so that what comes out has a gradient, in a list
+
+    def one(image, box):
+        return outside_weight * image[~box].mean() - image[box].mean().clamp(max=cap) if box.any() else image.sum() * 0
+
+    return [one(image, box) * scale for image, box in zip(maps, inside, strict=True)]
+
+
+pairs(
+    "care exercise_1",
+    [],
+    [
+        (lambda f, m, cap, w: w * (f * ~m).mean((1, 2)) - (f * m).mean((1, 2)).clamp(max=cap), ""),
+        (lambda f, m, cap, w: attention_by_einsum(f, m, 1, w), "cap has no effect"),
+        (lambda f, m, cap, w: attention_by_einsum(f, m, cap, 1), "λ is forgotten"),
+        (lambda f, m, cap, w: attention_by_einsum(f, m, cap, w).sum(), "shape ()"),
+        (lambda f, m, cap, w: -attention_by_convolution(f, m, cap, w), "sign"),
+        (lambda f, m, cap, w: attention_by_einsum(f, ~m, cap, w), ""),
+        (lambda f, m, cap, w: torch.tensor(attention_in_pure_python(f, m, cap, w)), "no gradient"),
+    ],
+)
+
+# 02, 2: the map of a class
+
+
+@right("care exercise_2")
+def map_by_a_convolution(features, weight):
+    maps = []
+    for image, row in zip(features, weight, strict=True):
+        kernel = nn.Conv2d(len(row), 1, 1, bias=False)
+        with torch.no_grad():
+            kernel.weight.copy_(row[None, :, None, None])
+        one = kernel(image[None])[0, 0]
+        one = one - one.min()
+        maps.append(one / one.max() if one.max() > 1e-6 else torch.zeros(one.shape))
+    return torch.stack(maps)
+
+
+@right("care exercise_2")
+def map_by_matrix_product(features, weight):
+    flat = torch.bmm(weight[:, None], features.flatten(2))[:, 0]
+    low, high = flat.aminmax(dim=1, keepdim=True)
+    stretched = torch.nan_to_num((flat - low) / torch.where(high > low, high - low, torch.ones(1)))
+    return stretched.unflatten(1, features.shape[2:])
+
+
+@right("care exercise_2")
+def map_in_numpy(features, weight):
+    maps = np.tensordot(np.asarray(weight), np.asarray(features), (1, 1))
+    maps = maps[np.arange(len(maps)), np.arange(len(maps))]
+    low = maps.min((1, 2), keepdims=True)
+    return (maps - low) / np.maximum(np.ptp(maps, axis=(1, 2), keepdims=True), 1e-6)
+
+
+@right("care exercise_2")
+def map_in_lists(features, weight):
+    features, weight, maps = features.tolist(), weight.tolist(), []
+    for channels, row in zip(features, weight, strict=True):
+        one = [
+            [sum(w * channels[k][y][x] for k, w in enumerate(row)) for x in range(len(channels[0][0]))]
+            for y in range(len(channels[0]))
+        ]
+        low, high = min(map(min, one)), max(map(max, one))
+        maps.append([[(v - low) / (high - low) if high - low > 1e-6 else 0.0 for v in line] for line in one])
+    return maps
+
+
+@right("care exercise_2")
+def map_in_a_loop(features, weight):
+    total = torch.zeros(features.shape[0], *features.shape[2:])
+    for k in range(features.shape[1]):
+        total += features[:, k] * weight[:, k, None, None]
+    total = total - total.flatten(1).min(1).values[:, None, None]
+    return total / (total.flatten(1).max(1).values[:, None, None] + 1e-7)
+
+
+pairs(
+    "care exercise_2",
+    [],
+    [
+        (lambda a, w: torch.einsum("bkhw,bk->bhw", a, w), "right so far"),
+        (lambda a, w: (f := torch.einsum("bkhw,bk->bhw", a, w)) / f.abs().amax((1, 2), keepdim=True), ""),
+        (lambda a, w: (f := torch.einsum("bkhw,bk->bhw", a, w).relu()) / f.amax((1, 2), keepdim=True), "NaN"),
+        (lambda a, w: map_in_a_loop(a, torch.ones(w.shape)), "weights play no part"),
+        (lambda a, w: map_in_a_loop(a, w).flatten(1), "shape (3, 30)"),
+        (lambda a, w: torch.sigmoid(torch.einsum("bkhw,bk->bhw", a, w)), "something else"),
+    ],
+)
+
+# 02, 3: how many images
+
+
+def smallest(condition):
+    n = 0
+    while not condition(n):
+        n += 1
+    return n
+
+
+pairs(
+    "care exercise_3",
+    [
+        23 * math.ceil(1 + math.log2(1 / 0.05)),
+        23 * smallest(lambda k: k > 0 and stats.binomtest(k, k).pvalue < 0.05),
+        torch.tensor(23) * torch.arange(1, 99)[2 * 0.5 ** torch.arange(1, 99) < 0.05].min(),
+        np.array([23.0 * (np.arange(1, 20)[2 * 0.5 ** np.arange(1, 20) < 0.05][0])]),
+        "138",
+        sum([23] * 6),
+    ],
+    [
+        (6, "So many images must be won"),
+        (23 * smallest(lambda k: 0.5**k < 0.05), "0625"),
+        (23, "what the paper has"),
+        (0.05, "That is a p-value"),
+        (137, "is another one"),
+    ],
+)
+
+# 02, 4 and 03, 6: controls
+
+pairs(
+    "care exercise_4",
+    [
+        {"place": "random boxes", "loss": "without attention", "use": "lesion transplant"}
+        | {"classes": "boxes of all classes"},
+        ["random boxes", "without attention", "lesion transplant", "boxes of all classes"],
+        np.array(["Random Boxes", "no attention", "Lesion transplant", "boxes of all classes"]),
+        {"PLACE": "CARE, random boxes", "loss": "CARE without attention", " use": "lesion  transplant"}
+        | {"classes": "boxes of all classes"},
+    ],
+    [
+        (["without attention", "random boxes", "lesion transplant", "boxes of all classes"], "2 of 4"),
+        (["random boxes"] * 4, "for all"),
+        (["random boxes", "without attention", "lesion transplant", "saliency boxes"], "without a doctor"),
+        ("random boxes", "Give a dict"),
+    ],
+)
+pairs(
+    "global_attention exercise_6",
+    [
+        ["mean image", "free mask", "permuted pixels", "more jitter"],
+        {"lesion": "negative mean image", "classifier": "free", "pixel": "permuted", "alignment": "jitter"},
+        ("Mean image", "FREE MASK", "global attention, permuted pixels", "alignment jitter"),
+    ],
+    [
+        (["mean image", "permuted pixels", "free mask", "more jitter"], "2 of 4"),
+        (["local attention", "free mask", "permuted pixels", "more jitter"], "no one map"),
+        ({"lesion": "mean image"}, "The keys of the dict"),
+    ],
+)
+
+# 02, 5: the pointing game
+
+
+@right("care exercise_5")
+def pointing_by_one_hot(maps, masks):
+    hot = functional.one_hot(maps.flatten(1).argmax(1), maps[0].numel()).float()
+    return torch.einsum("np,np->", hot, masks.flatten(1).float()) / len(maps)
+
+
+@right("care exercise_5")
+def pointing_by_pooling(maps, masks):
+    inside = functional.max_pool2d((maps * masks.float())[:, None], maps.shape[1:])
+    return (inside == functional.max_pool2d(maps[:, None], maps.shape[1:])).float().mean()
+
+
+@right("care exercise_5")
+def pointing_in_numpy(maps, masks):
+    maps, masks = np.asarray(maps), np.asarray(masks)
+    return np.mean([mask[np.unravel_index(one.argmax(), one.shape)] for one, mask in zip(maps, masks, strict=True)])
+
+
+@right("care exercise_5")
+def pointing_in_a_loop(maps, masks):
+    hits = 0
+    for one, mask in zip(maps.tolist(), masks.tolist(), strict=True):
+        peak = max((value, y, x) for y, row in enumerate(one) for x, value in enumerate(row))
+        hits += mask[peak[1]][peak[2]]
+    return hits / len(maps)
+
+
+pairs(
+    "care exercise_5",
+    [],
+    [
+        (lambda f, m: (f * m).sum() / f.sum(), ""),
+        (lambda f, m: m.flatten()[f.argmax()].float(), "one maximum in the whole batch"),
+        (lambda f, m: sum(bool(one[f_ == f_.max()]) for one, f_ in zip(m, f, strict=True)), "number of images"),
+        (lambda f, m: [bool(one[f_ == f_.max()]) for one, f_ in zip(m, f, strict=True)], "take the mean"),
+        (lambda f, m: ((f > 0.5) & m).flatten(1).any(1).float().mean(), "any pixel above 0.5"),
+        (lambda f, m: 1 - pointing_in_a_loop(f, m), "something else"),
+    ],
+)
+
+# 03, 1: how many images make it a free mask
+
+pairs(
+    "global_attention exercise_1",
+    [
+        24**2,
+        torch.zeros(24, 24).numel(),
+        np.zeros((24, 24)).size,
+        sum(1 for _ in range(24) for _ in range(24)),
+        "576",
+        torch.ones(24) @ torch.ones(24) * 24,
+    ],
+    [
+        (24, "sides"),
+        (64 * 64, "map of 64 × 64"),
+        (575, "bias b may move"),
+        (577, "fewer are too"),
+        (24 * 24 / 2, "as many weights"),
+    ],
+)
+
+# 03, 2: the weights that reach a map
+
+
+@right("global_attention exercise_2")
+def reach_by_lstsq_in_float32(pixels, target):
+    return torch.linalg.lstsq(pixels, target[:, None] * torch.ones(1, 1), driver="gelsd").solution.squeeze(1)
+
+
+@right("global_attention exercise_2")
+def reach_by_svd(pixels, target):
+    u, s, vh = torch.linalg.svd(pixels, full_matrices=False)
+    inverse = torch.where(s > 1e-5 * s[0], 1 / s, torch.zeros(1))
+    return torch.einsum("kn,k,mk,m->n", vh, inverse, u, target)
+
+
+@right("global_attention exercise_2")
+def reach_by_numpy(pixels, target):
+    return np.linalg.pinv(np.asarray(pixels)) @ np.asarray(target)
+
+
+@right("global_attention exercise_2")
+def reach_by_a_little_ridge(pixels, target):
+    gram = pixels.T @ pixels + 1e-9 * torch.eye(pixels.shape[1], dtype=torch.float64)
+    return torch.linalg.solve(gram, pixels.T @ target)
+
+
+@right("global_attention exercise_2")
+def reach_by_conjugate_gradients(pixels, target):
+    weights = np.zeros(np.asarray(pixels).shape[1])
+    pixels, target = np.asarray(pixels, dtype=float), np.asarray(target, dtype=float)
+    residual = pixels.T @ (target - pixels @ weights)
+    direction = residual.copy()
+    for _ in range(200):
+        image = pixels @ direction
+        if (image @ image) < 1e-20:
+            break
+        step = residual @ residual / (image @ image)
+        weights = weights + step * direction
+        new = pixels.T @ (target - pixels @ weights)
+        direction, residual = new + (new @ new) / (residual @ residual) * direction, new
+    return weights.tolist()
+
+
+pairs(
+    "global_attention exercise_2",
+    [],
+    [
+        (lambda v, t: v.T @ t, "Solve V a = t"),
+        (lambda v, t: v @ reach_by_svd(v, t), "Asked are the weights"),
+        (lambda v, t: torch.inverse(v) @ t, "raises"),
+        (lambda v, t: reach_by_svd(v, t).clamp(min=0), "Negative weights"),
+        (lambda v, t: torch.full((v.shape[1],), 1), "mean image"),
+        (lambda v, t: reach_by_svd(v, torch.sigmoid(t)), "no sigmoid"),
+    ],
+)
+
+# 03, 3: sparse and smooth
+
+
+@right("global_attention exercise_3")
+def regulariser_by_convolution(values, sparsity, variation):
+    down = functional.conv2d(values[None, None], torch.tensor([[[[-1.0], [1.0]]]])).abs().mean()
+    across = functional.conv2d(values[None, None], torch.tensor([[[[-1.0, 1.0]]]])).abs().mean()
+    return sparsity * functional.avg_pool2d(values[None, None], values.shape) + variation * (down + across)
+
+
+@right("global_attention exercise_3")
+def regulariser_by_slices(values, sparsity, variation):
+    down, across = values[1:] - values[:-1], values[:, 1:] - values[:, :-1]
+    return (
+        variation * (down.relu() + (-down).relu()).mean() + variation * across.abs().mean() + sparsity * values.mean()
+    )
+
+
+@right("global_attention exercise_3")
+def regulariser_in_numpy(values, sparsity, variation):
+    values = np.asarray(values)
+    return sparsity * values.mean() + variation * sum(np.abs(np.diff(values, axis=axis)).mean() for axis in (0, 1))
+
+
+@right("global_attention exercise_3")
+def regulariser_in_loops(values, sparsity, variation):
+    rows = values.tolist()
+    down = [abs(b - a) for up, low in pairwise(rows) for a, b in zip(up, low, strict=True)]
+    across = [abs(b - a) for row in rows for a, b in pairwise(row)]
+    flat = [value for row in rows for value in row]
+    return sparsity * sum(flat) / len(flat) + variation * (sum(down) / len(down) + sum(across) / len(across))
+
+
+@right("global_attention exercise_3")
+def regulariser_by_matrices(values, sparsity, variation):
+    height, width = values.shape
+    steps = [torch.eye(n)[1:] - torch.eye(n)[:-1] for n in (height, width)]
+    return sparsity * values.mean() + variation * (
+        (steps[0] @ values).abs().mean() + torch.einsum("hw,dw->hd", values, steps[1]).abs().mean()
+    )
+
+
+pairs(
+    "global_attention exercise_3",
+    [],
+    [
+        (lambda m, s, v: s * m.mean() + v * (m.diff(dim=0).abs().sum() + m.diff(dim=1).abs().sum()), "summed"),
+        (lambda m, s, v: s * m.mean() + v * (m.diff(dim=0) ** 2).mean() + v * (m.diff(dim=1) ** 2).mean(), "squared"),
+        (lambda m, s, v: s * m.mean() + v * m.diff().abs().mean(), "Only the differences across"),
+        (lambda m, s, v: regulariser_by_matrices(m, v, s), "changed places"),
+        (lambda m, s, v: s * m.sum() + v * (m.diff(dim=0).abs().mean() + m.diff(dim=1).abs().mean()), "something else"),
+        (lambda m, s, v: regulariser_by_slices(m, s, v).detach(), "no gradient"),
+    ],
+)
+
+# 03, 4: the scale trap
+
+pairs(
+    "global_attention exercise_4",
+    [
+        4096 / 1000,
+        sum(0.001 for _ in range(4096)),
+        torch.full((4096,), 0.001).sum(),
+        np.ones(4096, dtype=np.float32) @ np.full(4096, 0.001, dtype=np.float32),
+        4.1,
+        "4.096",
+    ],
+    [
+        (0.001, "with the division by N"),
+        (4096, "learning rate is missing"),
+        (0.064, "64 images"),
+        (6.096, "where the logit arrives"),
+        (2.048, "middling grey"),
+        (5.0, "is another one"),
+    ],
+)
+
+# 03, 5: what a map and its negative score
+
+
+@right("global_attention exercise_5")
+def scores_by_ranks(values, zone):
+    values, zone = np.asarray(values).ravel(), np.asarray(zone).ravel()
+    ranks, inside, outside = stats.rankdata(values), zone.sum(), (~zone).sum()
+    score = (ranks[zone].sum() - inside * (inside + 1) / 2) / (inside * outside)
+    return score, 1 - score
+
+
+@right("global_attention exercise_5")
+def scores_by_sklearn(values, zone):
+    return [roc_auc_score(zone.flatten(), sign * values.flatten()) for sign in (1, -1)]
+
+
+@right("global_attention exercise_5")
+def scores_by_steps(values, zone):
+    difference = values[zone][:, None] - values[~zone]
+    wins = torch.heaviside(difference, torch.tensor(0.5)).mean()
+    return torch.stack([wins, torch.ones(()) - wins])
+
+
+@right("global_attention exercise_5")
+def scores_in_loops(values, zone):
+    values, zone = values.flatten().tolist(), zone.flatten().tolist()
+    inside = [v for v, z in zip(values, zone, strict=True) if z]
+    outside = [v for v, z in zip(values, zone, strict=True) if not z]
+    wins = sum((a > b) + 0.5 * (a == b) for a in inside for b in outside) / len(inside) / len(outside)
+    return wins, 1 - wins
+
+
+@right("global_attention exercise_5")
+def scores_by_mann_whitney(values, zone):
+    values, zone = np.asarray(values), np.asarray(zone)
+    won = stats.mannwhitneyu(values[zone], values[~zone]).statistic / zone.sum() / (~zone).sum()
+    return np.array([won, 1 - won])
+
+
+pairs(
+    "global_attention exercise_5",
+    [],
+    [
+        (lambda m, z: (s := (m[z][:, None] >= m[~z]).float().mean(), 1 - s), ""),
+        (lambda m, z: [(s * m[z][:, None] > s * m[~z]).float().mean() for s in (1, -1)], "Ties count nothing"),
+        (lambda m, z: (scores_in_loops(m, z)[0],) * 2, "cannot be the same"),
+        (lambda m, z: scores_in_loops(m, z)[::-1], "swapped"),
+        (lambda m, z: scores_in_loops(m, z)[0], "shape (2,)"),
+        (lambda m, z: (m[z].mean() / m.mean(), m[~z].mean() / m.mean()), "something else"),
+        (lambda m, z: special.expit(scores_in_loops(m, z)), "something else"),
+    ],
+)
+
+
+# That they are told so
+
+
+def named(answer):
+    return getattr(answer, "__name__", str(answer))[:40]
+
+
+def test_every_exercise_has_its_answers():
+    assert set(RIGHT) == set(WRONG) == set(ALL)
+    assert all(len(answers) >= 3 for answers in (*RIGHT.values(), *WRONG.values()))
+
+
+@pytest.mark.parametrize(
+    ("where", "answer"), [pytest.param(w, a, id=f"{w}-{named(a)}") for w, answers in RIGHT.items() for a in answers]
+)
+def test_a_right_answer_is_accepted(where, answer):
+    reply = ALL[where].check(answer)
+    assert reply, reply
+
+
+@pytest.mark.parametrize(
+    ("where", "answer", "reason"),
+    [pytest.param(w, a, r, id=f"{w}-{i}") for w, answers in WRONG.items() for i, (a, r) in enumerate(answers)],
+)
+def test_a_wrong_answer_is_told_why(where, answer, reason):
+    reply = ALL[where].check(answer)
+    assert reply.kind == "wrong" and reason in reply.text, reply
+    assert len(reply.text) > 30
+
+
+# Float32, and axes of size 1
+
+
+def test_it_is_called_in_float32_first():
+    seen = []
+    ALL["care exercise_1"].check(lambda maps, *rest: seen.append(maps.dtype))
+    assert seen[0] == torch.float32 and torch.float64 in seen
+
+
+def in_precision(dtype):
+    def answer(maps, inside, cap, outside_weight):
+        if maps.dtype != dtype:
+            raise RuntimeError(f"expected {dtype}")
+        return attention_by_einsum(maps.float(), inside, cap, outside_weight)
+
+    return answer
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_right_in_one_precision_is_right(dtype):
+    reply = ALL["care exercise_1"].check(in_precision(dtype))
+    assert reply, reply
+
+
+def test_of_two_errors_the_one_in_float32_is_told():
+    def answer(maps, *rest):
+        raise RuntimeError(f"{maps.dtype}")
+
+    assert "float32" in ALL["care exercise_1"].check(answer).text
+
+
+@pytest.mark.parametrize(
+    ("where", "axis", "shapes"),
+    [
+        ("care exercise_1", -1, ["(4, 1)", "(4,)", "`.squeeze(1)`"]),
+        ("care exercise_1", 0, ["(1, 4)", "(4,)", "`.squeeze(0)`"]),
+        ("care exercise_2", 1, ["(3, 1, 5, 6)", "(3, 5, 6)", "`.squeeze(1)`"]),
+        ("global_attention exercise_2", -1, ["(12, 1)", "(12,)", "`.squeeze(1)`"]),
+        ("imbalance exercise_1", 0, ["(1, 3)", "(3,)", "`.squeeze(0)`"]),
+    ],
+)
+def test_right_numbers_with_an_axis_too_many_are_nearly_right(where, axis, shapes):
+    exercise = ALL[where]
+    solution = RIGHT[where][0]
+    reply = exercise.check(lambda *given: torch.as_tensor(solution(*given)).unsqueeze(axis))
+    assert reply.kind == exercise.state == "nearly" and not reply and not exercise.solved
+    assert "numbers are right" in reply.text and all(shape in reply.text for shape in shapes), reply
+    assert repr(reply).startswith("≈ Nearly.") and "Nearly." in reply._repr_html_()
+    two = exercise.check(lambda *given: torch.as_tensor(solution(*given))[None, ..., None])
+    assert two.kind == "nearly" and ".reshape" in two.text
+    wrong_ones = exercise.check(lambda *given: 3 * torch.as_tensor(solution(*given)).unsqueeze(axis))
+    assert wrong_ones.kind == "wrong" and "shape" in wrong_ones.text
+
+
+def test_an_axis_too_many_is_no_fault_of_a_single_number():
+    for answer in (lambda *given: torch.as_tensor(regulariser_by_slices(*given))[None, None],):
+        assert ALL["global_attention exercise_3"].check(answer)
