@@ -4,7 +4,7 @@ BIN := .venv/bin
 CORES := --numprocesses auto --dist worksteal
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test test-quick test-notebooks notebooks runs lint format bench clean
+.PHONY: lab test test-quick test-kills test-notebooks notebooks runs lint format bench clean
 
 lab: .venv/.installed
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(ROOT)
@@ -18,6 +18,10 @@ test: lint .venv/.installed-test
 test-quick: .venv/.installed-test
 	$(BIN)/pytest tests/unit -m "not slow and not alone" $(CORES)
 	$(BIN)/pytest tests/unit -m "alone and not slow"
+
+# Hundreds of processes are killed while they write or train, and what they leave is looked at.
+test-kills: .venv/.installed-test
+	$(BIN)/pytest tests/kills -s
 
 test-notebooks: .venv/.installed-test
 	$(BIN)/pytest --nbval --nbval-kernel-name python3 --durations=0 notebooks

@@ -31,6 +31,10 @@ class MissingPackageError(CareeduError, ImportError):
     """An optional package is needed for what was asked and is not installed."""
 
 
+class StorageError(CareeduError, OSError):
+    """A disk is full, may not be written to, or has something else in the way."""
+
+
 class CheckpointError(CareeduError):
     """A checkpoint or saved run is damaged, or belongs to something else."""
 

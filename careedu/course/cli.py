@@ -96,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fit(options: argparse.Namespace) -> int:
     import careedu
+    from careedu.experiment.run import SAVED_RUN
+    from careedu.experiment.saved_folder import check_replaceable
     from careedu.methods.building import build_method
     from careedu.show.plots import plot_recalls
 
@@ -114,6 +116,7 @@ def _fit(options: argparse.Namespace) -> int:
     choices += [*options.option, *options.thin, f"seed={options.seed}"]
     out = options.out or Path("careedu-runs") / _folder_name(data.name, method.label(), *choices)
     checkpoint = out.with_name(f"{out.name}.checkpoint")
+    check_replaceable(out, SAVED_RUN)  # before the training, not after it
     run = careedu.fit(
         data,
         method,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from careedu.data.shipped import shipped
+from careedu.files import write_bytes
 
 
 def copy_notebooks(folder: Path) -> list[Path]:
@@ -29,8 +29,7 @@ def copy_notebooks(folder: Path) -> list[Path]:
     for notebook in sorted(source.rglob("*.ipynb")):
         target = folder / notebook.relative_to(source)
         if ".ipynb_checkpoints" not in notebook.parts and not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(notebook, target)
+            write_bytes(target, notebook.read_bytes())
             copied.append(target)
     return copied
 

@@ -7,6 +7,7 @@ does not match its manifest is made anew.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -92,6 +93,8 @@ def _open(entry: Path) -> dict[str, np.ndarray] | None:
     """The arrays of an entry, or None if it is missing or damaged (a damaged one is removed)."""
     try:
         manifest = json.loads((entry / _MANIFEST).read_text(encoding="utf-8"))
+        if not manifest["digests"]:
+            raise ValueError("it names no file")
         for name, digest in manifest["digests"].items():
             with (entry / name).open("rb") as file:
                 if hashlib.file_digest(file, "blake2b").hexdigest() != digest:
@@ -103,7 +106,7 @@ def _open(entry: Path) -> dict[str, np.ndarray] | None:
     except FileNotFoundError:
         if not entry.exists():
             return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass  # damaged, and dealt with below
     _discard(entry)
     return None
@@ -121,12 +124,11 @@ def _discard(entry: Path) -> None:
 def _write(entry: Path, length: int, batches: Batches) -> None:
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=entry.parent))
         _remove_stale(entry.parent)
+        staging = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=entry.parent))
     except OSError as error:
         raise _Unwritable from error
     try:
-        # Not `careedu.files.whole_folder`, which replaces what is there: another process may be opening it.
         _fill(staging, length, batches)
         try:
             staging.replace(entry)
@@ -169,7 +171,8 @@ def _fill(staging: Path, length: int, batches: Batches) -> None:
             raise _Unwritable from error
     finally:
         for file in files.values():
-            file.close()
+            with contextlib.suppress(OSError):  # closing writes what is still held; all that fails has been told by now
+                file.close()
 
 
 def _npy_header(array: np.ndarray, length: int) -> bytes:

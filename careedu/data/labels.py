@@ -116,7 +116,7 @@ def read_table(folder: Path, *, group: str | None = None, where: Mapping[str, ob
     Raises
     ------
     MissingDataError
-        If there is no ``labels.csv``.
+        If there is no ``labels.csv``, or it cannot be read.
     InvalidInputError
         If it is no table with the columns that are needed. Faults of single rows are returned, not raised.
     """
@@ -126,7 +126,10 @@ def read_table(folder: Path, *, group: str | None = None, where: Mapping[str, ob
             f"there is no {TABLE} in {str(folder)!r}; make one with a row an image and the columns image,label "
             "(and, where known, split,x0,y0,x1,y1,mask,group)"
         )
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise MissingDataError(f"{str(path)!r} cannot be read ({error.strerror}); mend its permissions") from error
     columns, rows = _parse(content)
     _check_columns(columns)
     group_column = _group_column(columns, group)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import CheckpointError, InvalidInputError, unknown_name
 from careedu.experiment.saved_results import locate_results
 from careedu.files import read_tensors, write_tensors
 from careedu.measure.crossed import spread_of_images
@@ -111,13 +111,23 @@ class AttentionResults:
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> AttentionResults:
-        """Open what `save` wrote, by folder or by the name of results that come with careedu."""
-        arrays, state = read_tensors(locate_results(folder) / FILE, framework="numpy")
-        values = {
-            method: {measure: arrays[f"{k}/{measure}"].astype(np.float64) for measure in MEASURES}
-            for k, method in enumerate(state["methods"])
-        }
-        return cls(values, arrays["labels"], np.array(state["groups"], dtype=str), tuple(state["classes"]))
+        """Open what `save` wrote, by folder or by the name of results that come with careedu.
+
+        Raises
+        ------
+        CheckpointError
+            If there is none, or it is damaged.
+        """
+        path = locate_results(folder) / FILE
+        arrays, state = read_tensors(path, framework="numpy")
+        try:
+            values = {
+                method: {measure: arrays[f"{k}/{measure}"].astype(np.float64) for measure in MEASURES}
+                for k, method in enumerate(state["methods"])
+            }
+            return cls(values, arrays["labels"], np.array(state["groups"], dtype=str), tuple(state["classes"]))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{path} is damaged ({error!r}); measure it again") from error
 
 
 def measure_attention(results: Results, dataset: LesionDataset) -> AttentionResults:

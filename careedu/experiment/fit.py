@@ -20,6 +20,7 @@ from careedu.data.digest import content_digest
 from careedu.errors import InvalidInputError
 from careedu.experiment.configuration import Settings, configure, digest, identity, resolve_method
 from careedu.experiment.run import Run
+from careedu.files import check_writable
 from careedu.measure import metrics
 from careedu.methods.method import Method, TrainedMethod, TrainingFacts, UntrainedMethod, Workspace
 from careedu.nn.backbones import Classifier, build_model
@@ -75,6 +76,8 @@ def fit(
         If an argument does not fit; the message names it and the remedy.
     CheckpointError
         If the checkpoint is damaged or belongs to another training.
+    StorageError
+        If the checkpoint or the shared stages cannot be written: before the training starts, where that can be told.
     CareeduError
         If the loss becomes NaN or infinite, or another thread changes what torch computes with.
     """
@@ -98,6 +101,8 @@ def _trained(
     configuration = configure(data, method, settings)
     precision = configuration["precision"]
     data = _ordinary(data)
+    for place in filter(None, (shared_stages, checkpoint and Path(checkpoint).parent)):
+        check_writable(Path(place))
     folder = Path(shared_stages) if shared_stages else Path(checkpoint).parent if checkpoint else None
     train = method.prepare_in(Workspace(progress, folder), data, settings.seed)
     empty = [name for name, n in zip(train.classes, train.counts.tolist(), strict=True) if n == 0]
@@ -126,6 +131,8 @@ def _trained(
                 "put what the method adds into its slots (before, after, head, training_parts)"
             )
         network.standardize_by(train.images)
+    if checkpoint:  # with two moments of each weight, beside the one before it
+        check_writable(Path(checkpoint).parent, 6 * sum(tensor.nbytes for tensor in network.state_dict().values()))
     network = network.to(device, memory_format=torch.channels_last)
     evaluation = _Evaluation(data, method, facts, settings.probes, device, precision)
     training = Training(

@@ -120,7 +120,9 @@ def train_grid(
     Raises
     ------
     InvalidInputError
-        If an argument does not fit, or the store cannot be written to.
+        If an argument does not fit.
+    StorageError
+        If the store cannot be written to.
     Exception
         What went wrong in a training, with a note that names method and seed. Runs that were finished are in the store.
     """

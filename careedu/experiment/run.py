@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas
 
-from careedu.errors import CheckpointError, InvalidInputError, MissingWeightsError, unknown_name
-from careedu.files import read_tensors, whole_folder, write_bytes, write_tensors
+from careedu.errors import InvalidInputError, MissingWeightsError, unknown_name
+from careedu.experiment.saved_checks import check_run, check_saveable, check_text
+from careedu.experiment.saved_folder import Kind, naming_damage, read_saved, write_saved
 from careedu.measure import metrics
 from careedu.measure.crossed import spread
 from careedu.measure.intervals import Interval, interval_of
@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
     from careedu.methods.method import Method, TrainingFacts
 
-FORMAT = 1
+SAVED_RUN = Kind(
+    what="saved run",
+    lacking="is not a saved run",
+    free="the configuration",
+    record="run.json",
+    keys=frozenset({"configuration", "seconds", "groups", "ids", "history"}),
+)
 
 
 @dataclass(eq=False)
@@ -234,9 +240,10 @@ class Run:
         return rebuild_method(self.configuration["method"]), TrainingFacts(counts, tuple(self._rare_indices), shape)
 
     def save(self, folder: str | os.PathLike, *, weights: bool = True) -> Path:
-        """Write the run into a folder of its own: run.json, arrays.safetensors and, if wanted, weights.safetensors.
+        """Write the run into a folder of its own: run.json, and the files of arrays and weights that it names.
 
-        The folder appears whole or not at all; an older run of that name is replaced.
+        A new folder appears whole or not at all. Where an older run is, that can be opened until the new one can; other
+        files stay.
 
         Parameters
         ----------
@@ -252,38 +259,15 @@ class Run:
         Raises
         ------
         InvalidInputError
-            If `folder` exists and is not a saved run: nothing of it is touched.
+            If `folder` holds something else, or the run could not be opened again. Nothing is touched then.
+        StorageError
+            If it cannot be written. What stood there stands.
         """
-        folder = Path(folder)
-        if folder.exists() and not (folder / "run.json").is_file():
-            raise InvalidInputError(f"{folder} exists and is not a saved run; choose another folder")
-        with whole_folder(folder) as partial:
-            arrays = {
-                "probabilities": self.probabilities,
-                "labels": self.labels,
-                "validation probabilities": self.validation_probabilities,
-                "validation labels": self.validation_labels,
-                "probes": self.probes,
-                **{f"trace/{name}": array for name, array in self.traces.items()},
-            }
-            write_tensors(partial / "arrays.safetensors", arrays)
-            if weights and self.weights is not None:
-                write_tensors(partial / "weights.safetensors", self.weights)
-            text = {
-                "format": FORMAT,
-                "configuration": self.configuration,
-                "seconds": self.seconds,
-                "groups": self.groups.tolist(),
-                "ids": self.ids.tolist(),
-                "history": _json_columns(self.history),
-                "pretraining": _json_columns(self.pretraining),
-            }
-            write_bytes(partial / "run.json", (json.dumps(text, indent=1, allow_nan=False) + "\n").encode())
-        return folder
+        return write_run(self, Path(folder), weights=weights)
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> Run:
-        """Open a saved run.
+        """Open a saved run. Its weights are read when they are first asked for.
 
         Raises
         ------
@@ -291,20 +275,10 @@ class Run:
             If the folder holds none, or a damaged one, or one of a newer careedu.
         """
         folder = Path(folder)
-        if not (folder / "run.json").is_file():
-            raise CheckpointError(f"no saved run in {folder}: it has no run.json")
-        try:
-            text = json.loads((folder / "run.json").read_text())
-            if text["format"] > FORMAT:
-                raise CheckpointError(
-                    f"{folder} was saved by a newer careedu (format {text['format']}); update careedu"
-                )
-            arrays, _ = read_tensors(folder / "arrays.safetensors", framework="numpy")
-            traces = {name.removeprefix("trace/"): a for name, a in arrays.items() if name.startswith("trace/")}
-            weights = None
-            if (folder / "weights.safetensors").is_file():
-                weights = read_tensors(folder / "weights.safetensors")[0]
-            return cls(
+        text, arrays, weights = read_saved(folder, SAVED_RUN)
+        with naming_damage(folder, SAVED_RUN):
+            check_text("run", text)
+            run = cls(
                 configuration=text["configuration"],
                 probabilities=arrays["probabilities"],
                 labels=arrays["labels"],
@@ -312,23 +286,49 @@ class Run:
                 ids=np.array(text["ids"], dtype=str),
                 validation_probabilities=arrays["validation probabilities"],
                 validation_labels=arrays["validation labels"],
-                history=pandas.DataFrame(text["history"]),
-                traces=traces,
+                history=table_of_epochs(text["history"]),
+                traces={name.removeprefix("trace/"): a for name, a in arrays.items() if name.startswith("trace/")},
                 probes=arrays["probes"],
                 seconds=text["seconds"],
-                weights=weights,
-                # Older runs have none.
-                pretraining=pandas.DataFrame(text.get("pretraining", {})),
+                weights=weights.get("weights"),
+                pretraining=table_of_epochs(text.get("pretraining", {})),  # older runs have none
             )
-        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise CheckpointError(
-                f"the saved run in {folder} is damaged ({error!r}); delete it and make it again"
-            ) from error
+            check_run(run)
+        return run
 
     def __repr__(self) -> str:
         data = self.configuration["data"]["name"]
         rare = self.interval("rare recall")
         return f"Run({self.method} on {data}, seed {self.configuration['seed']}: rare recall {rare})"
+
+
+def write_run(run: Run, folder: Path, *, weights: bool = True, force: bool = False) -> Path:
+    """Save a run as `Run.save` does; with `force` also in the place of one that cannot be read."""
+    check_saveable(run)
+    arrays = {
+        "probabilities": run.probabilities,
+        "labels": run.labels,
+        "validation probabilities": run.validation_probabilities,
+        "validation labels": run.validation_labels,
+        "probes": run.probes,
+        **{f"trace/{name}": array for name, array in run.traces.items()},
+    }
+    text = {
+        "configuration": run.configuration,
+        "seconds": run.seconds,
+        "groups": run.groups.tolist(),
+        "ids": run.ids.tolist(),
+        "history": _json_columns(run.history),
+        "pretraining": _json_columns(run.pretraining),
+    }
+    network = {"weights": run.weights} if weights and run.weights is not None else {}
+    return write_saved(folder, SAVED_RUN, text, {"arrays": arrays, **network}, force=force)
+
+
+def table_of_epochs(columns: Mapping[str, list[Any]]) -> pandas.DataFrame:
+    """A history again, from what is saved of it: a row an epoch, NaN for null."""
+    # A column of nothing but null would not be taken for numbers.
+    return pandas.DataFrame({name: [np.nan if v is None else v for v in values] for name, values in columns.items()})
 
 
 def _json_columns(table: pandas.DataFrame) -> dict[str, list]:

@@ -1,32 +1,39 @@
 """How results are saved: one folder for all runs of a comparison, small enough to come with the course.
 
-``results.json`` holds what all runs have in common once, and what each has of its own; ``arrays.safetensors`` the
+``results.json`` holds what all runs have in common once, and what each has of its own; the tensors ``arrays`` the
 probabilities, labels and probe maps, ``probes/<number>`` being the different sets of probed images, and of an attention
-map that is the same for all images the last state under every other seed, ``last/<k>/<seed>``;
-``weights-<k>.safetensors`` the network of one seed of method k, as float16.
+map that is the same for all images the last state under every other seed, ``last/<k>/<seed>``; ``weights-<k>`` the
+network of one seed of method k, as float16.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas
 
 from careedu.data.shipped import shipped
 from careedu.errors import CheckpointError, InvalidInputError
 from careedu.experiment.attention import ATTENTION_MAP, trained_map
-from careedu.experiment.run import Run
-from careedu.files import read_tensors, tensor_names, whole_folder, write_bytes, write_tensors
+from careedu.experiment.run import Run, table_of_epochs
+from careedu.experiment.saved_checks import check_run, check_saveable, check_text
+from careedu.experiment.saved_folder import Kind, naming_damage, read_saved, write_saved
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import pandas
 
-FORMAT = 1
+SAVED_RESULTS = Kind(
+    what="comparison",
+    lacking="holds no saved results",
+    free="provenance",
+    record="results.json",
+    keys=frozenset({"reference", "provenance", "methods", "seeds", "groups", "ids", "common", "runs"}),
+    beside=("attention.safetensors",),
+)
 DIGITS = 6
 """Significant digits of a saved history."""
 
@@ -40,7 +47,7 @@ def write_results(
     weights: Sequence[str] = (),
     courses: bool = True,
 ) -> Path:
-    """Write results into a folder, which appears whole or not at all.
+    """Write results into a folder, where older ones can be opened until these can.
 
     Parameters
     ----------
@@ -63,15 +70,17 @@ def write_results(
     Raises
     ------
     InvalidInputError
-        If the folder exists and holds no saved results, or a network is asked for that is not there.
+        If the folder holds something else, or a network is asked for that is not there.
+    StorageError
+        If it cannot be written. What stood there stands.
     """
-    if folder.exists() and not (folder / "results.json").is_file():
-        raise InvalidInputError(f"{folder} exists and holds no saved results; choose another folder")
     methods, seeds = list(runs), list(next(iter(runs.values())))
     for name in weights:
         if runs[name][seeds[0]].weights is None:
             raise InvalidInputError(f"{name!r}, seed {seeds[0]}, holds no weights to save")
     every = [run for by_seed in runs.values() for run in by_seed.values()]
+    for run in every:
+        check_saveable(run)
     common, own = split_common([run.configuration for run in every])
     first = every[0]
     # Most runs have the same probes, those without a network none.
@@ -92,7 +101,6 @@ def write_results(
             if (last := trained_map(run)) is not None:
                 arrays[f"last/{k}/{other}/{ATTENTION_MAP}"] = (last[None] * 65535).round().astype(np.uint16)
     text = {
-        "format": FORMAT,
         "reference": reference,
         "provenance": dict(provenance),
         "methods": methods,
@@ -111,18 +119,13 @@ def write_results(
             for run, mine in zip(every, own, strict=True)
         ],
     }
-    try:
-        content = (json.dumps(text, separators=(",", ":"), allow_nan=False) + "\n").encode()
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"provenance must hold finite JSON values ({error})") from error
-    with whole_folder(folder) as partial:
-        write_tensors(partial / "arrays.safetensors", arrays)
-        for name in weights:
-            network = runs[name][seeds[0]].weights
-            halves = {key: t.half() if t.is_floating_point() else t for key, t in network.items()}
-            write_tensors(partial / f"weights-{methods.index(name)}.safetensors", halves)
-        write_bytes(partial / "results.json", content)
-    return folder
+    networks = {
+        f"weights-{methods.index(name)}": {
+            key: t.half() if t.is_floating_point() else t for key, t in runs[name][seeds[0]].weights.items()
+        }
+        for name in weights
+    }
+    return write_saved(folder, SAVED_RESULTS, text, {"arrays": arrays, **networks})
 
 
 def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], str, dict[str, Any]]:
@@ -139,14 +142,14 @@ def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], 
         If there is none, or it is damaged, or of a newer careedu.
     """
     folder = locate_results(folder)
-    try:
-        text = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        if text["format"] > FORMAT:
-            raise CheckpointError(f"{folder} was saved by a newer careedu (format {text['format']}); update careedu")
-        arrays, _ = read_tensors(folder / "arrays.safetensors", framework="numpy")
+    text, arrays, weights = read_saved(folder, SAVED_RESULTS)
+    with naming_damage(folder, SAVED_RESULTS):
+        check_text("results", text)
         groups, ids = np.array(text["groups"], dtype=str), np.array(text["ids"], dtype=str)
         runs: dict[str, dict[int, Run]] = {name: {} for name in text["methods"]}
         places = [(k, name, seed) for k, name in enumerate(text["methods"]) for seed in text["seeds"]]
+        if text["reference"] not in runs or len(arrays["probabilities"]) != len(places):
+            raise ValueError("the reference is none of the methods, or runs are missing")
         for number, ((k, name, seed), entry) in enumerate(zip(places, text["runs"], strict=True)):
             is_first = seed == text["seeds"][0]
             traces = {
@@ -155,25 +158,31 @@ def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], 
                 for key, array in arrays.items()
                 if key.startswith(prefix)
             }
-            weights = folder / f"weights-{k}.safetensors"
-            runs[name][seed] = Run(
-                configuration=join_common(text["common"], entry["own"]),
+            configuration = join_common(text["common"], entry["own"])
+            check_text("configuration", configuration)
+            kept = weights.get(f"weights-{k}") if is_first else None
+            if kept is not None:
+                kept.single_precision = True
+            runs[name][seed] = run = Run(
+                configuration=configuration,
                 probabilities=arrays["probabilities"][number].astype(np.float64),
                 labels=arrays["labels"],
                 groups=groups,
                 ids=ids,
                 validation_probabilities=arrays["validation probabilities"][number].astype(np.float64),
                 validation_labels=arrays["validation labels"],
-                history=_history(entry["history"]),
+                history=table_of_epochs(entry["history"]),
                 traces=traces,
                 probes=arrays[f"probes/{entry['probes']}"],
                 seconds=entry["seconds"],
-                weights=SavedWeights(weights) if is_first and weights.is_file() else None,
-                pretraining=_history(entry.get("pretraining", {})),
+                weights=kept,
+                pretraining=table_of_epochs(entry.get("pretraining", {})),
             )
+            check_run(run)
+            first = runs[text["methods"][0]][text["seeds"][0]]
+            if (run.classes, run.rare) != (first.classes, first.rare):
+                raise ValueError(f"{name!r}, seed {seed}, has other classes than the first run")
         return runs, text["reference"], text["provenance"]
-    except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-        raise CheckpointError(f"the saved results in {folder} are damaged ({error!r}); make them again") from error
 
 
 def locate_results(folder: str | os.PathLike) -> Path:
@@ -187,37 +196,6 @@ def locate_results(folder: str | os.PathLike) -> Path:
     there = sorted(p.parent.name for p in runs.glob("*/results.json"))
     known = ", ".join(there) if there else "none"
     raise CheckpointError(f"no saved results in {str(folder)!r}: no results.json there; with careedu come: {known}")
-
-
-class SavedWeights(Mapping[str, "Tensor"]):
-    """A network's weights that are read when they are first asked for, so that opening results needs no torch.
-
-    Parameters
-    ----------
-    path : Path
-        Of the file; its header is read at once, and the floating-point weights come as float32.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is damaged; what comes to it later, when it is read.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self._names = path, tensor_names(path)
-        self._tensors: dict[str, Tensor] | None = None
-
-    def __getitem__(self, name: str) -> Tensor:
-        if self._tensors is None:
-            read = read_tensors(self.path)[0]
-            self._tensors = {key: t.float() if t.is_floating_point() else t for key, t in read.items()}
-        return self._tensors[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def split_common(configurations: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -254,12 +232,6 @@ def join_common(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, 
 
 def _rounded(history: pandas.DataFrame) -> dict[str, list[Any]]:
     return {name: [_round(value) for value in column.tolist()] for name, column in history.items()}
-
-
-def _history(columns: Mapping[str, list[Any]]) -> pandas.DataFrame:
-    # A column of nothing but null would not be taken for numbers.
-    known = {name: [np.nan if v is None else v for v in values] for name, values in columns.items()}
-    return pandas.DataFrame(known)
 
 
 def _round(value: Any) -> Any:

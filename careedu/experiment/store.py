@@ -1,16 +1,14 @@
 """A folder of finished runs, found again by what they follow from.
 
 Layout: ``runs/<key>/`` holds a saved run, ``unfinished/<key>.safetensors`` the checkpoint of one in training, and
-``stages/`` what methods share: leading stages, and segmentations. Every file is whole or not there, so a store survives
-a kill at any moment, and several processes may write to it at once: the same key means the same run.
+``stages/`` what methods share: leading stages, and segmentations. Every file is whole or not there and tells whether it
+is what was written, so a store survives a kill at any moment, and several processes may write to it at once: the same
+key means the same run.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import tempfile
 import uuid
 import warnings
 from collections.abc import Mapping
@@ -19,8 +17,10 @@ from typing import Any
 
 from careedu.errors import CheckpointError, InvalidInputError
 from careedu.experiment.configuration import run_key
-from careedu.experiment.run import Run
-from careedu.files import replace_folder
+from careedu.experiment.run import SAVED_RUN, Run, write_run
+from careedu.experiment.saved_folder import naming_damage, tidy
+from careedu.experiment.saved_weights import SavedWeights
+from careedu.files import check_writable, storing
 
 
 class RunStore:
@@ -99,50 +99,40 @@ class RunStore:
         -------
         Path
             The run's folder.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be written.
         """
         key = run_key(run.configuration)
         folder = self.path(key)
+        record = folder / SAVED_RUN.record
         there = self.find(run.configuration, warn=False)
-        if there is None or (weights and there.weights is None and run.weights is not None):
-            if folder.exists() and not (folder / "run.json").is_file():
-                self._set_aside(folder)
-            # Not straight into its place, where another process may be replacing the same run.
-            new = folder.with_name(f".{key}.{uuid.uuid4().hex}")
-            try:
-                replace_folder(run.save(new, weights=weights), folder)
-            finally:
-                shutil.rmtree(new, ignore_errors=True)
-        self.checkpoint(key).unlink(missing_ok=True)
+        with storing(folder):
+            if there is None or (weights and there.weights is None and run.weights is not None):
+                for path, in_the_way in ((folder, folder.is_file()), (record, record.is_dir())):
+                    if in_the_way:
+                        path.rename(path.with_name(f".{path.name}.{uuid.uuid4().hex}.aside"))
+                # What is damaged here is replaced: by its place it is ours.
+                write_run(run, folder, weights=weights, force=True)
+            else:
+                tidy(folder, SAVED_RUN)
+            self.checkpoint(key).unlink(missing_ok=True)
         return folder
 
     def check_writable(self) -> None:
-        """Raise `InvalidInputError` if nothing can be written here, before hours of training are lost."""
+        """Raise `StorageError` if nothing can be written here, before hours of training are lost."""
         for folder in (self.folder, self.folder / "runs", self.folder / "unfinished", self.stages):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable."):
-                    pass
-            except OSError as error:
-                raise InvalidInputError(
-                    f"nothing can be written to {str(folder)!r} in the store ({error.strerror}); "
-                    "choose another folder for the store, or mend its permissions"
-                ) from error
-
-    def _set_aside(self, folder: Path) -> None:
-        """Keep what is left of a run without a record, under a name that is no run's."""
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.damaged.", dir=folder.parent))
-        with contextlib.suppress(FileNotFoundError):  # another process has done it
-            folder.rename(aside / folder.name)
-        if not (aside / folder.name).exists() or (aside / folder.name / "run.json").is_file():
-            shutil.rmtree(aside)  # there was nothing left, or another process had just put a whole one there
+            check_writable(folder)
 
     def _read(self, key: str) -> Run:
         folder = self.path(key)
-        try:
-            run = Run.load(folder)
+        run = Run.load(folder)
+        with naming_damage(folder, SAVED_RUN):
             found = run_key(run.configuration)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"the saved run in {folder} is damaged ({error!r})") from error
         if found != key:
             raise CheckpointError(f"the run in {folder} is another one than its folder says")
+        if isinstance(run.weights, SavedWeights):
+            run.weights.discard_damaged = True
         return run

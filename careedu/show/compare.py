@@ -66,7 +66,9 @@ def compare(
     Raises
     ------
     InvalidInputError
-        If an argument does not fit, or the store cannot be written to.
+        If an argument does not fit.
+    StorageError
+        If the store cannot be written to.
 
     Examples
     --------

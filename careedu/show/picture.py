@@ -61,6 +61,6 @@ class Picture:
         return f"Picture: {self.alt}"
 
     def save(self, path: str | Path) -> Path:
-        """Write the PNG, at once or not at all."""
+        """Write the PNG, at once or not at all; a disk that does not take it is a `StorageError`."""
         write_bytes(Path(path), self.png)
         return Path(path)

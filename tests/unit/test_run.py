@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 import careedu
-from careedu.errors import CheckpointError, InvalidInputError, MissingWeightsError
+from careedu.errors import CheckpointError, InvalidInputError, MissingWeightsError, StorageError
 from careedu.files import tensor_names
 from careedu.measure.metrics import METRICS
 from careedu.methods.method import LossMethod
@@ -99,7 +99,7 @@ def test_a_reference_has_no_weights_and_says_so(tmp_path):
 
 def test_saved_without_weights_a_run_names_the_remedy(run, tmp_path):
     folder = run.save(tmp_path / "run", weights=False)
-    assert {p.name for p in folder.iterdir()} == {"run.json", "arrays.safetensors"}
+    assert sorted(p.name.partition("-")[0] for p in folder.iterdir()) == ["arrays", "run.json"]
     with pytest.raises(MissingWeightsError, match="weights=True"):
         careedu.Run.load(folder).class_maps(DATA.test.images[:1], DATA.test.labels[:1])
 
@@ -117,13 +117,15 @@ def test_class_maps_lie_in_the_unit_range_and_refuse_what_does_not_fit(run):
 
 def test_an_older_run_is_replaced_and_other_folders_are_not(run, tmp_path):
     run.save(tmp_path / "run")
-    (tmp_path / "run" / "recall.png").write_text("old figure")
-    run.save(tmp_path / "run")
-    assert not (tmp_path / "run" / "recall.png").exists()
+    (tmp_path / "run" / "recall.png").write_text("a figure")
+    run.save(tmp_path / "run", weights=False)
+    assert careedu.Run.load(tmp_path / "run").weights is None
+    assert (tmp_path / "run" / "recall.png").read_text() == "a figure"
+    assert len(list((tmp_path / "run").iterdir())) == 3
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("precious")
-    with pytest.raises(InvalidInputError, match="not a saved run"):
+    with pytest.raises(InvalidInputError, match=r"not a saved run \(thesis\.txt\); choose another folder"):
         run.save(mine)
     assert (mine / "thesis.txt").read_text() == "precious"
     assert {p.name for p in tmp_path.iterdir()} == {"run", "mine"}
@@ -136,11 +138,13 @@ def test_a_failed_save_leaves_the_older_run_and_nothing_else(run, tmp_path, monk
     def full_disk(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("careedu.experiment.run.write_bytes", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        run.save(tmp_path / "run")
+    monkeypatch.setattr("careedu.files.os.fsync", full_disk)
+    for name in ("run", "new"):
+        with pytest.raises(StorageError, match=r"cannot be written.*No space.*make room"):
+            run.save(tmp_path / name)
     assert (tmp_path / "run" / "run.json").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
+    assert len(list((tmp_path / "run").iterdir())) == 3
 
 
 def test_damaged_and_missing_runs_are_named(run, tmp_path):
@@ -148,13 +152,14 @@ def test_damaged_and_missing_runs_are_named(run, tmp_path):
         careedu.Run.load(tmp_path / "nowhere")
     folder = run.save(tmp_path / "run")
     text = (folder / "run.json").read_text()
-    arrays = (folder / "arrays.safetensors").read_bytes()
+    path = next(folder.glob("arrays-*.safetensors"))
+    arrays = path.read_bytes()
     for name, content in (("run.json", text[:100]), ("run.json", "{}"), ("run.json", '{"format": 99}')):
         (folder / name).write_text(content)
         with pytest.raises(CheckpointError, match=r"damaged|newer"):
             careedu.Run.load(folder)
         (folder / name).write_text(text)
-    (folder / "arrays.safetensors").write_bytes(arrays[:-20])
+    path.write_bytes(arrays[:-20])
     with pytest.raises(CheckpointError, match="damaged"):
         careedu.Run.load(folder)
 

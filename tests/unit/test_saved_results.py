@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from made_up_runs import made_up_run, made_up_runs
 from small_grid import DATA, OPTIONS, Own
 
-from careedu.errors import CheckpointError, InvalidInputError
+from careedu.errors import CheckpointError, InvalidInputError, StorageError
 from careedu.experiment import saved_results
 from careedu.experiment.results import Results
 from careedu.experiment.saved_results import join_common, split_common
@@ -68,16 +69,22 @@ def test_what_is_read_is_what_was_written(tmp_path):
 def test_nothing_changes_when_it_is_saved_again(tmp_path):
     mixed().save(tmp_path / "first", weights="focal")
     Results.load(tmp_path / "first").save(tmp_path / "second", weights="focal")
-    files = sorted(path.name for path in (tmp_path / "first").iterdir())
-    assert files == ["arrays.safetensors", "results.json", "weights-1.safetensors"]
-    for name in files:
-        first, second = ((tmp_path / folder / name).read_bytes() for folder in ("first", "second"))
-        assert first == second if name.endswith("safetensors") else json.loads(first) == json.loads(second)
+    first, second = content(tmp_path / "first"), content(tmp_path / "second")
+    assert sorted(first) == ["arrays", "results", "weights-1"]
+    texts = [json.loads(files.pop("results")) for files in (first, second)]
+    assert first == second
+    assert [text.pop("files").keys() for text in texts] == [first.keys()] * 2
+    assert texts[0].pop("digest") != texts[1].pop("digest"), "the files of tensors have names of their own"
+    assert texts[0] == texts[1]
     # Also in its own place.
-    before = (tmp_path / "first" / "arrays.safetensors").read_bytes()
     Results.load(tmp_path / "first").save(tmp_path / "first")
-    assert (tmp_path / "first" / "arrays.safetensors").read_bytes() == before
-    assert not (tmp_path / "first" / "weights-1.safetensors").exists()
+    assert content(tmp_path / "first").keys() == {"arrays", "results"}
+    assert content(tmp_path / "first")["arrays"] == first["arrays"]
+
+
+def content(folder):
+    """What each file holds, by its name without what is drawn at random."""
+    return {re.sub(r"(-[0-9a-f]{16})?\..*", "", path.name): path.read_bytes() for path in folder.iterdir()}
 
 
 def test_losses_that_a_stage_did_not_have_are_nan_and_numbers(tmp_path):
@@ -100,7 +107,7 @@ def test_a_reference_without_network_has_no_history_no_probes_and_no_traces(tmp_
 
 def test_runs_with_different_probes_keep_their_own(tmp_path):
     runs = made_up_runs(seeds=1)
-    runs["focal"][0].probes = np.array([1, 2, 3])
+    runs["focal"][0].probes, runs["focal"][0].traces = np.array([1, 2, 3]), {}
     back = Results.load(Results(runs).save(tmp_path / "r"))
     assert [back.runs[name][0].probes.tolist() for name in back.methods] == [[0, 30], [1, 2, 3]]
 
@@ -127,7 +134,7 @@ def test_a_foreign_folder_is_refused_and_nothing_is_written(tmp_path):
     foreign.mkdir()
     (foreign / "cat.png").write_bytes(b"cat")
     for target in (foreign, foreign / "cat.png"):
-        with pytest.raises(InvalidInputError, match="holds no saved results; choose another"):
+        with pytest.raises(InvalidInputError, match=r"holds no saved results \((cat.png|a file)\); choose another"):
             mixed(seeds=1).save(target)
     assert [path.name for path in tmp_path.rglob("*")] == ["photos", "cat.png"]
     assert (foreign / "cat.png").read_bytes() == b"cat"
@@ -136,7 +143,7 @@ def test_a_foreign_folder_is_refused_and_nothing_is_written(tmp_path):
 def test_older_results_are_replaced_whole(tmp_path):
     mixed(seeds=2).save(tmp_path / "r", weights="focal")
     Results(made_up_runs(("ldam",), seeds=1)).save(tmp_path / "r")
-    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["arrays.safetensors", "results.json"]
+    assert sorted(content(tmp_path / "r")) == ["arrays", "results"]
     assert Results.load(tmp_path / "r").methods == ("ldam",)
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
@@ -154,9 +161,10 @@ def test_what_cannot_be_saved_leaves_the_older_results(tmp_path, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(saved_results, "write_bytes", full)
-    with pytest.raises(OSError, match="No space"):
-        results.save(tmp_path / "r")
+    monkeypatch.setattr("careedu.files.os.fsync", full)
+    for name in ("r", "new"):
+        with pytest.raises(StorageError, match=r"cannot be written.*No space.*make room"):
+            results.save(tmp_path / name)
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()}
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
@@ -192,15 +200,16 @@ DAMAGES = {
     "text null": lambda folder: (folder / "results.json").write_text("null"),
     "no runs": lambda folder: change(folder / "results.json", runs=[]),
     "runs no mapping": lambda folder: change(folder / "results.json", runs=[1, 2, 3, 4]),
-    "newer": lambda folder: change(folder / "results.json", format=2),
+    "newer": lambda folder: change(folder / "results.json", format=3),
     "a method more": lambda folder: change(
         folder / "results.json",
         methods=["a", "b"],
         runs=json.loads((folder / "results.json").read_text())["runs"] * 2,
     ),
-    "arrays cut": lambda folder: cut(folder / "arrays.safetensors"),
-    "arrays missing": lambda folder: (folder / "arrays.safetensors").unlink(),
-    "weights cut": lambda folder: cut(folder / "weights-0.safetensors"),
+    "arrays cut": lambda folder: cut(next(folder.glob("arrays-*"))),
+    "arrays missing": lambda folder: next(folder.glob("arrays-*")).unlink(),
+    "weights cut": lambda folder: cut(next(folder.glob("weights-0-*"))),
+    "weights missing": lambda folder: next(folder.glob("weights-0-*")).unlink(),
 }
 
 

@@ -58,7 +58,9 @@ def write_report(comparison: Results, path: Path) -> Path:
     Raises
     ------
     InvalidInputError
-        If `path` is a folder, has another ending or cannot be written; nothing is written then.
+        If `path` is a folder or has another ending.
+    StorageError
+        If it cannot be written. What stood there stands.
     """
     path = Path(path).expanduser()
     if path.is_dir():
@@ -66,10 +68,7 @@ def write_report(comparison: Results, path: Path) -> Path:
     if path.suffix.lower() not in (".html", ".htm"):
         raise InvalidInputError(f"a report is an HTML page; name it {path.with_name(path.name + '.html').name!r}")
     content = report_page(comparison)
-    try:
-        write_bytes(path, content)
-    except OSError as error:
-        raise InvalidInputError(f"the report cannot be written to {path}: {error}") from error
+    write_bytes(path, content)
     return path
 
 

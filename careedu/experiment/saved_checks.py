@@ -1,0 +1,113 @@
+"""What a saved run must be like, looked at when it is opened: after that nothing can go wrong for want of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from careedu.errors import InvalidInputError
+
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "array", "items": _TEXT}
+_MOST = 2**63 - 1
+_COUNT = {"type": "integer", "minimum": 0, "maximum": _MOST}
+_NUMBER = {"type": ["number", "null"], "minimum": -1e300, "maximum": 1e300}
+_MAPPING = {"type": "object"}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    """An object that has all these properties, with blanks for underscores, and perhaps others."""
+    named = {name.replace("_", " "): schema for name, schema in properties.items()}
+    return {"type": "object", "required": list(named), "properties": named}
+
+
+_CONFIGURATION = _object(
+    data=_object(
+        name=_TEXT,
+        recipe=_MAPPING,
+        fingerprint=_TEXT,
+        classes={**_TEXTS, "minItems": 2, "uniqueItems": True},
+        rare={**_TEXTS, "uniqueItems": True},
+        image_shape={"type": "array", "items": _COUNT, "minItems": 3, "maxItems": 3},
+        train_counts={"type": "array", "items": _COUNT},
+    ),
+    method=_object(name=_TEXT, label=_TEXT, options=_MAPPING, revision=_TEXT),
+    model=_TEXT,
+    seed=_COUNT,
+    revision={"type": ["string", "integer"]},
+)
+# Column → a value for each epoch.
+_HISTORY = {
+    "type": "object",
+    "properties": {"stage": _TEXTS},
+    "additionalProperties": {"type": "array", "items": _NUMBER},
+}
+_SECONDS = {"type": "number", "minimum": 0, "maximum": 1e300}
+_RUN = _object(configuration=_CONFIGURATION, seconds=_SECONDS, groups=_TEXTS, ids=_TEXTS, history=_HISTORY)
+_RUN["properties"]["pretraining"] = _HISTORY
+_ONE_OF_RESULTS = _object(own=_MAPPING, seconds=_SECONDS, probes=_COUNT, history=_HISTORY)
+_ONE_OF_RESULTS["properties"]["pretraining"] = _HISTORY
+_RESULTS = _object(
+    reference=_TEXT,
+    provenance=_MAPPING,
+    methods={**_TEXTS, "minItems": 1, "uniqueItems": True},
+    seeds={"type": "array", "items": _COUNT, "minItems": 1, "uniqueItems": True},
+    groups=_TEXTS,
+    ids=_TEXTS,
+    common=_MAPPING,
+    runs={"type": "array", "items": _ONE_OF_RESULTS},
+)
+
+
+@cache
+def _check(which: str) -> Callable[[Any], Any]:
+    import fastjsonschema
+
+    return fastjsonschema.compile({"run": _RUN, "results": _RESULTS, "configuration": _CONFIGURATION}[which])
+
+
+def check_text(which: str, text: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless a text is what ``"run"``, ``"results"`` or a ``"configuration"`` has to be."""
+    _check(which)(text)
+
+
+def check_saveable(run: Any) -> None:
+    """Raise `InvalidInputError` unless a `Run` could be opened again."""
+    try:
+        check_text("configuration", run.configuration)
+        check_run(run)
+    except ValueError as error:
+        raise InvalidInputError(f"this run cannot be saved, as nobody could open it: {error}") from error
+
+
+def check_run(run: Any) -> None:
+    """Raise `ValueError` unless the arrays of a `Run` go together, with each other and with its configuration."""
+    data, classes = run.configuration["data"], len(run.classes)
+    _require(len(data["train counts"]) == classes, "the training counts are of other classes")
+    _require(set(run.rare) <= set(run.classes), "a rare class is none of the classes")
+    parts = ("test", run.probabilities, run.labels), ("validation", run.validation_probabilities, run.validation_labels)
+    for part, probabilities, labels in parts:
+        _require(labels.ndim == 1 and len(labels) > 0 and labels.dtype.kind in "iu", f"the {part} labels are no labels")
+        _require(labels.min() >= 0 and labels.max() < classes, f"a {part} label is none of the {classes} classes")
+        _require(probabilities.dtype.kind == "f", f"the {part} probabilities are no numbers")
+        _require(probabilities.shape == (len(labels), classes), f"the {part} probabilities have another shape")
+        sums = probabilities.sum(axis=1)
+        likely = bool((probabilities >= 0).all() and (np.abs(sums - 1) < 1e-3).all())
+        _require(likely, f"the {part} probabilities are none: each row must add up to 1")
+    for what in ("groups", "ids"):
+        _require(getattr(run, what).shape == run.labels.shape, f"there are not as many {what} as test images")
+    probes = run.probes
+    _require(probes.ndim == 1 and probes.dtype.kind in "iu", "the probes are no rows")
+    _require(bool(((probes >= 0) & (probes < len(run.labels))).all()), "a probe is none of the test images")
+    for name, axes in {"probe maps": 4, "probe probabilities": 3}.items():
+        trace = run.traces.get(name)
+        fits = trace is None or (trace.ndim == axes and trace.shape[1] == len(probes))
+        _require(fits, f"the {name} are not those of the probes")
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
