@@ -43,14 +43,15 @@ IMAGES = 5
 
 
 @cache
-def _nodes() -> tuple[np.ndarray, np.ndarray]:
+def normal_nodes() -> tuple[np.ndarray, np.ndarray]:
+    """Places and weights of a mean over a normal deviate."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(81)
     return nodes, weights / weights.sum()
 
 
 def true_share(alpha: float, deviation: float) -> float:
     """Mean of 1/(1+e^−z) over normal z."""
-    nodes, weights = _nodes()
+    nodes, weights = normal_nodes()
     return float(weights @ special.expit(alpha + deviation * nodes))
 
 
