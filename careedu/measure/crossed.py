@@ -174,7 +174,7 @@ def spread(metric: str, probabilities: ArrayLike, labels: ArrayLike, groups: Arr
         of_classes = effective[relevant]
         effective = of_classes.min(keepdims=True) if len(relevant) else of_classes
         averaged = effective_number(images.sum(axis=1, keepdims=True))[: len(effective)]
-        if metric not in SHARES:
+        if len(relevant) and metric not in SHARES:
             averaged = np.full(len(effective), len(of_classes) / np.sqrt((1.0 / of_classes**2).sum()))
         n_images = np.full(len(effective), np.inf)
     else:

@@ -253,7 +253,7 @@ def test_recursion_without_end_is_told(exercise):
 
 
 @on_unix
-def test_somebody_who_interrupts_is_heard(exercise):
+def test_somebody_who_interrupts_is_heard(exercise, interruptible):
     """A real Ctrl-C ends the cell, also where the answer makes another error of it."""
 
     def interrupted(*given):

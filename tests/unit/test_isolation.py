@@ -309,7 +309,7 @@ def other_training():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal to a thread")
 @pytest.mark.parametrize("train", [trained, lambda: train_grid(DATA, ["cross-entropy"], seeds=1, **OPTIONS)])
-def test_who_waits_says_so_at_once_and_can_be_interrupted(train, other_training, capfd):
+def test_who_waits_says_so_at_once_and_can_be_interrupted(train, other_training, interruptible, capfd):
     timer = threading.Timer(0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
     timer.start()
     with untouched(), pytest.raises(KeyboardInterrupt):
