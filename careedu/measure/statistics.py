@@ -130,8 +130,8 @@ def estimate(
         Class probabilities of N test images under S seeds.
     labels : int (N,)
     groups : (N,)
-        Group (patient, run, lesion) of each image; its number where each image stands for itself. Above 200 groups
-        they are left out in 200 blocks, in which each group of a class with at most 200 is still alone of its class.
+        Group (patient, run, lesion) of each image; its number where each image stands for itself. Above 2000 groups
+        they are left out in 2000 blocks.
     rare : sequence of int
         Indices of the rare classes.
 
