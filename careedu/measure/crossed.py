@@ -68,11 +68,13 @@ class Spread(NamedTuple):
         tell as much. For a metric that is no mean of recalls, of the class that has the fewest.
     averaged : float64 (K,)
         Effective number of groups of which the value is a mean: those of the class; of all images for accuracy and the
-        calibration error; for a mean over classes C / √(Σ_c 1/k_c²).
+        calibration error; for a mean over classes :func:`effective_number_of_mean`.
     images : float64 (K,)
         Images of the class; infinite for what is no share of images.
     groups : int
         Test groups of the class with the fewest.
+    shared : float64 (K, K), or 1 for K = 1
+        How far the K have their groups in common, see :func:`overlap`.
     """
 
     values: np.ndarray
@@ -81,6 +83,7 @@ class Spread(NamedTuple):
     averaged: np.ndarray
     images: np.ndarray
     groups: int
+    shared: ArrayLike = 1.0
 
     @property
     def known(self) -> bool:
@@ -99,6 +102,7 @@ class Variation(NamedTuple):
         V_seeds, V_groups with what is added, and V. No variance in V is less than in either of its parts.
     seeds : int
     effective : float64 (K,)
+    shared : float64 (K, K)
     """
 
     mean: np.ndarray
@@ -108,13 +112,14 @@ class Variation(NamedTuple):
     total: np.ndarray
     seeds: int
     effective: np.ndarray
+    shared: ArrayLike
 
     def of_mean(self) -> tuple[float, float, float, float]:
         """V_seeds, V_groups, V and the degrees of freedom of the mean of all K."""
-        by_seeds, by_groups, total = (float(v.mean()) for v in (self.by_seeds, self.by_groups, self.total))
+        by_seeds, by_groups, total = (max(0.0, float(v.mean())) for v in (self.by_seeds, self.by_groups, self.total))
         total = max(total, by_seeds, by_groups)
-        share = np.diag(self.by_groups) / len(self.mean) ** 2
-        return by_seeds, by_groups, total, freedom(by_seeds, share, total, self.seeds, self.effective)
+        share = np.diag(self.by_groups) * (by_groups / np.trace(self.by_groups))
+        return by_seeds, by_groups, total, freedom(by_seeds, share, total, self.seeds, self.effective, self.shared)
 
     def freedoms(self) -> np.ndarray:
         """Degrees of freedom of each, float64 (K,)."""
@@ -174,17 +179,18 @@ def spread(metric: str, probabilities: ArrayLike, labels: ArrayLike, groups: Arr
         of_classes = effective[relevant]
         effective = of_classes.min(keepdims=True) if len(relevant) else of_classes
         averaged = effective_number(images.sum(axis=1, keepdims=True))[: len(effective)]
-        if len(relevant) and metric not in SHARES:
-            averaged = np.full(len(effective), len(of_classes) / np.sqrt((1.0 / of_classes**2).sum()))
-        n_images = np.full(len(effective), np.inf)
+        if metric not in SHARES and len(effective):
+            averaged = effective_number_of_mean(images[:, relevant])
+        n_images, shared = np.full(len(effective), np.inf), 1.0
     else:
         relevant = np.array([c for c in classes if blocks[c] > 0], dtype=int)
         values, without = (v[..., relevant] for v in recalls_without(probabilities, labels, block))
         size, n_images = blocks[relevant], images.sum(axis=0)[relevant]
         effective = averaged = effective[relevant]
+        shared = overlap(images[:, relevant])
     fewest = int(counted[relevant].min(initial=len(labels))) if len(relevant) else 0
     shifts = np.nan_to_num(without - values[:, None]) * np.sqrt((size - 1) / size)
-    return Spread(values, shifts, effective, averaged, n_images, fewest)
+    return Spread(values, shifts, effective, averaged, n_images, fewest, shared)
 
 
 def spread_of_images(values: ArrayLike, groups: ArrayLike) -> Spread:
@@ -234,14 +240,45 @@ def effective_number(images: ArrayLike) -> np.ndarray:
     return images.sum(axis=0) ** 2 / np.maximum((images**2).sum(axis=0), 1)
 
 
+def overlap(images: ArrayLike) -> np.ndarray:
+    """How far classes have their groups in common, Σ m_c m_d / √(Σ m_c² Σ m_d²), float64 (K, K).
+
+    1 where each group has as many images of the one as of the other, 0 where no group has images of both.
+
+    Parameters
+    ----------
+    images : (G, K)
+        m, the images of each group, class by class, none of which is empty.
+    """
+    images = np.asarray(images, dtype=np.float64)
+    length = images / np.sqrt((images**2).sum(axis=0))
+    return length.T @ length
+
+
+def effective_number_of_mean(images: ArrayLike) -> np.ndarray:
+    """Effective number of groups of a mean over K classes, K / √(Σ_cd o_cd / (k_c k_d)), float64 (1,).
+
+    k are those of the classes and o their :func:`overlap`: the number of a class where all have the same groups.
+
+    Parameters
+    ----------
+    images : (G, K)
+    """
+    each = 1.0 / effective_number(images)
+    return np.array([len(each) / np.sqrt(each @ overlap(images) @ each)])
+
+
 def variation(single: Spread, prior: Prior) -> Variation:
-    """Means over seeds of a spread, and their variances; with one seed V_seeds is 0."""
+    """Means over seeds of a spread, and their variances; with one seed V_seeds is 0.
+
+    What is added to the groups has images of two classes as far as these share their groups.
+    """
     n_seeds, mean = len(single.values), single.values.mean(axis=0)
     mean_shift = single.shifts.mean(axis=0)
     seen = mean_shift.T @ mean_shift
-    pulled, widened = with_more(mean, np.diag(seen), single.averaged, prior)
-    by_groups = seen.copy()
-    np.fill_diagonal(by_groups, widened)
+    pulled, added = with_more(mean, 0.0, single.averaged, prior)
+    # What two have in common shrinks as each of them does, else the variance of their sum could be negative.
+    by_groups = seen * _outer(_shrinkage(single.averaged)) + single.shared * _outer(added)
     by_seeds, both = np.zeros_like(seen), np.zeros_like(seen)
     if n_seeds > 1:
         share = n_seeds * (n_seeds - 1)
@@ -250,11 +287,11 @@ def variation(single: Spread, prior: Prior) -> Variation:
         both = np.einsum("sbk,sbl->kl", own, own) / share
     total = by_seeds + by_groups - both
     np.fill_diagonal(total, np.diag(np.maximum(total, np.maximum(by_seeds, by_groups))))
-    return Variation(mean, pulled, by_seeds, by_groups, total, n_seeds, single.effective)
+    return Variation(mean, pulled, by_seeds, by_groups, total, n_seeds, single.effective, single.shared)
 
 
 def with_more(
-    mean: np.ndarray, variance: np.ndarray, effective: np.ndarray, prior: Prior
+    mean: np.ndarray, variance: ArrayLike, effective: np.ndarray, prior: Prior
 ) -> tuple[np.ndarray, np.ndarray]:
     """A mean and its variance between k groups, as if w = ¼ of a group had been added, spread as the prior says.
 
@@ -272,18 +309,31 @@ def with_more(
     """
     k, of_all = effective, effective + MORE
     pulled = (k * mean + MORE * prior.mean) / of_all
-    squares = k * (k - 1) * variance + MORE * k * (mean - prior.mean) ** 2 / of_all + MORE * prior.variance
-    return pulled, squares / (of_all * (of_all - 1))
+    added = MORE * k * (mean - prior.mean) ** 2 / of_all + MORE * prior.variance
+    return pulled, _shrinkage(k) * variance + added / (of_all * (of_all - 1))
 
 
-def freedom(by_seeds: float, by_groups: ArrayLike, total: float, n_seeds: int, effective: ArrayLike) -> float:
-    """Satterthwaite's degrees of freedom, V² / (V_seeds²/(S−1) + Σ_c V_c²/(k_c−1)), V_c from the groups of class c.
+def _shrinkage(k: np.ndarray) -> np.ndarray:
+    """What the variance between k groups is multiplied with where more are added, k(k−1) / ((k+w)(k+w−1))."""
+    return k * (k - 1) / ((k + MORE) * (k + MORE - 1))
 
-    At most those that the groups have without seeds, (Σ V_c)² / Σ_c V_c²/(k_c−1): seeds lend none to few groups. At
-    least these or S−1, whichever is less.
+
+def _outer(squares: np.ndarray) -> np.ndarray:
+    """√(a_c a_d), float64 (K, K)."""
+    return np.sqrt(np.outer(squares, squares))
+
+
+def freedom(
+    by_seeds: float, by_groups: ArrayLike, total: float, n_seeds: int, effective: ArrayLike, shared: ArrayLike = 1.0
+) -> float:
+    """Satterthwaite's degrees of freedom, V² / (V_seeds²/(S−1) + Σ_cd o_cd V_c V_d / (k_cd−1)), V_c those of class c.
+
+    k_cd is the lesser of k_c and k_d, and o_cd how far the two share their groups (:func:`overlap`): between classes
+    that share none it is the sum of V_c²/(k_c−1), and classes that share all have no more than one of them. At most
+    those that the groups have without seeds: seeds lend none to few groups. At least these or S−1, whichever is less.
     """
-    by_groups = np.atleast_1d(by_groups)
-    squares = float((by_groups**2 / np.maximum(np.atleast_1d(effective) - 1, LEAST_FREEDOM)).sum())
+    by_groups, own = np.atleast_1d(by_groups), np.maximum(np.atleast_1d(effective) - 1, LEAST_FREEDOM)
+    squares = float((shared * np.outer(by_groups, by_groups) / np.minimum.outer(own, own)).sum())
     of_groups = float(by_groups.sum() ** 2 / squares)
     if n_seeds == 1:
         return of_groups

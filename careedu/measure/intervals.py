@@ -21,7 +21,14 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 from careedu.errors import InvalidInputError
-from careedu.measure.crossed import SHARE, Spread, effective_number, spread_of_images, variation
+from careedu.measure.crossed import (
+    SHARE,
+    Spread,
+    effective_number,
+    effective_number_of_mean,
+    spread_of_images,
+    variation,
+)
 
 
 class Interval(NamedTuple):
@@ -48,8 +55,8 @@ def interval_of(single: Spread, confidence: float = 0.95) -> Interval:
 
         low = θ − √(Σ_cd ρ_cd (θ_c−l_c)(θ_d−l_d)) / K,
 
-    and high likewise, ρ_cd being the correlation of two parts over seeds and groups. This keeps the lopsidedness of
-    Wilson's intervals near 0 and 1.
+    and high likewise, ρ_cd being the correlation of two parts over seeds and groups; at least what it is over seeds
+    alone, or groups alone. This keeps the lopsidedness of Wilson's intervals near 0 and 1.
 
     Parameters
     ----------
@@ -78,9 +85,9 @@ def interval_of(single: Spread, confidence: float = 0.95) -> Interval:
     t = stdtrit(found.freedoms(), (1 + confidence) / 2)
     size = np.minimum(found.pulled * (1 - found.pulled) / variance, single.images * len(single.values))
     ends = np.stack(_wilson(found.mean, size, t))
-    error = np.sqrt(variance)
-    correlation = found.total / np.outer(error, error)
-    below, above = (np.sqrt(max(0.0, side @ correlation @ side)) / len(t) for side in np.abs(ends - found.mean))
+    errors = np.abs(ends - found.mean) / np.sqrt(variance)
+    parts = found.total, found.by_seeds, found.by_groups
+    below, above = (np.sqrt(max(side @ part @ side for part in parts)) / len(t) for side in errors)
     return Interval(value, float(max(0.0, value - below)), float(min(1.0, value + above)))
 
 
@@ -162,10 +169,10 @@ def jackknife_interval(
     own = [labels == c for c in np.unique(labels)]
     if min(len(np.unique(block[rows])) for rows in own) < 2:
         return Interval(estimate, 0.0, 1.0)
-    effective = effective_number(np.stack([np.bincount(code[rows], minlength=len(names)) for rows in own], axis=1))
+    images = np.stack([np.bincount(code[rows], minlength=len(names)) for rows in own], axis=1)
+    effective, averaged = effective_number(images), effective_number_of_mean(images)
     without = np.array([metric(probabilities[block != b], labels[block != b]) for b in range(block.max() + 1)])
     shifts = (without - estimate) * np.sqrt((len(without) - 1) / len(without))
-    averaged = np.full(1, len(own) / np.sqrt((1 / effective**2).sum()))
     values, inf = np.array([[estimate]]), np.full(1, np.inf)
     single = Spread(values, shifts[None, :, None], effective.min(keepdims=True), averaged, inf, len(names))
     return interval_of(single, confidence)

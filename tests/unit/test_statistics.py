@@ -9,11 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy import stats
+from scipy import special, stats
 
 from careedu.errors import CareeduError, InvalidInputError, UnknownNameError
 from careedu.measure import metrics
-from careedu.measure.crossed import DIFFERENCE, MORE, SHARE, freedom, spread, variation, with_more
+from careedu.measure.crossed import (
+    DIFFERENCE,
+    MORE,
+    SHARE,
+    effective_number,
+    effective_number_of_mean,
+    freedom,
+    overlap,
+    spread,
+    variation,
+    with_more,
+)
 from careedu.measure.intervals import recall_interval
 from careedu.measure.leave_one_out import metric_without, recall_metric
 from careedu.measure.statistics import FEWEST_GROUPS, Difference, Estimate, difference, estimate, holm, sign_flip_p
@@ -144,7 +155,7 @@ def test_degrees_of_freedom_are_never_more_than_the_groups_have():
     assert freedom(1.0, 1.0, 1.0, 10, 8) == 7
     assert freedom(1.0, 1e-9, 1.0, 20, 3) == pytest.approx(2)  # seeds lend three groups none
     assert freedom(0.0, 1.0, 1.0, 1, 40) == 39
-    assert freedom(0.0, [1.0, 1.0], 2.0, 1, [5, 9]) == pytest.approx(4 / (1 / 4 + 1 / 8))
+    assert freedom(0.0, [1.0, 1.0], 2.0, 1, [5, 9], np.eye(2)) == pytest.approx(4 / (1 / 4 + 1 / 8))
     assert freedom(0.0, 1.0, 1.0, 1, 1.01) == 0.5
 
 
@@ -210,6 +221,74 @@ def test_a_small_class_that_is_always_found_still_leaves_room_in_the_mean():
     assert rare.low == pytest.approx(size / (size + t**2))
     mean = estimate("balanced accuracy", probabilities, labels, np.arange(208), [1])
     assert mean.low < mean.estimate - (1 - rare.low) / 2
+
+
+@pytest.mark.parametrize("groups", [3, 5, 8, 20])
+def test_patients_with_images_of_all_classes_count_once(groups):
+    """Each patient's images are all found or none: the mean of four recalls is known no better than one of them."""
+    rng, labels, patient = np.random.default_rng(groups), np.tile(np.arange(4), groups), np.repeat(np.arange(groups), 4)
+    a, b = (
+        np.eye(4)[np.where((rng.random((6, groups)) < 0.6)[:, patient], labels, (labels + 1) % 4)] for _ in range(2)
+    )
+    of_class, mean = (estimate(name, a, labels, patient, []) for name in ("recall of class 0", "balanced accuracy"))
+    assert dataclasses.astuple(mean) == pytest.approx(dataclasses.astuple(of_class))
+    one, all_ = (difference(name, a, b, labels, patient, []) for name in ("recall of class 0", "balanced accuracy"))
+    assert dataclasses.astuple(all_)[1:] == pytest.approx(dataclasses.astuple(one)[1:])
+    of_area = spread("AUROC", a, labels, patient, [])
+    assert of_area.averaged == pytest.approx([groups])
+
+
+def test_classes_overlap_as_far_as_they_have_their_groups_in_common():
+    images = np.array([[2, 0, 2], [2, 0, 0], [0, 3, 0], [0, 1, 0]])
+    assert overlap(images) == pytest.approx(np.array([[1, 0, 0.5**0.5], [0, 1, 0], [0.5**0.5, 0, 1]]))
+    k = effective_number(images)
+    assert k == pytest.approx([2, 1.6, 1])
+    pairs = 1 / 4 + 1 / 1.6**2 + 1 + 2 * 0.5**0.5 / 2
+    assert effective_number_of_mean(images) == pytest.approx([3 / math.sqrt(pairs)])
+    assert effective_number_of_mean(np.ones((7, 3))) == pytest.approx([7])
+    assert freedom(0.0, [1.0, 1.0], 4.0, 1, [5, 9], np.ones((2, 2))) == pytest.approx(4 / (3 / 4 + 1 / 8))
+    assert freedom(0.0, [1.0, 1.0], 4.0, 1, [9, 9], np.ones((2, 2))) == pytest.approx(8)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 5, 6, 12, 40])
+def test_patients_who_make_up_in_one_class_for_another_still_leave_room_in_the_mean(groups):
+    """All images of one half of the patients are taken for class 0, of the others for class 1: one half right in each.
+
+    No patient differs in balanced accuracy, and no other way round does either.
+    """
+    labels, patient = np.tile([0, 0, 1, 1], groups), np.repeat(np.arange(groups), 4)
+    one = np.tile(np.eye(2)[patient % 2], (6, 1, 1))
+    mean = estimate("balanced accuracy", one, labels, patient, [1])
+    assert mean.estimate == pytest.approx(0.5) and mean.group_error > 0
+    assert 0.5 - mean.low > 0.3 / groups and mean.high - 0.5 > 0.3 / groups
+    same = difference("balanced accuracy", one, 1 - one, labels, patient, [1])
+    assert same.low == pytest.approx(-same.high) and same.high > 0.6 / groups
+    assert (same.effect, same.p) == pytest.approx((0, 1), abs=1e-12)
+
+
+def test_two_seeds_that_trade_one_class_for_another_leave_no_less_room_than_one():
+    """What one finds more of class 0 it finds less of class 1, so that their means over the classes hardly differ."""
+    rng, labels = np.random.default_rng(8), np.repeat([0, 1], 20)
+    for _ in range(500):
+        logit = 2 * labels - 1 + 3 * rng.normal(size=(2, 1)) + 2 * rng.normal(size=(2, 40))
+        share = special.expit(logit)
+        result = estimate("balanced accuracy", np.stack([1 - share, share], axis=2), labels, np.arange(40), [])
+        assert result.high - result.low > 0.015
+        assert result.seed_error >= 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=40, deadline=None)
+@given(case=test_sets())
+def test_there_is_no_interval_of_width_0(name, case):
+    """Patients with images of several classes, probabilities with ties, classes without images, one seed to three."""
+    probabilities, labels, groups = case
+    with np.errstate(all="raise"):
+        result = estimate(name, probabilities, labels, groups, [1])
+        other = difference(name, probabilities, np.roll(probabilities, 1, axis=2), labels, groups, [1])
+    assert result.high - result.low > 1e-3
+    assert other.high - other.low > 1e-3
+    assert result.groups < 2 or result.group_error > 0
 
 
 @pytest.mark.parametrize("name", NAMES)

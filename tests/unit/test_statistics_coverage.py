@@ -207,6 +207,33 @@ def test_under_no_difference_a_table_says_better_at_most_once_in_twenty(own, cap
         assert wrong["seeds alone"] > 0.05
 
 
+@pytest.mark.parametrize("groups", [5, 6, 7, 8, 10, 12, 16])
+@pytest.mark.parametrize("classes", [1, 4])
+def test_of_patients_who_are_found_or_not_few_verdicts_are_false(groups, classes):
+    """Without simulation: each count of patients whom one method alone finds, with its probability; seeds agree.
+
+    Patients may have images of four classes: they are no more patients for that.
+    """
+    labels, patient = np.tile(np.arange(classes), groups), np.repeat(np.arange(groups), classes)
+
+    def shown(only_a, only_b):
+        first = np.arange(groups)
+        of_b, of_a = first >= only_a, (first < only_a) | (first >= only_a + only_b)
+        a, b = (
+            np.tile(np.eye(classes + 1)[np.where(one[patient], labels, labels + 1)], (FEWEST_SEEDS, 1, 1))
+            for one in (of_a, of_b)
+        )
+        return difference("balanced accuracy", a, b, labels, patient, []).verdict in ("better", "worse")
+
+    counts = [(i, j) for i in range(groups + 1) for j in range(groups + 1 - i)]
+    told = np.array([shown(*count) for count in counts])
+    for apart in (0.1, 0.3, 0.5):
+        chance = [
+            stats.multinomial.pmf([i, j, groups - i - j], groups, [apart / 2, apart / 2, 1 - apart]) for i, j in counts
+        ]
+        assert told @ chance <= 0.06
+
+
 def test_the_smallest_difference_is_found_about_four_times_in_five(capsys):
     rng = np.random.default_rng(17)
     smallest = float(np.mean([pair(rng, (0.5, 0.5)).smallest for _ in range(100)]))
