@@ -21,14 +21,8 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 from careedu.errors import InvalidInputError
-from careedu.measure.crossed import (
-    SHARE,
-    Spread,
-    effective_number,
-    effective_number_of_mean,
-    spread_of_images,
-    variation,
-)
+from careedu.measure.crossed import SHARE, Spread, spread_of_images, variation
+from careedu.measure.effective_groups import effective_number, effective_number_of_mean
 
 
 class Interval(NamedTuple):

@@ -13,18 +13,8 @@ from scipy import special, stats
 
 from careedu.errors import CareeduError, InvalidInputError, UnknownNameError
 from careedu.measure import metrics
-from careedu.measure.crossed import (
-    DIFFERENCE,
-    MORE,
-    SHARE,
-    effective_number,
-    effective_number_of_mean,
-    freedom,
-    overlap,
-    spread,
-    variation,
-    with_more,
-)
+from careedu.measure.crossed import DIFFERENCE, MORE, SHARE, freedom, spread, variation, with_more
+from careedu.measure.effective_groups import effective_number, effective_number_of_mean, overlap
 from careedu.measure.intervals import recall_interval
 from careedu.measure.leave_one_out import metric_without, recall_metric
 from careedu.measure.statistics import FEWEST_GROUPS, Difference, Estimate, difference, estimate, holm, sign_flip_p
