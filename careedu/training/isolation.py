@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, ClassVar
@@ -95,6 +95,8 @@ _SETTINGS = [
             "mkldnn.deterministic": False,
             # From the general to the special, which follows it where it is "none".
             "fp32_precision": "none",
+            "mkldnn.fp32_precision": "none",
+            "cudnn.fp32_precision": "none",  # of all that CUDA computes
             "mkldnn.matmul.fp32_precision": "none",
             "mkldnn.conv.fp32_precision": "none",
             "mkldnn.rnn.fp32_precision": "none",
@@ -104,6 +106,7 @@ _SETTINGS = [
         }.items()
     ),
 ]
+_FRESH = {setting.name: setting.fresh for setting in _SETTINGS}
 
 
 def _write(values: dict[str, Any]) -> None:
@@ -128,24 +131,34 @@ class _ProcessSettings:
     @contextlib.contextmanager
     def held(self, strict: bool) -> Iterator[None]:
         with self._lock:
-            self._before = self._differing() | self._before
+            for _ in range(2):  # where names were mixed, the first time makes an old one readable
+                self._before = self._differing() | self._before
+                _write(_FRESH)
             self._inside += 1
-            _write({setting.name: setting.fresh for setting in _SETTINGS})
         try:
             yield
+        except Exception as error:
+            if strict and (changed := self._differing()):
+                raise _spoiled(changed) from error
+            raise
         finally:
             with self._lock:
                 changed = self._differing()
                 self._inside -= 1
                 if self._inside == 0:
-                    # What somebody has changed meanwhile is a new wish.
-                    _write({name: value for name, value in self._before.items() if name not in changed})
+                    # What somebody has changed meanwhile is a new wish. All others are written, as one moves others.
+                    before = _FRESH | self._before
+                    _write({name: value for name, value in before.items() if name not in changed})
                     self._before = {}
         if strict and changed:
-            raise CareeduError(
-                f"{' and '.join(changed)} was changed while careedu computed with it, by another thread or by the "
-                "method, so the bits cannot be relied on; leave it alone meanwhile, and run this again"
-            )
+            raise _spoiled(changed)
+
+
+def _spoiled(changed: Iterable[str]) -> CareeduError:
+    return CareeduError(
+        f"{' and '.join(changed)} was changed while careedu computed with it, by another thread or by the "
+        "method, so the bits cannot be relied on; leave it alone meanwhile, and run this again"
+    )
 
 
 _PROCESS_SETTINGS = _ProcessSettings()
