@@ -8,6 +8,7 @@ The generators of random numbers belong to the process too and cannot be shared:
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,15 @@ _TURN = threading.RLock()  # so that a training may be called by another one's `
 WAITS = "another training goes on here, a widget's or a thread's; this one waits and begins when that has ended"
 
 
+def _begin_anew() -> None:
+    global _TURN
+    _TURN = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads that were training
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
 @contextlib.contextmanager
 def turn(waiting: Callable[[], object] | None = None) -> Iterator[None]:
     """Nobody else trains in this process meanwhile. Whoever has to wait says so at once, and Ctrl-C ends the wait.
@@ -35,16 +45,17 @@ def turn(waiting: Callable[[], object] | None = None) -> Iterator[None]:
     waiting : callable, optional
         Called ten times a second in place of a line that says it; what it raises ends the wait.
     """
-    if not _TURN.acquire(blocking=False):
+    lock = _TURN
+    if not lock.acquire(blocking=False):
         if waiting is None:
             tqdm.write(f"careedu: {WAITS}", file=sys.stderr)
-        while not _TURN.acquire(timeout=0.1):
+        while not lock.acquire(timeout=0.1):
             if waiting is not None:
                 waiting()
     try:
         yield
     finally:
-        _TURN.release()
+        lock.release()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import sys
@@ -332,6 +333,16 @@ def _network_without_turn():
     from careedu.nn.backbones import build_model
 
     return build_model("small", 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system that cannot fork")
+def test_a_forked_process_does_not_wait_for_a_thread_that_it_has_not(other_training):
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException), turn(lambda: os._exit(1)):
+            os._exit(0)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_training_within_another_ones_callback(plain):
