@@ -200,7 +200,7 @@ def naming_damage(folder: Path, kind: Kind) -> Iterator[None]:
 
 
 def _write_into(folder: Path, kind: Kind, text: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]]) -> None:
-    gone = _named(folder, kind) or set()
+    gone: set[str] = set()
     try:
         files = {}
         for part, content in tensors.items():
@@ -209,6 +209,7 @@ def _write_into(folder: Path, kind: Kind, text: Mapping[str, Any], tensors: Mapp
             files[part] = {"file": path.name, "digest": write_tensors(path, content), "bytes": path.stat().st_size}
         body = json.dumps({"files": files, **text}, separators=(",", ":"))[1:] + "\n"
         head = json.dumps({"format": FORMAT, "digest": _digest(body)})[:-1] + ",\n"
+        gone |= _named(folder, kind) or set()  # as late as this, so that of writers side by side little is left
         write_bytes(folder / kind.record, (head + body).encode())
         gone.update(kind.beside)
         # The new name is to be on the disk before the old files go; not all systems can say so.
