@@ -187,10 +187,11 @@ def tensor_names(path: Path) -> tuple[str, ...]:
 
 
 def was_written_by_careedu(path: Path) -> bool:
-    """Whether a file says of itself that `write_tensors` wrote it."""
+    """Whether a file says of itself that `write_tensors` wrote it, and not for a training that is to go on."""
     try:
         with _reading(path), safe_open(path, framework="numpy") as file:
-            return "careedu" in (file.metadata() or {})
+            kept = (file.metadata() or {}).get("careedu")
+            return kept is not None and '"optimizers"' not in kept
     except CheckpointError:
         return False
 

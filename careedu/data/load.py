@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, wraps
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,20 @@ if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset, Splits
 
 
+def _plainly(function: Callable[..., Splits]) -> Callable[..., Splits]:
+    """The same whatever the caller has set in torch, a default device for instance."""
+
+    @wraps(function)
+    def plainly(*args: Any, **options: Any) -> Splits:
+        from careedu.training.isolation import plain_torch
+
+        with plain_torch(strict=False):
+            return function(*args, **options)
+
+    return plainly
+
+
+@_plainly
 def load(
     name_or_path: str | Path,
     *,

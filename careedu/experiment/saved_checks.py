@@ -90,7 +90,7 @@ def check_run(run: Any) -> None:
     _require(set(run.rare) <= set(run.classes), "a rare class is none of the classes")
     parts = ("test", run.probabilities, run.labels), ("validation", run.validation_probabilities, run.validation_labels)
     for part, probabilities, labels in parts:
-        _require(labels.ndim == 1 and len(labels) > 0 and labels.dtype.kind in "iu", f"the {part} labels are no labels")
+        _require(labels.ndim == 1 and len(labels) > 0 and labels.dtype == np.int64, f"the {part} labels are no labels")
         _require(labels.min() >= 0 and labels.max() < classes, f"a {part} label is none of the {classes} classes")
         _require(probabilities.dtype.kind == "f", f"the {part} probabilities are no numbers")
         _require(probabilities.shape == (len(labels), classes), f"the {part} probabilities have another shape")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from careedu.errors import CheckpointError, InvalidInputError
+from careedu.experiment.saved_checks import check_text
 from careedu.experiment.saved_weights import SavedWeights
 from careedu.files import (
     is_partial,
@@ -97,9 +98,13 @@ def write_saved(
         If it cannot be written. What was saved before stands, and nothing is left of the new.
     """
     try:
-        json.dumps(text, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        written = json.dumps(text, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"{kind.free} must hold finite JSON values ({error})") from error
+    try:
+        check_text(kind.record.removesuffix(".json"), json.loads(written))
+    except ValueError as error:
+        raise InvalidInputError(f"this cannot be saved, as nobody could open it: {error}") from error
     if not force:
         check_replaceable(folder, kind)
     _sweep_beside(folder, kind)
@@ -114,6 +119,8 @@ def write_saved(
             except OSError:
                 if not folder.is_dir():
                     raise  # else another process was quicker
+                if not force:
+                    check_replaceable(folder, kind)
             finally:
                 shutil.rmtree(new, ignore_errors=True)
         _write_into(folder, kind, text, tensors)
@@ -193,7 +200,7 @@ def naming_damage(folder: Path, kind: Kind) -> Iterator[None]:
 
 
 def _write_into(folder: Path, kind: Kind, text: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]]) -> None:
-    gone = _named(folder, kind) or set()
+    gone: set[str] = set()
     try:
         files = {}
         for part, content in tensors.items():
@@ -202,6 +209,7 @@ def _write_into(folder: Path, kind: Kind, text: Mapping[str, Any], tensors: Mapp
             files[part] = {"file": path.name, "digest": write_tensors(path, content), "bytes": path.stat().st_size}
         body = json.dumps({"files": files, **text}, separators=(",", ":"))[1:] + "\n"
         head = json.dumps({"format": FORMAT, "digest": _digest(body)})[:-1] + ",\n"
+        gone |= _named(folder, kind) or set()  # as late as this, so that of writers side by side little is left
         write_bytes(folder / kind.record, (head + body).encode())
         gone.update(kind.beside)
         # The new name is to be on the disk before the old files go; not all systems can say so.
@@ -290,10 +298,17 @@ def tidy(folder: Path, kind: Kind) -> None:
 def _sweep(folder: Path, kind: Kind, gone: Iterable[str] = ()) -> None:
     """Remove files of ours that the record does not name: those in `gone`, and what killed writers left long ago."""
     live = _named(folder, kind)
+    if live is None:
+        return
     with contextlib.suppress(OSError):  # somebody has it open, where the system minds: at the next time
+        # A copy of the record, or another kind's, may name them too.
+        records = "".join(
+            path.read_text(errors="replace") for path in folder.glob("*.json") if path.name != kind.record
+        )
         for path in folder.iterdir():
-            left = live is not None and (_TENSORS.fullmatch(path.name) or is_partial(path.name)) and is_stale(path)
-            if path.name in (live or ()) or not (left or path.name in gone):
+            old = _TENSORS_OF_FORMAT_1.fullmatch(path.name)
+            left = (_TENSORS.fullmatch(path.name) or old or is_partial(path.name)) and is_stale(path)
+            if path.name in live or path.name in records or not (left or path.name in gone):
                 continue
             if _is_ours(path) or (path.name in kind.beside and was_written_by_careedu(path)):
                 path.unlink()
@@ -311,5 +326,6 @@ def _sweep_beside(folder: Path, kind: Kind) -> None:
                 continue
             files = [file for file in path.rglob("*") if file.is_symlink() or not file.is_dir()]
             known = all(_is_ours(file) or (named and file.name == kind.record) for file in files)
+            known = known and not _named(path, kind)  # somebody may have called a whole one so
             if (files or named) and known and is_stale(path) and path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

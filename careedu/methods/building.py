@@ -60,13 +60,18 @@ def rebuild_method(record: Mapping[str, Any]) -> Method:
     UnknownNameError
         If a class of somebody's own, that the run was made with, is not there; the message says which.
     InvalidInputError
-        If it is there and no longer takes these options.
+        If it is there and no longer takes these options, or the record is none of a method.
     """
-    for name, place in record.get("own classes", {}).items():
-        if name not in OWN:
-            module, _, class_name = place.partition(":")
-            raise UnknownNameError(
-                f"the method {name!r} of this run is the class {class_name} of the module {module}, which is not "
-                "careedu's and not defined here: run the cell, or import the module, that defines it"
-            )
-    return build_method(record["name"], **record["options"])
+    try:
+        for name, place in record.get("own classes", {}).items():
+            if name not in OWN:
+                module, _, class_name = place.partition(":")
+                raise UnknownNameError(
+                    f"the method {name!r} of this run is the class {class_name} of the module {module}, which is not "
+                    "careedu's and not defined here: run the cell, or import the module, that defines it"
+                )
+        return build_method(record["name"], **record["options"])
+    except (TypeError, AttributeError, RecursionError) as error:
+        raise InvalidInputError(
+            f"no method can be made of what is saved of it, {str(dict(record))[:200]}: {error}"
+        ) from error

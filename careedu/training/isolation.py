@@ -8,9 +8,10 @@ The generators of random numbers belong to the process too and cannot be shared:
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, ClassVar
@@ -26,6 +27,15 @@ _TURN = threading.RLock()  # so that a training may be called by another one's `
 WAITS = "another training goes on here, a widget's or a thread's; this one waits and begins when that has ended"
 
 
+def _begin_anew() -> None:
+    global _TURN
+    _TURN = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads that were training
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
 @contextlib.contextmanager
 def turn(waiting: Callable[[], object] | None = None) -> Iterator[None]:
     """Nobody else trains in this process meanwhile. Whoever has to wait says so at once, and Ctrl-C ends the wait.
@@ -35,16 +45,17 @@ def turn(waiting: Callable[[], object] | None = None) -> Iterator[None]:
     waiting : callable, optional
         Called ten times a second in place of a line that says it; what it raises ends the wait.
     """
-    if not _TURN.acquire(blocking=False):
+    lock = _TURN
+    if not lock.acquire(blocking=False):
         if waiting is None:
             tqdm.write(f"careedu: {WAITS}", file=sys.stderr)
-        while not _TURN.acquire(timeout=0.1):
+        while not lock.acquire(timeout=0.1):
             if waiting is not None:
                 waiting()
     try:
         yield
     finally:
-        _TURN.release()
+        lock.release()
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,8 @@ _SETTINGS = [
             "mkldnn.deterministic": False,
             # From the general to the special, which follows it where it is "none".
             "fp32_precision": "none",
+            "mkldnn.fp32_precision": "none",
+            "cudnn.fp32_precision": "none",  # of all that CUDA computes
             "mkldnn.matmul.fp32_precision": "none",
             "mkldnn.conv.fp32_precision": "none",
             "mkldnn.rnn.fp32_precision": "none",
@@ -104,6 +117,7 @@ _SETTINGS = [
         }.items()
     ),
 ]
+_FRESH = {setting.name: setting.fresh for setting in _SETTINGS}
 
 
 def _write(values: dict[str, Any]) -> None:
@@ -128,24 +142,34 @@ class _ProcessSettings:
     @contextlib.contextmanager
     def held(self, strict: bool) -> Iterator[None]:
         with self._lock:
-            self._before = self._differing() | self._before
+            for _ in range(2):  # where names were mixed, the first time makes an old one readable
+                self._before = self._differing() | self._before
+                _write(_FRESH)
             self._inside += 1
-            _write({setting.name: setting.fresh for setting in _SETTINGS})
         try:
             yield
+        except Exception as error:
+            if strict and (changed := self._differing()):
+                raise _spoiled(changed) from error
+            raise
         finally:
             with self._lock:
                 changed = self._differing()
                 self._inside -= 1
                 if self._inside == 0:
-                    # What somebody has changed meanwhile is a new wish.
-                    _write({name: value for name, value in self._before.items() if name not in changed})
+                    # What somebody has changed meanwhile is a new wish. All others are written, as one moves others.
+                    before = _FRESH | self._before
+                    _write({name: value for name, value in before.items() if name not in changed})
                     self._before = {}
         if strict and changed:
-            raise CareeduError(
-                f"{' and '.join(changed)} was changed while careedu computed with it, by another thread or by the "
-                "method, so the bits cannot be relied on; leave it alone meanwhile, and run this again"
-            )
+            raise _spoiled(changed)
+
+
+def _spoiled(changed: Iterable[str]) -> CareeduError:
+    return CareeduError(
+        f"{' and '.join(changed)} was changed while careedu computed with it, by another thread or by the "
+        "method, so the bits cannot be relied on; leave it alone meanwhile, and run this again"
+    )
 
 
 _PROCESS_SETTINGS = _ProcessSettings()

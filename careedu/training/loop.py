@@ -159,7 +159,10 @@ class Training:
             if checkpoint is not None:
                 write_training(checkpoint, identity, self.model, self.record, optimizations)
             report = EpochReport(self.record.epochs, self.epochs, row)
-            if on_epoch is not None and on_epoch(report) is False:
+            threads = torch.get_num_threads()
+            go_on = None if on_epoch is None else on_epoch(report)
+            torch.set_num_threads(threads)  # they are part of the configuration
+            if go_on is False:
                 remedy = f"; it goes on with checkpoint={str(checkpoint)!r}" if checkpoint else ""
                 raise TrainingStopped(f"stopped after epoch {report.epoch} of {report.epochs}{remedy}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import sys
@@ -104,6 +105,8 @@ STATES = {
 }
 if hasattr(torch.backends, "fp32_precision"):
     STATES["precision"] = lambda: attribute(torch.backends, "fp32_precision", "bf16")
+    STATES["precision of cuDNN"] = lambda: attribute(torch.backends.cudnn, "fp32_precision", "ieee")
+    STATES["tf32 by its old name"] = lambda: attribute(torch.backends.cuda.matmul, "allow_tf32", True)
     STATES["precision of a part"] = lambda: attribute(torch.backends.mkldnn.conv, "fp32_precision", "tf32")
 
 
@@ -332,6 +335,16 @@ def _network_without_turn():
     return build_model("small", 3)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system that cannot fork")
+def test_a_forked_process_does_not_wait_for_a_thread_that_it_has_not(other_training):
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException), turn(lambda: os._exit(1)):
+            os._exit(0)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def test_a_training_within_another_ones_callback(plain):
     inner = []
     with untouched():
@@ -345,9 +358,12 @@ def test_what_a_callback_draws_and_sets_is_no_part_of_the_training(plain):
     def meddle(report):
         torch.manual_seed(report.epoch)
         torch.use_deterministic_algorithms(True)
+        torch.set_num_threads(torch.get_num_threads() + 1)
 
+    threads = torch.get_num_threads()
     try:
         assert same_bits(trained(on_epoch=meddle), plain)
+        assert torch.get_num_threads() == threads
     finally:
         torch.use_deterministic_algorithms(False)
 
@@ -370,6 +386,17 @@ def test_a_setting_that_changes_under_a_training_is_named_and_stays_as_somebody_
         assert torch.backends.mkldnn.enabled is False
     finally:
         torch.backends.mkldnn.enabled = True
+
+
+def test_so_is_one_by_which_the_training_fails():
+    with (
+        pytest.raises(CareeduError, match=r"mkldnn\.enabled was changed") as told,
+        attribute(torch.backends.mkldnn, "enabled", True),
+        plain_torch(),
+    ):
+        torch.backends.mkldnn.enabled = False
+        raise RuntimeError("types differ")
+    assert isinstance(told.value.__cause__, RuntimeError)
 
 
 def test_overlapping_looks_put_the_callers_dtype_back_when_the_last_one_ends():

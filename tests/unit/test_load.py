@@ -240,3 +240,9 @@ def test_available_names_everything_phantoms_first_without_torch():
 
 def test_load_is_public():
     assert careedu.load is load
+
+
+def test_images_are_the_same_whatever_the_default_device():
+    with torch.device("meta"):
+        data = load("phantom-skin", **FEW)
+    assert data.fingerprint() == load("phantom-skin", **FEW).fingerprint()

@@ -171,3 +171,12 @@ def test_nothing_raw_comes_out_of_arrays_that_do_not_belong(record, tmp_path):
         save_file(arrays, path, metadata={"careedu": "{}"})
         opened += use(tmp_path / "saved", record)
     assert opened < 120
+
+
+@pytest.mark.parametrize("kind", ["uint64", "uint8"])
+def test_labels_of_a_type_that_is_never_written_are_refused(kind, tmp_path):
+    write_format_1(run_of("old"), tmp_path / "saved")
+    path = tmp_path / "saved" / "arrays.safetensors"
+    arrays = load_file(path)
+    save_file({**arrays, "labels": arrays["labels"].astype(kind)}, path, metadata={"careedu": "{}"})
+    assert not use(tmp_path / "saved", "run.json")

@@ -211,3 +211,19 @@ def test_a_method_of_ones_own_or_of_options_that_are_gone_is_told():
     first, second = Results(runs).outdated()
     assert first.startswith("focal cannot be made any more as it was for its runs: unknown option of method 'focal'")
     assert "'elsewhere' of this run is the class Mine of the module __main__" in second and "run the cell" in second
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"options": {"gamma": {"method": [1]}}},
+        {"options": {"name": "x"}},
+        {"options": {"gamma": {"method": "focal", "name": "x"}}},
+        {"own classes": []},
+        {"own classes": {"a": 3}},
+    ],
+)
+def test_a_method_that_is_none_is_a_line(record, results):
+    results.first.configuration["method"].update(record)
+    [line] = results.outdated()
+    assert "cannot be made any more" in line

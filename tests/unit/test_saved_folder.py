@@ -18,6 +18,7 @@ from killed_writer import found_results, found_run, run_of, write_format_1, writ
 from made_up_runs import made_up_runs
 
 from careedu.errors import CareeduError, CheckpointError, InvalidInputError, MissingWeightsError
+from careedu.experiment import saved_folder
 from careedu.experiment.attention_results import AttentionResults
 from careedu.experiment.results import Results
 from careedu.experiment.run import SAVED_RUN, Run
@@ -123,7 +124,76 @@ def test_an_empty_folder_and_a_link_to_a_folder_may_be_saved_to(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "empty", "link"]
 
 
+def test_what_other_records_name_stays(tmp_path):
+    folder = tmp_path / "saved"
+    write_results(folder, "old")
+    shutil.copy2(folder / "results.json", folder / "kept.json")
+    run_of("old").save(tmp_path / "run")
+    shutil.copytree(tmp_path / "run", folder, dirs_exist_ok=True)
+    grow_old(folder)
+    write_results(folder, "new")
+    assert found_results(folder) == "new"
+    assert found_run(folder) == "old"
+    (folder / "kept.json").replace(folder / "results.json")
+    assert found_results(folder) == "old"
+
+
+def test_a_checkpoint_called_as_files_of_ours_stays(tmp_path):
+    folder = tmp_path / "saved"
+    write_results(folder, "old")
+    write_tensors(folder / "attention.safetensors", {"model/a": np.zeros(1)}, {"optimizers": []})
+    write_results(folder, "new")
+    assert (folder / "attention.safetensors").exists()
+
+
+def test_a_whole_one_that_somebody_gave_a_hidden_name_stays(tmp_path):
+    hidden = tmp_path / ".mine.0123456789abcdef"
+    run_of("old").save(hidden)
+    grow_old(tmp_path)
+    run_of("new").save(tmp_path / "other")
+    assert found_run(hidden) == "old"
+
+
+def test_a_folder_that_somebody_made_in_between_is_looked_at(tmp_path, monkeypatch):
+    write = saved_folder._write_into
+
+    def slow(folder, *rest):
+        write(folder, *rest)
+        (tmp_path / "saved").mkdir(exist_ok=True)
+        (tmp_path / "saved" / "run.json").write_text("mine")
+
+    monkeypatch.setattr(saved_folder, "_write_into", slow)
+    with pytest.raises(InvalidInputError, match=r"run\.json stays"):
+        run_of("new").save(tmp_path / "saved")
+    assert [path.read_text() for path in tmp_path.rglob("*.*")] == ["mine"]
+
+
 # Something whole is always there
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_record_that_cannot_be_read_for_a_moment_costs_nothing(fails, tmp_path, monkeypatch):
+    folder = tmp_path / "saved"
+    run_of("old").save(folder)
+    named = iter([saved_folder._named(folder, SAVED_RUN)])
+    with monkeypatch.context() as patch:  # as it is where too many files are open
+        patch.setattr(saved_folder, "_named", lambda *_: next(named, None))
+        if fails:
+            patch.setattr(saved_folder, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(24, "too many")))
+        with contextlib.suppress(CareeduError):
+            run_of("new").save(folder)
+    assert found_run(folder) == ("old" if fails else "new")
+
+
+def test_what_a_kill_left_of_format_1_goes_later(tmp_path, monkeypatch):
+    folder = tmp_path / "saved"
+    write_format_1(run_of("old"), folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(saved_folder, "_sweep", lambda *_: None)
+        run_of("new").save(folder)
+    grow_old(folder)
+    run_of("new").save(folder)
+    assert not (folder / "arrays.safetensors").exists()
 
 
 @pytest.mark.slow
@@ -302,11 +372,27 @@ def test_what_could_not_be_opened_is_not_saved(tmp_path):
     for what, told in ((wrong, "add up to 1"), (Results(runs), "counts are of other classes")):
         with pytest.raises(InvalidInputError, match=f"cannot be saved.*{told}"):
             what.save(tmp_path / "new")
+    noted = run_of("old")
+    noted.history["note"] = "fine"
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    some = made_up_runs(seeds=1)
+    for what in (
+        noted,
+        Results({"a": {0: noted}}),
+        Results({"a": {-1: run_of("old")}}),
+        Results(some, provenance={"": deep}),
+    ):
+        with pytest.raises(InvalidInputError, match=r"cannot be saved.*must be|provenance must hold"):
+            what.save(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_saved_folder_gives_back_what_it_was_given(tmp_path):
-    text = {key: {} for key in SAVED_RUN.keys}
+    run_of("old").save(tmp_path / "run")
+    text, _, _ = read_saved(tmp_path / "run", SAVED_RUN)
+    text = {key: text[key] for key in SAVED_RUN.keys}
     write_saved(tmp_path / "x", SAVED_RUN, text, {"arrays": {"a": np.arange(3)}, "weights-12": {"b": np.ones(2)}})
     read, arrays, weights = read_saved(tmp_path / "x", SAVED_RUN)
     assert {key: read[key] for key in text} == text
