@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset, Splits
 
 
-def _plainly(function: Callable[..., Splits]) -> Callable[..., Splits]:
-    """The same whatever the caller has set in torch, a default device for instance."""
+def _on_the_cpu(function: Callable[..., Splits]) -> Callable[..., Splits]:
+    """The same whatever default device the caller has set in torch."""
 
     @wraps(function)
-    def plainly(*args: Any, **options: Any) -> Splits:
-        from careedu.training.isolation import plain_torch
+    def on_the_cpu(*args: Any, **options: Any) -> Splits:
+        import torch
 
-        with plain_torch(strict=False):
+        with torch.device("cpu"):
             return function(*args, **options)
 
-    return plainly
+    return on_the_cpu
 
 
-@_plainly
+@_on_the_cpu
 def load(
     name_or_path: str | Path,
     *,
