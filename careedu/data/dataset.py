@@ -49,6 +49,9 @@ class LesionDataset:
     grouped : bool, optional
         False where nothing is known about groups, so that equal names in two splits mean nothing. True where `groups`
         is given.
+    marks : Tensor, optional
+        bool (N, H, W), the pixels of what is no part of the disease and may go with a class all the same: a plaster, a
+        ruler, a letter (`careedu.data.shortcuts`). None where nothing is known of such marks.
 
     Attributes
     ----------
@@ -75,6 +78,7 @@ class LesionDataset:
     groups: np.ndarray | None = None
     ids: np.ndarray | None = None
     grouped: bool | None = None
+    marks: Tensor | None = None
     has_box: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +94,8 @@ class LesionDataset:
         put("boxes", torch.as_tensor(self.boxes))
         if self.masks is not None:
             put("masks", torch.as_tensor(self.masks))
+        if self.marks is not None:
+            put("marks", torch.as_tensor(self.marks))
         if self.has_mask is None:
             put("has_mask", torch.full((n,), self.masks is not None))
         put("has_mask", torch.as_tensor(self.has_mask))
@@ -111,6 +117,7 @@ class LesionDataset:
             "boxes": (torch.float32, (n, 4)),
             "has_mask": (torch.bool, (n,)),
             "masks": (torch.bool, (n, height, width)),
+            "marks": (torch.bool, (n, height, width)),
         }
         for name, (dtype, shape) in expected.items():
             value = getattr(self, name)
@@ -165,6 +172,7 @@ class LesionDataset:
             groups=self.groups[rows.numpy()],
             ids=self.ids[rows.numpy()],
             grouped=self.grouped,
+            marks=None if self.marks is None else self.marks[rows],
         )
 
     def __repr__(self) -> str:
@@ -177,9 +185,14 @@ class LesionDataset:
         """Images per class, int64 (C,)."""
         return torch.bincount(self.labels, minlength=len(self.classes))
 
+    @property
+    def marked(self) -> Tensor | None:
+        """Whether an image carries a mark, bool (N,); None where nothing is known of marks."""
+        return None if self.marks is None else self.marks.flatten(1).any(dim=1)
+
     def to(self, device: torch.device | str) -> LesionDataset:
         """The same with its tensors on a device."""
-        tensors = ("images", "labels", "boxes", "masks", "has_mask")
+        tensors = ("images", "labels", "boxes", "masks", "has_mask", "marks")
         moved = {name: value.to(device) for name in tensors if (value := getattr(self, name)) is not None}
         return replace(self, **moved)
 
@@ -195,7 +208,7 @@ class LesionDataset:
         digest.update(json.dumps([self.classes, list(self.images.shape)]).encode())
         digest.update(json.dumps([self.groups.tolist(), self.ids.tolist()]).encode())
         boxes = self.boxes.nan_to_num(nan=-1.0)  # a NaN can be written in several ways
-        for tensor in (self.images, self.labels, boxes, self.masks, self.has_mask):
+        for tensor in (self.images, self.labels, boxes, self.masks, self.has_mask, self.marks):
             if tensor is not None:
                 add_array(digest, tensor)
         return digest.hexdigest()

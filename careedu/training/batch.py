@@ -85,6 +85,11 @@ class Batch:
         return None if self.dataset.masks is None else self.draw.masks(self.dataset.masks[self.index])
 
     @cached_property
+    def marks(self) -> Tensor | None:
+        """Marks that are no part of the disease, moved with the images, bool (B, H, W); None where none are known."""
+        return None if self.dataset.marks is None else self.draw.masks(self.dataset.marks[self.index])
+
+    @cached_property
     def has_mask(self) -> Tensor:
         """Whether the image's mask is known, bool (B,)."""
         return self.dataset.has_mask[self.index]
