@@ -13,6 +13,7 @@ import numpy as np
 
 from careedu.data.imbalance import check_counts, check_ratio, check_seed, long_tail_counts, thin
 from careedu.data.phantom_splits import PHANTOMS, phantom_splits
+from careedu.data.shortcuts import shortcut_options, with_shortcut
 from careedu.data.sources import SOURCES, folder_options, read_source
 from careedu.errors import InvalidInputError, MissingDataError, unknown_name
 
@@ -75,6 +76,8 @@ def load(
         Of phantoms: ``largest``, ``val``, ``test`` (images a class), ``lesion_size``, ``contrast``, ``distractors``,
         ``jitter``, ``lesions``, ``label_noise``. Of sets with a ``labels.csv``: ``group``, the column that tells which
         images are of one patient, and any column to choose rows by (``plane="axial"``). Of MedMNIST sets: ``variant``.
+        Of all: ``shortcut``, ``shortcut_share``, ``shortcut_test`` and ``shortcut_look``, the arguments of
+        :func:`careedu.data.shortcuts.with_shortcut`.
 
     Returns
     -------
@@ -112,10 +115,11 @@ def load(
         "augmentation": augmentation,
         "options": {option: _plain(value) for option, value in sorted(options.items())},
     }
+    shortcut = shortcut_options(options)
     named = isinstance(name_or_path, str)
     if named and name in PHANTOMS:
         _no_root(root, name)
-        return phantom_splits(
+        splits = phantom_splits(
             name,
             size=size,
             imbalance=imbalance,
@@ -126,22 +130,10 @@ def load(
             options=options,
             recipe=recipe,
         )
-    if named and name in SOURCES:
-        source = SOURCES[name]
-        parts, facts = read_source(name, size=size, seed=int(seed), root=root, options=options)
-        augmentation = augmentation or source.augmentation
     else:
-        from careedu.data.folder import read_folder
-
-        folder = _folder(name_or_path)
-        _no_root(root, name)
-        group, where = folder_options(options)
-        parts = read_folder(folder, size=size, seed=int(seed), group=group, where=where)
-        augmentation = augmentation or "upright"
-        # The name only: a record that is shared must not tell where somebody's images lie.
-        recipe["name"] = folder.resolve().name
-        facts = {}
-    return _real_splits(parts, imbalance, counts, int(seed), rare, augmentation, {**recipe, **facts})
+        parts, facts, usual = _real_parts(name_or_path, size, int(seed), root, options)
+        splits = _real_splits(parts, imbalance, counts, int(seed), rare, augmentation or usual, {**recipe, **facts})
+    return with_shortcut(splits, **shortcut, seed=int(seed)) if shortcut else splits
 
 
 def available() -> dict[str, str]:
@@ -152,6 +144,23 @@ def available() -> dict[str, str]:
     dict of str to str
     """
     return {**PHANTOMS, **{name: source.line for name, source in SOURCES.items()}}
+
+
+def _real_parts(
+    name_or_path: str | Path, size: int | None, seed: int, root: str | Path | None, options: Mapping[str, Any]
+) -> tuple[Mapping[str, LesionDataset], dict[str, Any], str]:
+    """The splits of a named set or a folder, what to add to the recipe, and the augmentation that suits them."""
+    if isinstance(name_or_path, str) and name_or_path in SOURCES:
+        parts, facts = read_source(name_or_path, size=size, seed=seed, root=root, options=options)
+        return parts, facts, SOURCES[name_or_path].augmentation
+    from careedu.data.folder import read_folder
+
+    folder = _folder(name_or_path)
+    _no_root(root, str(name_or_path))
+    group, where = folder_options(options)
+    parts = read_folder(folder, size=size, seed=seed, group=group, where=where)
+    # The name only: a record that is shared must not tell where somebody's images lie.
+    return parts, {"name": folder.resolve().name}, "upright"
 
 
 def _real_splits(
