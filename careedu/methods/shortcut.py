@@ -255,10 +255,13 @@ def crop_to_boxes(images: Tensor, boxes: Tensor, margin: float) -> Tensor:
 class RandomErasing(_OneStage):
     """Random erasing: a rectangle of some images is filled with noise (Zhong et al., AAAI 2020, algorithm 1).
 
-    It knows nothing, neither of marks nor of lesions, and hides either at times. That the noise is uniform, for each
-    pixel and channel, and the rectangle covers .02 to .4 of the image, is the paper's. That its aspect ratio, relative
-    to the image's, is log-uniform in [.3, 1/.3], so that upright and lying ones are as likely, and narrower where it
-    would not fit, where the paper draws again, and that erasing comes after the augmentation, is our choice.
+    It knows nothing, neither of marks nor of lesions, and hides either at times; as a rectangle lies within the image,
+    what is in the middle far more often (in half of the erased images) than what is near a corner.
+
+    That the noise is uniform, for each pixel and channel, and the rectangle covers .02 to .4 of the image, is the
+    paper's. That its aspect ratio, relative to the image's, is log-uniform in [.3, 1/.3], so that upright and lying
+    ones are as likely, and narrower where it would not fit, where the paper draws again, and that erasing comes after
+    the augmentation, is our choice.
 
     Parameters
     ----------
