@@ -30,6 +30,11 @@ from careedu.methods.method import TrainingFacts as TrainingFacts
 from careedu.methods.references import LesionSize as LesionSize
 from careedu.methods.references import NearestNeighbour as NearestNeighbour
 from careedu.methods.segmentation import boxes_of_a_trained_segmentation as boxes_of_a_trained_segmentation
+from careedu.methods.shortcut import CropToBox as CropToBox
+from careedu.methods.shortcut import DropMarked as DropMarked
+from careedu.methods.shortcut import GroupWeights as GroupWeights
+from careedu.methods.shortcut import PaintOver as PaintOver
+from careedu.methods.shortcut import RandomErasing as RandomErasing
 from careedu.show.compare import Comparison as Comparison
 from careedu.show.compare import compare as compare
 

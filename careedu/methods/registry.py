@@ -54,6 +54,15 @@ METHODS = {
         "rival: rare lesions cut out and pasted over the lesions of common images",
     ),
     "care": ("care", "CARE", "attention to lesions: boxes of rare images steer the map (Zhuang 2019)"),
+    "drop-marked": ("shortcut", "DropMarked", "rival: training images that carry a mark are left out"),
+    "paint-over": ("shortcut", "PaintOver", "rival: marks are covered with tissue from beside them"),
+    "group-weights": (
+        "shortcut",
+        "GroupWeights",
+        "rival: all groups, class × marked or not, weigh alike (Sagawa 2020)",
+    ),
+    "crop-to-box": ("shortcut", "CropToBox", "rival: rare training images are cropped to the box around the lesion"),
+    "random-erasing": ("shortcut", "RandomErasing", "a random rectangle is filled with noise (Zhong 2020)"),
     "misplaced-weights": (
         "controls",
         "MisplacedWeights",
