@@ -5,11 +5,14 @@ Boxes are float32 (N, 4), x0, y0, x1, y1 in pixels, x1 and y1 exclusive; a NaN r
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from careedu.data.dataset import LesionDataset
+from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.saliency import SALIENCIES
 
@@ -74,6 +77,56 @@ def given_boxes(dataset: LesionDataset) -> Tensor:
         return dataset.boxes
     from_masks = enclosing_boxes(dataset.masks & dataset.has_mask[:, None, None])
     return torch.where(dataset.has_box[:, None], dataset.boxes, from_masks)
+
+
+def mark_boxes(dataset: LesionDataset) -> Tensor:
+    """The boxes of what is no part of the disease, a plaster or a letter: a control that says where the shortcut is.
+
+    NaN for an image that carries no mark.
+
+    Raises
+    ------
+    InvalidInputError
+        If nothing is known of marks.
+    """
+    if dataset.marks is None:
+        raise InvalidInputError(
+            "nothing is known of marks in these images, so no box can be put on one: load a phantom with "
+            'shortcut="mark", or choose other boxes'
+        )
+    return enclosing_boxes(dataset.marks)
+
+
+def found_boxes(dataset: LesionDataset, rows: Tensor, source: str) -> Tensor:
+    """Boxes of some images by ``"saliency"`` or on the ``"mark"``; of any other source the given ones."""
+    if source == "saliency":
+        return lesion_boxes(dataset.images[rows], "minimum-barrier")
+    return (mark_boxes if source == "mark" else given_boxes)(dataset)[rows]
+
+
+def wanted_rows(data: Splits, source: str, classes: str, share: float, seed: Sequence[int]) -> Tensor:
+    """Rows of the training images that are to have a box, int64 (M,) in ascending order.
+
+    A share of each class's images, at least one; smaller shares are part of larger ones. It is a share of those that a
+    doctor has boxed, for ``source="mark"`` of those that carry a mark, and of all where boxes are found without either.
+
+    Raises
+    ------
+    InvalidInputError
+        If boxes are to lie on marks, and nothing is known of marks.
+    """
+    train, rows = data.train, []
+    known = train.has_box | train.has_mask
+    if source == "mark":
+        known = ~mark_boxes(train).isnan().any(dim=1)
+    elif source in ("saliency", "segmentation"):
+        known = torch.ones_like(known)
+    for c in range(len(train.classes)) if classes == "all" else data.rare_indices:
+        own = (known & (train.labels == c)).nonzero()[:, 0]
+        order = np.random.default_rng([*seed, c]).permutation(len(own))
+        # Less a rounding error: 0.07 · 100 is a hair above 7, and must not ask for an eighth.
+        rows.append(own[torch.from_numpy(order)][: math.ceil(share * len(own) - 1e-9)])
+    return torch.cat(rows).sort().values
 
 
 def scale_boxes(boxes: Tensor, scale: float, size: tuple[int, int]) -> Tensor:

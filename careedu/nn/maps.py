@@ -14,7 +14,7 @@ There is no ReLU here: evidence against a class is evidence too, and `normalize_
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from careedu.errors import InvalidInputError
@@ -165,6 +165,49 @@ def resize_map(maps: Tensor, size: int | tuple[int, int]) -> Tensor:
         raise InvalidInputError(f"size={size!r} must be at least 1 pixel each way")
     resized = functional.interpolate(maps[:, None], size=(height, width), mode="bilinear", align_corners=False)
     return resized[:, 0]
+
+
+def true_class_map(
+    model: nn.Module,
+    features: Tensor,
+    logits: Tensor,
+    labels: Tensor,
+    size: tuple[int, int],
+    second_order: bool = False,
+    stretch: bool = True,
+) -> Tensor:
+    """Where the evidence for each image's own class lies, in the size of the image.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With `head`. For an ``nn.Linear`` after global average pooling the map has a closed form; for any other head it
+        is Grad-CAM's, with a backward pass from the logits to the features.
+    features : float (B, K, h, w)
+    logits : float (B, C)
+        Computed from these features.
+    labels : int64 (B,)
+    size : (H, W)
+    second_order : bool
+        Whether gradient flows through the map's weights too.
+    stretch : bool
+        Whether each map is stretched to [0, 1]; else it keeps its sign, and a factor that depends on the head.
+
+    Returns
+    -------
+    float (B, H, W)
+    """
+    if type(model.head) is nn.Linear:
+        weight = model.head.weight[labels]
+        maps = class_activation_map(features, weight if second_order else weight.detach())
+    else:
+        score = logits.gather(1, labels[:, None]).sum()
+        if second_order:
+            (gradient,) = torch.autograd.grad(score, features, create_graph=True)
+            maps = class_activation_map(features, gradient.mean(dim=(2, 3)))
+        else:
+            maps = grad_cam(features, score)
+    return resize_map(normalize_map(maps) if stretch else maps, size)
 
 
 def _check_features(features: Tensor) -> None:

@@ -3,6 +3,7 @@
 import doctest
 import math
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,11 +19,12 @@ from careedu.data.augmentation import Augmentation
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.methods import care, segmentation
 from careedu.methods.building import build_method
-from careedu.methods.care import CARE, attention_loss, true_class_map
+from careedu.methods.care import CARE, FORMS, alpha_of_dose, attention_loss
 from careedu.methods.method import TrainingFacts
 from careedu.nn.backbones import NormalizedLinear, build_model
-from careedu.nn.maps import normalize_map, resize_map
+from careedu.nn.maps import normalize_map, resize_map, true_class_map
 from careedu.training.batch import Batch
+from careedu.training.loop import TrainingStopped
 
 DATA = thinned(made_up_splits(), 2, 12)
 FACTS = TrainingFacts(counts=(50, 50, 12), rare=(2,), image_shape=(1, 32, 32), dataset=DATA.train)
@@ -32,7 +34,7 @@ QUICK = {"epochs": 4, "progress": False, "device": "cpu"}
 # ---- the loss --------------------------------------------------------------------------------------------------------
 
 
-def reference_loss(maps, inside, cap, outside_weight):
+def reference_loss(maps, inside, cap, outside_weight, form):
     losses = []
     for image, region in zip(maps.tolist(), inside.tolist(), strict=True):
         pixels = [(f, m) for row, cells in zip(image, region, strict=True) for f, m in zip(row, cells, strict=True)]
@@ -41,7 +43,14 @@ def reference_loss(maps, inside, cap, outside_weight):
             losses.append(0.0)
             continue
         out = sum(others) / len(others) if others else 0.0
-        losses.append(-min(sum(own) / len(own), cap) + outside_weight * out)
+        mass = sum(max(f, 0) for f in own + others)
+        losses.append(
+            {
+                "inside-outside": -min(sum(own) / len(own), cap) + outside_weight * out,
+                "outside": outside_weight * out,
+                "energy": 1 - (sum(max(f, 0) for f in own) / mass if mass else len(own) / len(pixels)),
+            }[form]
+        )
     return np.array(losses)
 
 
@@ -53,6 +62,12 @@ def test_the_worked_example():
     assert attention_loss(maps, inside, 0.5, 1.0).item() == pytest.approx(-0.46)
     assert attention_loss(maps, inside).item() == pytest.approx(-0.472)
     assert attention_loss(maps, inside, cap=1.0, outside_weight=0.0).item() == pytest.approx(-2 / 3)
+    # 0.4 over the ten pixels outside; 4 of the 4.4 of evidence lie inside.
+    assert attention_loss(maps, inside, form="outside").item() == pytest.approx(0.7 * 0.04)
+    assert attention_loss(maps, inside, form="energy").item() == pytest.approx(0.4 / 4.4)
+    # Neither what speaks against the class nor the size of the map's values is evidence.
+    maps[0, 3, 3] = -5
+    assert attention_loss(100 * maps, inside, form="energy").item() == pytest.approx(0.4 / 4.4)
 
 
 @settings(deadline=None)
@@ -63,50 +78,88 @@ def test_the_worked_example():
     st.floats(0.05, 1),
     st.floats(0, 3),
     st.sampled_from([0.0, 0.3, 0.8, 1.0]),
+    st.sampled_from(FORMS),
     st.integers(0, 2**31),
 )
-def test_the_loss_equals_its_loop(images, height, width, cap, outside_weight, share, seed):
+def test_the_loss_equals_its_loop(images, height, width, cap, outside_weight, share, form, seed):
     generator = torch.Generator().manual_seed(seed)
     maps = torch.rand(images, height, width, generator=generator, dtype=torch.float64)
+    if form == "energy":
+        maps = 10 * maps - 6
     inside = torch.rand(images, height, width, generator=generator) < share
-    expected = reference_loss(maps, inside, cap, outside_weight)
-    np.testing.assert_allclose(attention_loss(maps, inside, cap, outside_weight), expected, atol=1e-12)
-    as_float = attention_loss(maps.float(), inside.float(), cap, outside_weight)
+    expected = reference_loss(maps, inside, cap, outside_weight, form)
+    np.testing.assert_allclose(attention_loss(maps, inside, cap, outside_weight, form), expected, atol=1e-12)
+    as_float = attention_loss(maps.float(), inside.float(), cap, outside_weight, form)
     assert as_float.dtype == torch.float32
-    np.testing.assert_allclose(as_float, expected, atol=1e-6)
+    np.testing.assert_allclose(as_float, expected, atol=1e-5)
 
 
-def test_an_image_without_inside_gives_zero_and_no_gradient_and_a_full_one_has_no_outside():
-    maps = torch.rand(3, 4, 4, requires_grad=True)
+@pytest.mark.parametrize(("form", "of_a_full_one"), [("inside-outside", -0.4), ("outside", 0.0), ("energy", 0.0)])
+def test_an_image_without_inside_gives_zero_and_no_gradient_and_a_full_one_has_no_outside(form, of_a_full_one):
+    maps = torch.rand(3, 4, 4)
+    maps[2] = 0.4
+    maps.requires_grad_()
     inside = torch.zeros(3, 4, 4)
     inside[1, :2], inside[2] = 1, 1
-    loss = attention_loss(maps, inside)
+    loss = attention_loss(maps, inside, form=form)
     assert loss[0] == 0
-    assert loss[2].item() == pytest.approx(-min(0.5, maps[2].mean().item()))
+    assert loss[2].item() == pytest.approx(of_a_full_one)
     loss.sum().backward()
     assert maps.grad.isfinite().all()
     assert (maps.grad[0] == 0).all()
     assert (maps.grad[1, 2:] > 0).all()
 
 
-def test_the_gradient_is_right_and_stops_at_the_cap():
+@pytest.mark.parametrize("form", FORMS)
+def test_the_gradient_is_right(form):
     generator = torch.Generator().manual_seed(0)
-    maps = torch.rand(3, 4, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    maps = torch.rand(3, 4, 5, generator=generator, dtype=torch.float64)
     inside = torch.rand(3, 4, 5, generator=generator) < 0.4
-    assert torch.autograd.gradcheck(lambda f: attention_loss(f, inside, cap=0.9), maps)
+    if form == "energy":
+        maps = 3 * maps - 1
+    assert torch.autograd.gradcheck(lambda f: attention_loss(f, inside, 0.9, form=form), maps.requires_grad_())
+
+
+def test_the_gradient_stops_at_the_cap():
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.rand(3, 4, 5, generator=generator, requires_grad=True)
+    inside = torch.rand(3, 4, 5, generator=generator) < 0.4
     (gradient,) = torch.autograd.grad(attention_loss(maps, inside, cap=0.01).sum(), maps)
     assert (gradient[inside] == 0).all() and (gradient[~inside] > 0).all()
 
 
-def test_half_precision_is_summed_in_single_precision():
+def test_a_map_without_evidence_looks_everywhere_alike_and_moves_nothing():
+    maps = torch.zeros(4, 4, 4)
+    maps[1], maps[2] = -3, 1e-30  # so little that 1/mass would overflow
+    maps[3] = 1e-6
+    maps.requires_grad_()
+    inside = torch.zeros(4, 4, 4, dtype=torch.bool)
+    inside[:, 1:3, 1:4] = True
+    loss = attention_loss(maps, inside, form="energy")
+    torch.testing.assert_close(loss, torch.full((4,), 10 / 16))
+    loss.sum().backward()
+    assert (maps.grad[:3] == 0).all()
+    assert maps.grad[3].isfinite().all() and (maps.grad[3][inside[3]] < 0).all()
+    broken = torch.full((1, 4, 4), torch.nan)
+    assert attention_loss(broken, inside[:1], form="energy").isnan()  # not hidden: the loop stops at it
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_half_precision_is_summed_in_single_precision(form):
     maps = torch.rand(2, 64, 64).to(torch.bfloat16)
     inside = torch.rand(2, 64, 64) < 0.3
-    assert attention_loss(maps, inside).dtype == torch.float32
-    torch.testing.assert_close(attention_loss(maps, inside), attention_loss(maps.float(), inside))
+    assert attention_loss(maps, inside, form=form).dtype == torch.float32
+    torch.testing.assert_close(attention_loss(maps, inside, form=form), attention_loss(maps.float(), inside, form=form))
 
 
-def test_an_empty_batch_has_no_losses():
-    assert attention_loss(torch.zeros(0, 4, 4), torch.zeros(0, 4, 4, dtype=torch.bool)).shape == (0,)
+@pytest.mark.parametrize("form", FORMS)
+def test_an_empty_batch_has_no_losses(form):
+    assert attention_loss(torch.zeros(0, 4, 4), torch.zeros(0, 4, 4, dtype=torch.bool), form=form).shape == (0,)
+
+
+def test_an_unknown_form_gets_a_suggestion():
+    with pytest.raises(UnknownNameError, match="'energy'"):
+        attention_loss(torch.rand(1, 4, 4), torch.ones(1, 4, 4), form="enrgy")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +197,10 @@ def test_the_map_is_that_of_the_true_class_in_the_images_size():
     raw = torch.stack([(features[b] * model.head.weight[labels[b]][:, None, None]).sum(0) for b in range(3)])
     torch.testing.assert_close(maps, resize_map(normalize_map(raw), 32))
     assert maps.min() >= 0 and maps.max() <= 1
+    logits = model.head(model.pool(features))
+    unstretched = true_class_map(model, features, logits, labels, (32, 32), stretch=False)
+    torch.testing.assert_close(unstretched, resize_map(raw, 32))
+    assert unstretched.min() < 0
 
 
 @pytest.mark.parametrize("head", ["linear", "normalised"])
@@ -185,38 +242,139 @@ def rows_of_class(label, n):
     return (DATA.train.labels == label).nonzero()[:n, 0]
 
 
-def test_attention_is_averaged_over_the_images_with_a_box():
+def boxed_batch(common=5, rare=3):
+    """A network, a batch of which the images of the rare class have boxes, and F and box of each of those."""
     torch.manual_seed(0)
     model = build_model("small", 3, 1).eval()
-    rows = torch.cat([rows_of_class(0, 4), rows_of_class(2, 3)])
-    batch = batch_of(rows)
-    method = CARE(alpha=0.3, cap=0.4, outside_weight=0.6)
-    terms = method.terms(FACTS)(model, batch)
-    loss = method.classification.loss(model(batch.inputs), batch.labels, FACTS, 0.0)
-    torch.testing.assert_close(terms["classification"], 0.7 * loss)
     alone = []
-    for row in rows_of_class(2, 3):
-        image = DATA.train.images[row : row + 1] / 255
-        maps = (model.features(image)[0] * model.head.weight[2][:, None, None]).sum(0, keepdim=True)
-        maps = resize_map(normalize_map(maps), 32)
+    for row in rows_of_class(2, rare):
+        features = model.features(DATA.train.images[row : row + 1] / 255)
+        raw = (features[0] * model.head.weight[2].detach()[:, None, None]).sum(0, keepdim=True)
         x0, y0, x1, y1 = DATA.train.boxes[row].int().tolist()
         inside = torch.zeros(1, 32, 32, dtype=torch.bool)
         inside[0, y0:y1, x0:x1] = True
-        alone.append(attention_loss(maps, inside, 0.4, 0.6))
-    torch.testing.assert_close(terms["attention"], 0.3 * torch.cat(alone).mean(), rtol=1e-4, atol=1e-6)
+        alone.append((raw, inside))
+    return model, batch_of(torch.cat([rows_of_class(0, common), rows_of_class(2, rare)])), alone
 
 
-def test_a_batch_without_boxes_has_the_classification_loss_alone_and_unscaled():
+@pytest.mark.parametrize(("averaging", "images"), [("batch", 8), ("boxed images", 3)])
+@pytest.mark.parametrize("form", FORMS)
+def test_attention_is_summed_over_the_images_with_a_box_and_divided_by_those_of_the_batch(form, averaging, images):
+    model, batch, alone = boxed_batch()
+    method = CARE(alpha=0.3, cap=0.4, outside_weight=0.6, form=form, averaging=averaging)
+    terms = method.terms(FACTS)(model, batch)
+    loss = method.classification.loss(model(batch.inputs), batch.labels, FACTS, 0.0)
+    torch.testing.assert_close(terms["classification"], 0.7 * loss)
+    away = [
+        attention_loss(resize_map(raw if form == "energy" else normalize_map(raw), 32), inside, 0.4, 0.6, form)
+        for raw, inside in alone
+    ]
+    torch.testing.assert_close(terms["attention"], 0.3 * torch.cat(away).sum() / images, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("rare", [0, 3])
+def test_the_old_averaging_has_the_bits_that_it_had(rare):
+    """Written out as the method computed it at its first revision."""
+    model, batch, _ = boxed_batch(5, rare)
+    terms = CARE(alpha=0.3, averaging="boxed images").terms(FACTS)(model, batch)
+    features = model.features(batch.inputs)
+    logits = model.head(model.pool(features))
+    loss = careedu.LogitAdjusted().loss(logits, batch.labels, FACTS, 0.0)
+    inside = care.inside_boxes(batch.boxes, (32, 32))
+    area = inside.float().sum(dim=(1, 2))
+    maps = true_class_map(model, features, logits, batch.labels, (32, 32))
+    mean_inside = (maps * inside.float()).sum(dim=(1, 2)) / area.clamp_min(1)
+    mean_outside = (maps * (1 - inside.float())).sum(dim=(1, 2)) / (32 * 32 - area).clamp_min(1)
+    away = torch.where(area > 0, 0.7 * mean_outside - mean_inside.clamp_max(0.5), 0)
+    boxed = inside.any(dim=2).any(dim=1).sum()
+    alpha = 0.3 * (boxed > 0)
+    assert torch.equal(terms["classification"], (1 - alpha) * loss)
+    assert torch.equal(terms["attention"], alpha * (away.sum() / boxed.clamp_min(1)))
+    parameters = list(model.parameters())
+    new, old = (
+        torch.autograd.grad(sum(losses), parameters)
+        for losses in (terms.values(), [(1 - alpha) * loss, alpha * (away.sum() / boxed.clamp_min(1))])
+    )
+    assert all(torch.equal(a, b) for a, b in zip(new, old, strict=True))
+
+
+@pytest.mark.parametrize(("averaging", "scale"), [("batch", 1 - 0.9), ("boxed images", 1.0)])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_batch_without_boxes_has_the_classification_loss_alone(form, averaging, scale):
+    """As the equation has it, read per image, 1 − α of it; unscaled with the old averaging."""
     torch.manual_seed(0)
     model = build_model("small", 3, 1).eval()
     batch = batch_of(rows_of_class(0, 5))
-    terms = CARE(alpha=0.9).terms(FACTS)(model, batch)
-    torch.testing.assert_close(
-        terms["classification"], CARE().classification.loss(model(batch.inputs), batch.labels, FACTS, 0.0)
-    )
+    terms = CARE(alpha=0.9, averaging=averaging, form=form).terms(FACTS)(model, batch)
+    loss = CARE().classification.loss(model(batch.inputs), batch.labels, FACTS, 0.0)
+    torch.testing.assert_close(terms["classification"], scale * loss)
     assert terms["attention"] == 0
     sum(terms.values()).backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+# ---- the dose --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dose", "alpha"), [(0, 0.0), (1, 0.5), (4, 0.8), (14, 14 / 15)])
+def test_the_alpha_of_a_dose(dose, alpha):
+    assert alpha_of_dose(dose) == pytest.approx(alpha, abs=1e-15)
+    assert CARE(alpha=alpha_of_dose(dose)).alpha < 1
+
+
+@pytest.mark.parametrize("dose", [-1, float("nan"), float("inf")])
+def test_a_dose_that_cannot_be_is_named(dose):
+    with pytest.raises(InvalidInputError, match=f"dose={dose!r}"):
+        alpha_of_dose(dose)
+
+
+def doses(**options):
+    return careedu.fit(DATA, CARE(**options), **QUICK, batch_size=16).history
+
+
+def test_the_dose_stands_in_the_history_of_the_attention_stage():
+    history = doses(alpha=0.8)
+    assert history["dose"][:2].isna().all()
+    np.testing.assert_allclose(history["dose"][2:], 4.0, rtol=1e-12)
+    assert (doses(alpha=0.0)["dose"][2:] == 0).all()
+
+
+class Remembering(CARE):
+    """Notes how many images, and how many with a box, each batch of each attention epoch had."""
+
+    name = "remembering"
+    seen: ClassVar[list] = []
+
+    def terms(self, facts, progress=lambda within: within, given=None):
+        inner = super().terms(facts, progress, given)
+
+        def noted(model, batch):
+            inside = care.inside_boxes(batch.boxes, batch.image_size)
+            self.seen.append((batch.progress, len(batch), int(inside.any(2).any(1).sum())))
+            return inner(model, batch)
+
+        return noted
+
+
+def test_the_old_averaging_gives_a_dose_that_depends_on_the_batch():
+    Remembering.seen.clear()
+    history = careedu.fit(DATA, Remembering(alpha=0.5, averaging="boxed images"), **QUICK, batch_size=16).history
+    for value, within in zip(history["dose"][2:], ((0.0, 0.5), (0.5, 1.0)), strict=True):
+        batches = [(n, boxed) for progress, n, boxed in Remembering.seen if within[0] <= progress < within[1]]
+        of_images = [n / boxed for n, boxed in batches for _ in range(boxed)]
+        assert len(of_images) > 5 and len({boxed for _, boxed in batches}) > 1
+        assert value == pytest.approx(np.mean(of_images), rel=1e-12)
+
+
+def test_a_stopped_training_goes_on_with_the_same_doses(tmp_path):
+    method = CARE(averaging="boxed images")
+    whole = careedu.fit(DATA, method, **QUICK, batch_size=16)
+    options = {**QUICK, "batch_size": 16, "checkpoint": tmp_path / "part.safetensors"}
+    with pytest.raises(TrainingStopped):  # between the two epochs of the attention stage
+        careedu.fit(DATA, method, **options, on_epoch=lambda report: report.epoch < 3)
+    resumed = careedu.fit(DATA, method, **options)
+    assert resumed.history.equals(whole.history) and whole.history["dose"][2:].nunique() == 2
+    assert np.array_equal(resumed.probabilities, whole.probabilities)
 
 
 def test_a_box_that_augmentation_moved_out_of_the_image_counts_as_none():
@@ -225,7 +383,7 @@ def test_a_box_that_augmentation_moved_out_of_the_image_counts_as_none():
     batch = batch_of(torch.cat([rows_of_class(0, 2), rows_of_class(2, 2)]))
     batch.boxes = torch.tensor([[torch.nan] * 4] * 4)
     assert CARE().terms(FACTS)(model, batch)["attention"] == 0
-    # One with no area left, beside one that is whole: the mean is over the whole one.
+    # One with no area left, beside one that is whole: it counts for nothing.
     one = replace(batch.dataset)
     batch = batch_of(rows_of_class(2, 2), one)
     whole = batch.boxes.clone()
@@ -287,8 +445,16 @@ def test_no_gradient_is_left_behind_by_the_map():
 
 
 def test_the_first_stage_is_the_same_for_all_that_share_it():
-    sources = [CARE(), CARE(boxes="random"), CARE(alpha=0.0), CARE(classes="all", box_scale=1.3, learning_rate=0.1)]
-    data = [method.prepare(DATA, 0) for method in sources]
+    sources = [
+        CARE(),
+        CARE(boxes="random"),
+        CARE(boxes="mark"),
+        CARE(alpha=0.0),
+        CARE(classes="all", box_scale=1.3, learning_rate=0.1),
+        CARE(form="energy", averaging="boxed images"),
+    ]
+    known = marked(DATA, DATA.train.labels == 2)
+    data = [method.prepare(known, 0) for method in sources]
     assert all(torch.equal(d.images, DATA.train.images) and torch.equal(d.labels, DATA.train.labels) for d in data)
     shared = [method.stages(FACTS, 6)[0].shared for method in sources]
     assert all(s == shared[0] and s is not None for s in shared)
@@ -358,12 +524,53 @@ def test_both_stages_have_at_least_one_epoch(epochs):
 # ---- boxes -----------------------------------------------------------------------------------------------------------
 
 
-def test_only_rare_training_images_have_boxes_and_none_has_a_mask():
-    train = CARE().prepare(DATA, 0)
+def test_only_rare_training_images_have_boxes_and_none_has_a_mask_or_mark():
+    train = CARE().prepare(marked(DATA, DATA.train.labels == 0), 0)
     assert torch.equal(train.has_box, DATA.train.labels == 2)
     assert torch.equal(train.boxes[train.has_box], DATA.train.boxes[train.has_box])
-    assert train.masks is None and not train.has_mask.any()
+    assert train.masks is None and not train.has_mask.any() and train.marks is None
     assert CARE(classes="all").prepare(DATA, 0).has_box.all()
+
+
+def marked(data, rows):
+    """The same with a mark of three by two pixels in a corner of some training images."""
+    marks = torch.zeros_like(data.train.masks)
+    marks[rows, 28:31, 1:3] = True
+    return replace(data, train=replace(data.train, marks=marks))
+
+
+def test_boxes_on_the_mark_are_those_of_the_wanted_images_that_carry_one():
+    rare = (DATA.train.labels == 2).nonzero()[:, 0]
+    with_marks = torch.zeros(len(DATA.train), dtype=torch.bool)
+    with_marks[rare[:8]] = with_marks[DATA.train.labels == 0] = True
+    data = marked(DATA, with_marks)
+    train = CARE(boxes="mark").prepare(data, 0)
+    assert torch.equal(train.has_box.nonzero()[:, 0], rare[:8])
+    assert train.boxes[rare[:8]].tolist() == [[1.0, 28.0, 3.0, 31.0]] * 8
+    assert train.marks is None and train.masks is None
+    assert torch.equal(CARE(boxes="mark", classes="all").prepare(data, 0).has_box, with_marks)
+    # A share of those that carry one, and the place is the mark's whatever else is known of the lesions.
+    assert CARE(boxes="mark", box_share=0.5).prepare(data, 0).has_box.sum() == 4
+    blind = replace(data, train=replace(data.train, boxes=None, masks=None, has_mask=None))
+    assert torch.equal(CARE(boxes="mark").prepare(blind, 0).has_box, train.has_box)
+
+
+def test_boxes_on_the_mark_want_marks():
+    with pytest.raises(InvalidInputError, match=r'marks in these images.*shortcut="mark"'):
+        CARE(boxes="mark").prepare(DATA, 0)
+    elsewhere = marked(DATA, DATA.train.labels == 0)
+    with pytest.raises(InvalidInputError, match=r"rare class 'bright' has a box \('mark'\).*marks, for"):
+        CARE(boxes="mark").prepare(elsewhere, 0)
+    assert not CARE(boxes="mark", alpha=0.0).prepare(DATA, 0).has_box.any()
+
+
+def test_marks_make_no_difference_to_other_boxes_nor_to_the_training():
+    data = marked(DATA, DATA.train.labels == 2)
+    for boxes in ("given", "random", "saliency"):
+        one, other = (CARE(boxes=boxes).prepare(part, 0).boxes.nan_to_num(-1.0) for part in (data, DATA))
+        assert torch.equal(one, other)
+    one, other = (careedu.fit(part, CARE(), **QUICK) for part in (data, DATA))
+    assert np.array_equal(one.probabilities, other.probabilities)
 
 
 def test_a_mask_stands_in_for_a_box_that_is_missing():
@@ -452,6 +659,8 @@ def test_data_without_boxes_are_refused_with_the_remedy():
         ({"box_share": 0}, "box_share=0"),
         ({"share": 1}, "share=1"),
         ({"learning_rate": 0}, "learning_rate=0"),
+        ({"averaging": "images"}, "averaging.*boxed images"),
+        ({"form": "energie"}, "form.*'energy'"),
         ({"classification": careedu.BalancedSampling()}, "classification="),
     ],
 )
@@ -468,7 +677,9 @@ def test_unknown_words_get_a_suggestion():
 
 
 def test_options_survive_json():
-    method = CARE(classification=careedu.Focal(gamma=1.0), alpha=0.2, boxes="shifted")
+    method = CARE(
+        classification=careedu.Focal(gamma=1.0), alpha=0.2, boxes="mark", form="energy", averaging="boxed images"
+    )
     assert build_method("care", **method.options()) == method
     assert build_method("care", classification="cross-entropy").classification == careedu.CrossEntropy()
 

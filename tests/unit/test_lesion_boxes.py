@@ -78,6 +78,45 @@ def test_the_mask_is_better_than_the_box_where_there_is_one():
     assert not lesion.lesion_regions(made_up_dataset(2, 0, lesions=False)).any()
 
 
+def test_a_mark_is_boxed_where_there_is_one():
+    data = made_up_dataset(3, 0)
+    marks = torch.zeros_like(data.masks)
+    marks[0, 2:5, 30:32] = marks[2, 0, 0] = marks[2, 31, 7] = True
+    boxes = lesion.mark_boxes(replace(data, marks=marks))
+    assert boxes[[0, 2]].tolist() == [[30, 2, 32, 5], [0, 0, 8, 32]] and boxes[1].isnan().all()
+    with pytest.raises(InvalidInputError, match="nothing is known of marks"):
+        lesion.mark_boxes(data)
+
+
+def test_boxes_come_from_their_source_and_from_no_other():
+    data = made_up_dataset(6, 0)
+    rows = torch.tensor([4, 1])
+    data = replace(data, marks=~data.masks, boxes=lesion.scale_boxes(data.boxes, 0.5, (32, 32)))
+    assert torch.equal(lesion.found_boxes(data, rows, "given"), data.boxes[rows])
+    assert torch.equal(lesion.found_boxes(data, rows, "random"), data.boxes[rows])  # which are moved afterwards
+    assert lesion.found_boxes(data, rows, "mark").tolist() == [[0, 0, 32, 32]] * 2
+    assert torch.equal(lesion.found_boxes(data, rows, "saliency"), lesion.lesion_boxes(data.images[rows]))
+
+
+def test_a_share_of_the_images_that_a_source_can_box_is_wanted():
+    data = thinned(made_up_splits(), 2, 10)
+    train = data.train
+    rare = (train.labels == 2).nonzero()[:, 0]
+    known, marks = torch.zeros(len(train), dtype=torch.bool), torch.zeros_like(train.masks)
+    known[rare[:4]], marks[rare[2:9], :2, :2] = True, True
+    boxes = torch.where(known[:, None], train.boxes, torch.nan)
+    data = replace(data, train=replace(train, boxes=boxes, masks=None, has_mask=None, marks=marks))
+    wanted = {
+        (source, share): lesion.wanted_rows(data, source, "rare", share, [0, 1]).tolist()
+        for source in ("given", "shifted", "saliency", "mark")
+        for share in (0.5, 1.0)
+    }
+    assert wanted["given", 1.0] == wanted["shifted", 1.0] == rare[:4].tolist()
+    assert wanted["saliency", 1.0] == rare.tolist() and wanted["mark", 1.0] == rare[2:9].tolist()
+    for source, number in (("given", 2), ("saliency", 5), ("mark", 4)):  # half of 4, 10 and 7
+        assert len(wanted[source, 0.5]) == number and set(wanted[source, 0.5]) <= set(wanted[source, 1.0])
+
+
 # ---- moved boxes -----------------------------------------------------------------------------------------------------
 
 
