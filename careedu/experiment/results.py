@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas
 
-from careedu.errors import CareeduError, InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, unknown_name
+from careedu.experiment import by_mark
+from careedu.experiment.metric_names import canonical_name, measured_part
+from careedu.experiment.outdated import outdated
 from careedu.experiment.run import Run
 from careedu.experiment.saved_results import read_results, write_results
 from careedu.measure import statistics
 from careedu.measure.crossed import Spread, spread
 from careedu.measure.leave_one_out import metric_without
-from careedu.measure.metrics import METRICS
 from careedu.measure.statistics import Difference, Estimate
 
 if TYPE_CHECKING:
@@ -128,6 +130,11 @@ class Results:
         return self.first.groups
 
     @property
+    def marked(self) -> np.ndarray | None:
+        """Whether a test image carries a mark that is no part of the disease, bool (N,); None where that is unknown."""
+        return self.first.marked
+
+    @property
     def data(self) -> Splits:
         """The images these results are about, loaded by the runs' recipe where they were not given.
 
@@ -139,16 +146,9 @@ class Results:
             If what the recipe gives are other test images.
         """
         if self._data is None:
-            from careedu.data.load import load
+            from careedu.experiment.configuration import images_of
 
-            recipe = self.first.configuration["data"]["recipe"]
-            names = ("size", "imbalance", "counts", "seed", "rare", "augmentation")
-            data = load(recipe["name"], **{name: recipe[name] for name in names}, **recipe["options"])
-            if data.test.ids.tolist() != self.first.ids.tolist():
-                raise InvalidInputError(
-                    f"{recipe['name']!r} on this machine has other test images than these results were measured on"
-                )
-            self._data = data
+            self._data = images_of(self.first)
         return self._data
 
     def probabilities(self, method: str) -> np.ndarray:
@@ -160,13 +160,8 @@ class Results:
         return np.stack([run.probabilities for run in runs]).astype(np.float32).astype(np.float64)
 
     def metric(self, name: str) -> str:
-        """The metric as `careedu.measure.statistics` calls it: "recall of" a class may name the class."""
-        prefix = "recall of "
-        if name.startswith(prefix) and name.removeprefix(prefix) in self.classes:
-            return statistics.recall_metric(self.classes.index(name.removeprefix(prefix)))
-        if name not in METRICS:
-            raise unknown_name("metric", name, [*METRICS, *(prefix + label for label in self.classes)])
-        return name
+        """The canonical name of a metric, see `careedu.experiment.metric_names`."""
+        return canonical_name(name, self.first)
 
     def values_per_seed(self, method: str, metric: str) -> np.ndarray:
         """A metric of each seed's run, float64 (S,) in the order of `seeds`; NaN where the images do not define it.
@@ -179,9 +174,11 @@ class Results:
         """
         key = self._known(method), self.metric(metric)
         if key not in self._values:
-            everything = np.zeros(len(self.labels), dtype=np.int64)
-            probabilities = self.probabilities(method)
-            self._values[key] = metric_without(key[1], probabilities, self.labels, everything, self.rare_indices)[0]
+            name, rows = measured_part(key[1], self.marked)
+            labels = self.labels[rows]
+            everything = np.zeros(len(labels), dtype=np.int64)
+            probabilities = self.probabilities(method)[:, rows]
+            self._values[key] = metric_without(name, probabilities, labels, everything, self.rare_indices)[0]
         return self._values[key]
 
     def estimate(self, method: str, metric: str) -> Estimate:
@@ -191,7 +188,8 @@ class Results:
         ----------
         method : str
         metric : str
-            A name of `careedu.measure.metrics.METRICS`, or "recall of" and the name of a class.
+            A name of `careedu.measure.metrics.METRICS`, or "recall of" and the name of a class; where marks are known,
+            perhaps with " with mark" or " without mark" behind it, such as "rare recall without mark".
         """
         key = self._known(method), self.metric(metric)
         if key not in self._estimates:
@@ -201,6 +199,35 @@ class Results:
     def recalls(self, method: str) -> list[Estimate]:
         """Recall of each class, as `estimate` gives it."""
         return [self.estimate(method, f"recall of {label}") for label in self.classes]
+
+    def recalls_by_mark(self, method: str) -> pandas.DataFrame:
+        """Recall of each class on the test images with and without a mark.
+
+        Returns
+        -------
+        DataFrame
+            Rows (class, "with mark" | "without mark"), columns "n", the number of images, and "mean", "low" and "high",
+            as `estimate` gives them; NaN where there is no image.
+
+        Raises
+        ------
+        InvalidInputError
+            If nothing is known of marks.
+        """
+        return by_mark.recalls_by_mark(self, method)
+
+    def worst_group(self, method: str) -> tuple[str, Estimate]:
+        """The class with or without mark of which least is found, such as "melanoma without mark", and its recall.
+
+        It was chosen as the lowest mean over seeds, so that by chance it is a little too low, and its interval with it.
+        Which one it is may differ from method to method.
+
+        Raises
+        ------
+        InvalidInputError
+            If nothing is known of marks.
+        """
+        return by_mark.worst_group(self, method)
 
     def difference(self, a: str, b: str, metric: str = "balanced accuracy") -> Difference:
         """Paired difference a − b of one metric, with its interval, p-value and verdict.
@@ -215,7 +242,9 @@ class Results:
         """What estimates and differences are made of: each method is taken apart once for each metric."""
         key = method, metric
         if key not in self._spreads:
-            self._spreads[key] = spread(metric, self.probabilities(method), self.labels, self.groups, self.rare_indices)
+            name, rows = measured_part(metric, self.marked)
+            part = self.probabilities(method)[:, rows], self.labels[rows], self.groups[rows]
+            self._spreads[key] = spread(name, *part, self.rare_indices)
         return self._spreads[key]
 
     def differences(self, metric: str = "balanced accuracy", reference: str | None = None) -> dict[str, Difference]:
@@ -263,24 +292,7 @@ class Results:
 
     def outdated(self) -> list[str]:
         """What has changed since these runs were made: one line for the loop and one a method; empty if nothing has."""
-        from careedu.experiment.configuration import REVISION
-        from careedu.methods.building import rebuild_method
-
-        lines = []
-        made = {str(run.configuration["revision"]) for by_seed in self.runs.values() for run in by_seed.values()}
-        if made != {str(REVISION)}:
-            lines.append(f"the training loop is at revision {REVISION}, these runs were made with {_revisions(made)}")
-        for name, by_seed in self.runs.items():
-            method = next(iter(by_seed.values())).configuration["method"]
-            try:
-                now = rebuild_method(method).all_revisions()
-            except CareeduError as error:
-                lines.append(f"{name} cannot be made any more as it was for its runs: {error}")
-                continue
-            made = {run.configuration["method"]["revision"] for run in by_seed.values()}
-            if made != {now}:
-                lines.append(f"{name} is at revision {now}, its runs were made with {_revisions(made)}")
-        return lines
+        return outdated(self.runs)
 
     def save(self, folder: str | os.PathLike, *, weights: str | Sequence[str] = (), courses: bool = True) -> Path:
         """Write everything that tables, pictures and widgets need into one small folder.
@@ -324,11 +336,7 @@ class Results:
         return f"{type(self).__name__}({len(self.methods)} methods × {len(self.seeds)} seeds on {data})"
 
 
-def _revisions(made: set[str]) -> str:
-    return f"revision {' and '.join(sorted(made))}"
-
-
-_SHARED = ("ids", "labels", "groups", "validation_labels")
+_SHARED = ("ids", "labels", "groups", "marked", "validation_labels")
 _COMPARED = {
     "difference": "effect",
     "difference low": "low",

@@ -99,6 +99,9 @@ def check_run(run: Any) -> None:
         _require(likely, f"the {part} probabilities are none: each row must add up to 1")
     for what in ("groups", "ids"):
         _require(getattr(run, what).shape == run.labels.shape, f"there are not as many {what} as test images")
+    marked = run.marked
+    fits = marked is None or (marked.dtype == bool and marked.shape == run.labels.shape)
+    _require(fits, "what says which test images carry a mark is not one truth value an image")
     probes = run.probes
     _require(probes.ndim == 1 and probes.dtype.kind in "iu", "the probes are no rows")
     _require(bool(((probes >= 0) & (probes < len(run.labels))).all()), "a probe is none of the test images")

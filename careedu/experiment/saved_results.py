@@ -89,6 +89,7 @@ def write_results(
     arrays = {
         "labels": first.labels,
         "validation labels": first.validation_labels,
+        **({} if first.marked is None else {"marked": first.marked}),
         **{f"probes/{which[content]}": probes for content, probes in probed.items()},
         "probabilities": np.stack([run.probabilities for run in every]).astype(np.float32),
         "validation probabilities": np.stack([run.validation_probabilities for run in every]).astype(np.float32),
@@ -177,6 +178,7 @@ def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], 
                 seconds=entry["seconds"],
                 weights=kept,
                 pretraining=table_of_epochs(entry.get("pretraining", {})),
+                marked=arrays.get("marked"),
             )
             check_run(run)
             first = runs[text["methods"][0]][text["seeds"][0]]

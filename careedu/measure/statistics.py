@@ -111,7 +111,8 @@ class Difference:
             return "too few groups"
         if not (self.low > 0 or self.high < 0) or not self.adjusted_p <= 0.05:
             return "no difference shown"
-        return "better" if (self.effect > 0) != (self.metric in LOWER_IS_BETTER) else "worse"
+        # Of a part of the images its name has more behind it.
+        return "better" if (self.effect > 0) != self.metric.startswith(LOWER_IS_BETTER) else "worse"
 
 
 def estimate(
