@@ -13,6 +13,8 @@ import pandas
 
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.experiment import by_mark
+from careedu.experiment.attention_results import AttentionResults
+from careedu.experiment.comparison_table import comparison_table
 from careedu.experiment.metric_names import canonical_name, measured_part
 from careedu.experiment.outdated import outdated
 from careedu.experiment.run import Run
@@ -61,6 +63,7 @@ class Results:
         self.reference = next(iter(self.runs), None) if reference is None else reference
         self._check()
         self._data = data
+        self._attention: AttentionResults | None = None
         self._values: dict[tuple[str, str], np.ndarray] = {}
         self._spreads: dict[tuple[str, str], Spread] = {}
         self._estimates: dict[tuple[str, str], Estimate] = {}
@@ -150,6 +153,18 @@ class Results:
 
             self._data = images_of(self.first)
         return self._data
+
+    @property
+    def attention(self) -> AttentionResults | None:
+        """Where the networks look on the test images; None until it is measured (`measure_attention`) and set."""
+        return self._attention
+
+    @attention.setter
+    def attention(self, measured: AttentionResults | None) -> None:
+        """Set it; what was measured on other images, methods or seeds is an `InvalidInputError`."""
+        if measured is not None:
+            measured.check(self.runs)
+        self._attention = measured
 
     def probabilities(self, method: str) -> np.ndarray:
         """Class probabilities of one method, float64 (S, N, C), in the order of `seeds`.
@@ -276,19 +291,7 @@ class Results:
         """
         if metrics is None:
             metrics = [*(f"recall of {c}" for c in self.classes), *MAIN_METRICS]
-        elif isinstance(metrics, str):
-            metrics = [metrics]
-        columns: dict[tuple[str, str], list[Any]] = {}
-        for metric in metrics:
-            estimates = [self.estimate(name, metric) for name in self.methods]
-            found = self.differences(metric, reference)
-            against = [found.get(name) for name in self.methods]
-            for part, attribute in {"mean": "estimate", "low": "low", "high": "high"}.items():
-                columns[metric, part] = [getattr(e, attribute) for e in estimates]
-            for part, attribute in _COMPARED.items():
-                columns[metric, part] = [np.nan if d is None else getattr(d, attribute) for d in against]
-            columns[metric, "verdict"] = ["reference" if d is None else d.verdict for d in against]
-        return pandas.DataFrame(columns, index=pandas.Index(self.methods, name="method"))
+        return comparison_table(self, [metrics] if isinstance(metrics, str) else metrics, reference)
 
     def outdated(self) -> list[str]:
         """What has changed since these runs were made: one line for the loop and one a method; empty if nothing has."""
@@ -299,8 +302,8 @@ class Results:
 
         Probabilities are kept as float32, histories to six digits, probe maps of the first seed only, and of an
         attention map that is the same for all images the last one under every seed; of the methods in `weights` the
-        first seed's network as float16. No image is written. Older results of that name are replaced. Without `courses`
-        nothing is kept of single epochs but the histories.
+        first seed's network as float16, and `attention` where it is set. No image is written. Older results of that
+        name are replaced. Without `courses` nothing is kept of single epochs but the histories.
 
         Raises
         ------
@@ -317,6 +320,7 @@ class Results:
             provenance=self.provenance,
             weights=weights,
             courses=courses,
+            attention=self.attention and self.attention.values,
         )
 
     @classmethod
@@ -328,8 +332,10 @@ class Results:
         CheckpointError
             If there is none, or it is damaged.
         """
-        runs, reference, provenance = read_results(folder)
-        return cls(runs, reference=reference, provenance=provenance)
+        runs, reference, provenance, attention = read_results(folder)
+        results = cls(runs, reference=reference, provenance=provenance)
+        results._attention = AttentionResults.of(attention, runs) if attention else None
+        return results
 
     def __repr__(self) -> str:
         data = self.first.configuration["data"]["name"]
@@ -337,10 +343,3 @@ class Results:
 
 
 _SHARED = ("ids", "labels", "groups", "marked", "validation_labels")
-_COMPARED = {
-    "difference": "effect",
-    "difference low": "low",
-    "difference high": "high",
-    "p": "adjusted_p",
-    "smallest": "smallest",
-}

@@ -61,6 +61,8 @@ _RESULTS = _object(
     runs={"type": "array", "items": _ONE_OF_RESULTS},
 )
 
+_RESULTS["properties"]["attention"] = {**_TEXTS, "uniqueItems": True}
+
 
 @cache
 def _check(which: str) -> Callable[[Any], Any]:
@@ -109,6 +111,16 @@ def check_run(run: Any) -> None:
         trace = run.traces.get(name)
         fits = trace is None or (trace.ndim == axes and trace.shape[1] == len(probes))
         _require(fits, f"the {name} are not those of the probes")
+
+
+def check_attention(values: Mapping[str, Mapping[str, np.ndarray]], runs: Mapping[str, Mapping[int, Any]]) -> None:
+    """Raise `ValueError` unless measures of maps, by method, have a value for each seed and test image of its runs."""
+    for method, measures in values.items():
+        _require(method in runs, f"where {method!r} looks was measured, which is none of the methods")
+        by_seed = runs[method]
+        shape = len(by_seed), len(next(iter(by_seed.values())).labels)
+        fits = all(array.dtype.kind == "f" and array.shape == shape for array in measures.values())
+        _require(fits, f"where {method!r} looks was measured on other images or seeds")
 
 
 def _require(holds: bool, otherwise: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_runs import made_up_run, made_up_runs
+from made_up_runs import made_up_run, made_up_runs, mark_every_third
 from small_grid import DATA, OPTIONS, Own
 
 from careedu.errors import CheckpointError, InvalidInputError, StorageError
@@ -129,15 +129,8 @@ def test_weights_of_chosen_methods_come_back_in_half_precision(tmp_path):
                 assert run.weights is None
 
 
-def marked(results: Results) -> Results:
-    """The same, each third test image carrying a mark."""
-    for run in (run for by_seed in results.runs.values() for run in by_seed.values()):
-        run.marked = np.arange(len(run.labels)) % 3 == 0
-    return results
-
-
 def test_which_test_images_carry_a_mark_comes_back(tmp_path):
-    results = marked(mixed(seeds=2))
+    results = Results(mark_every_third(mixed(seeds=2).runs))
     back = Results.load(results.save(tmp_path / "r"))
     np.testing.assert_array_equal(back.marked, results.marked)
     assert back.marked.dtype == bool
