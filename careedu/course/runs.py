@@ -56,11 +56,10 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
         "processor": processor(),
         "seconds of training": round(sum(r.seconds for runs in comparison.runs.values() for r in runs.values())),
     }
-    courses = experiment.courses and not experiment.exploratory
-    folder = comparison.save(target / experiment.name, weights=experiment.weights, courses=courses)
     if experiment.maps:
-        measure_attention(comparison, comparison.data.test).save(folder)
-    return folder
+        comparison.attention = measure_attention(comparison, comparison.data.test)
+    courses = experiment.courses and not experiment.exploratory
+    return comparison.save(target / experiment.name, weights=experiment.weights, courses=courses)
 
 
 def processor() -> dict[str, str]:

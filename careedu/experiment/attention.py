@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 ATTENTION_MAP = "attention map"
 """Name of the trace that holds an attention map after each epoch."""
+MEASURES = ("inside share", "pointing", "chance")
+"""What is measured of the map of a class."""
+MARK_MEASURES = ("mark share", "mark chance")
+"""What is measured besides, where the images know their marks."""
 _MAPS = ("before.values", "after.mask.values", "attention.values")  # in weights; the last in those of an older careedu
 
 
@@ -107,6 +111,8 @@ def attention_of(run: Run, dataset: LesionDataset) -> pandas.DataFrame:
     DataFrame
         One row an image: "id", "class", "group", "pointing" (pointing game), "inside share", and "chance", the lesion's
         share of the image; all three of the map of the true class, and NaN for an image whose lesion is not known.
+        Where the data set knows its marks also "mark share", how much of that map lies on the mark, and "mark chance",
+        the mark's share of the image; NaN for an image without a mark.
 
     Raises
     ------
@@ -131,4 +137,7 @@ def attention_of(run: Run, dataset: LesionDataset) -> pandas.DataFrame:
         "inside share": inside_share(maps, regions),
         "chance": area_share(regions, maps.shape[1:]),
     }
+    if dataset.marks is not None:
+        marks = dataset.marks.numpy()
+        columns |= {"mark share": inside_share(maps, marks), "mark chance": area_share(marks, maps.shape[1:])}
     return pandas.DataFrame(columns)

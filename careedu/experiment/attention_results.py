@@ -1,36 +1,36 @@
-"""Where the networks of a comparison look, over seeds and test groups: kept beside the saved results."""
+"""Where the networks of a comparison look, over seeds and test groups: saved and opened with its results."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas
 
 from careedu.errors import CheckpointError, InvalidInputError, unknown_name
-from careedu.experiment.saved_results import locate_results
-from careedu.files import read_tensors, write_tensors
+from careedu.experiment.attention import MARK_MEASURES, MEASURES, attention_of
+from careedu.experiment.saved_checks import check_attention
+from careedu.experiment.saved_results import read_results
 from careedu.measure.crossed import spread_of_images
 from careedu.measure.statistics import Difference, Estimate, difference_of, estimate_of
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
-    from careedu.experiment.results import Results
-
-MEASURES = ("inside share", "pointing", "chance")
-FILE = "attention.safetensors"
+    from careedu.experiment.run import Run
 
 
 class AttentionResults:
     """Measures of the true class's map on every test image, for every seed.
 
+    Kept to the digits of float16, as they are saved: a share of the image needs no more.
+
     Parameters
     ----------
     values : mapping of str to mapping of str to ndarray
-        Method → measure (one of `MEASURES`) → float (S, N).
+        Method → measure (all of `MEASURES`, and all or none of `MARK_MEASURES`) → float (S, N), NaN where an image has
+        no lesion or no mark.
     labels : int (N,)
         True classes of the images.
     groups : (N,)
@@ -44,7 +44,10 @@ class AttentionResults:
         groups: np.ndarray,
         classes: tuple[str, ...],
     ) -> None:
-        self.values = {method: dict(measures) for method, measures in values.items()}
+        self.values = {
+            method: {measure: array.astype(np.float16).astype(np.float64) for measure, array in measures.items()}
+            for method, measures in values.items()
+        }
         self.labels, self.groups, self.classes = labels, groups, classes
 
     @property
@@ -59,7 +62,7 @@ class AttentionResults:
         ----------
         method : str
         measure : str
-            One of `MEASURES`.
+            One of `MEASURES` or `MARK_MEASURES`.
         label : str, optional
             The class whose images are looked at; all of them where not given.
         """
@@ -73,71 +76,89 @@ class AttentionResults:
         return difference_of(measure, spread_of_images(first, groups), spread_of_images(second, groups))
 
     def table(self, label: str | None = None) -> pandas.DataFrame:
-        """One row a method: inside share and pointing game as text with their intervals, and chance."""
-        rows = {
-            method: {measure: str(self.estimate(method, measure, label)) for measure in MEASURES[:2]}
-            | {"chance": f"{self.estimate(method, 'chance', label).estimate:.2f}"}
-            for method in self.methods
-        }
+        """One row a method: shares and pointing game as text with their intervals, and beside them chance.
+
+        What is said of marks is left out where no image that is looked at carries one.
+        """
+        shown = [*MEASURES, *(measure for measure in MARK_MEASURES if self.has(measure, label))]
+        rows = {}
+        for method in self.methods:
+            found = {measure: self.estimate(method, measure, label) for measure in shown}
+            rows[method] = {m: f"{e.estimate:.2f}" if m.endswith("chance") else str(e) for m, e in found.items()}
         return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+
+    def has(self, measure: str, label: str | None = None) -> bool:
+        """Whether there is an image of that class that has such a measure."""
+        known = all(measure in measures for measures in self.values.values())
+        return known and bool(self._rows(self.methods[0], measure, label).any())
 
     def _of(self, method: str, measure: str, label: str | None) -> tuple[np.ndarray, np.ndarray]:
         if method not in self.values:
             raise unknown_name("method that was measured", method, self.values)
-        if measure not in MEASURES:
-            raise unknown_name("measure", measure, MEASURES)
+        if measure not in (*MEASURES, *MARK_MEASURES):
+            raise unknown_name("measure", measure, (*MEASURES, *MARK_MEASURES))
         if label is not None and label not in self.classes:
             raise unknown_name("class", label, self.classes)
-        values = self.values[method][measure]
-        # An image whose lesion is not known has no measure; that is the same for all methods and seeds.
-        rows = ~np.isnan(values).any(axis=0)
-        if label is not None:
-            rows &= self.labels == self.classes.index(label)
+        if measure not in self.values[method]:
+            raise InvalidInputError(
+                f"{measure!r}: nothing is known of marks on these images; measure on a LesionDataset with marks"
+            )
+        rows = self._rows(method, measure, label)
         if not rows.any():
-            raise InvalidInputError("no image of that class has a lesion that is known")
-        return values[:, rows], self.groups[rows]
+            lacking = "carries a mark" if measure in MARK_MEASURES else "has a lesion that is known"
+            raise InvalidInputError(f"no image of that class {lacking}")
+        return self.values[method][measure][:, rows], self.groups[rows]
 
-    def save(self, folder: str | os.PathLike) -> Path:
-        """Write into a folder of saved results, as float16: a share of the image needs no more digits."""
-        arrays = {
-            f"{k}/{measure}": values.astype(np.float16)
-            for k, measures in enumerate(self.values.values())
-            for measure, values in measures.items()
-        }
-        path = Path(folder) / FILE
-        state = {"methods": list(self.values), "classes": list(self.classes), "groups": self.groups.tolist()}
-        write_tensors(path, {**arrays, "labels": self.labels}, state)
-        return path
+    def _rows(self, method: str, measure: str, label: str | None) -> np.ndarray:
+        """The images of a class that have a measure; which have none is the same for all methods and seeds."""
+        rows = ~np.isnan(self.values[method][measure]).any(axis=0)
+        return rows if label is None else rows & (self.labels == self.classes.index(label))
+
+    def check(self, runs: Mapping[str, Mapping[int, Run]]) -> None:
+        """Raise `InvalidInputError` unless this was measured on the test images of these runs, with their seeds."""
+        try:
+            check_attention(self.values, runs)
+            other = AttentionResults.of({}, runs)
+            if not all(np.array_equal(getattr(self, of), getattr(other, of)) for of in ("labels", "groups", "classes")):
+                raise ValueError("it was measured on other images")
+        except ValueError as error:
+            raise InvalidInputError(
+                f"this does not belong to these results: {error}; use measure_attention(results, results.data.test)"
+            ) from error
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> AttentionResults:
-        """Open what `save` wrote, by folder or by the name of results that come with careedu.
+        """Open what was saved with results, by folder or by the name of results that come with careedu.
 
         Raises
         ------
         CheckpointError
-            If there is none, or it is damaged.
+            If there are no results, or damaged ones, or such as do not say where their networks look.
         """
-        path = locate_results(folder) / FILE
-        arrays, state = read_tensors(path, framework="numpy")
-        try:
-            values = {
-                method: {measure: arrays[f"{k}/{measure}"].astype(np.float64) for measure in MEASURES}
-                for k, method in enumerate(state["methods"])
-            }
-            return cls(values, arrays["labels"], np.array(state["groups"], dtype=str), tuple(state["classes"]))
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{path} is damaged ({error!r}); measure it again") from error
+        runs, _, _, values = read_results(folder)
+        if not values:
+            raise CheckpointError(
+                f"the results in {str(folder)!r} do not say where their networks look; with the weights of all runs "
+                "set results.attention = measure_attention(results, results.data.test), and save them again"
+            )
+        return cls.of(values, runs)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Mapping[str, np.ndarray]], runs: Mapping[str, Mapping[int, Run]]) -> Self:
+        """Measures by method of the test images of runs by method and seed."""
+        first = next(iter(next(iter(runs.values())).values()))
+        return cls(values, first.labels, first.groups, first.classes)
 
 
-def measure_attention(results: Results, dataset: LesionDataset) -> AttentionResults:
+def measure_attention(results: Any, dataset: LesionDataset) -> AttentionResults:
     """Look through the maps of all runs that have weights.
 
     Parameters
     ----------
     results : Results
     dataset : LesionDataset
-        Images whose lesions are known, usually the test split.
+        Images whose lesions are known, usually the test split. What is measured there is saved with the results once
+        ``results.attention`` is set to it.
 
     Returns
     -------
@@ -148,13 +169,12 @@ def measure_attention(results: Results, dataset: LesionDataset) -> AttentionResu
     InvalidInputError
         If no run has weights, or no lesion is known.
     """
-    from careedu.experiment.attention import attention_of
-
     values: dict[str, dict[str, np.ndarray]] = {}
     for method, runs in results.runs.items():
         if all(run.weights is not None for run in runs.values()):
             tables = [attention_of(run, dataset) for run in runs.values()]
-            values[method] = {name: np.stack([table[name].to_numpy() for table in tables]) for name in MEASURES}
+            names = [name for name in (*MEASURES, *MARK_MEASURES) if name in tables[0]]
+            values[method] = {name: np.stack([table[name].to_numpy() for table in tables]) for name in names}
     if not values:
         raise InvalidInputError("no method of this comparison has the weights of all its runs")
     return AttentionResults(values, dataset.labels.numpy().copy(), dataset.groups, dataset.classes)

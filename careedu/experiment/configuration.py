@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,11 +15,15 @@ import torch
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import Splits
 from careedu.data.digest import digest
+from careedu.data.load import load
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.building import build_method
 from careedu.methods.method import Method, UntrainedMethod
 from careedu.training.loop import REVISION
 from careedu.training.reproducibility import choose_device, choose_precision, versions
+
+if TYPE_CHECKING:
+    from careedu.experiment.run import Run
 
 
 @dataclass(frozen=True)
@@ -199,3 +203,23 @@ def identity(configuration: Mapping[str, Any], *, method: bool = True) -> dict[s
 def run_key(configuration: Mapping[str, Any]) -> str:
     """Key of the run that follows from a configuration: 24 hexadecimal digits, the same on every machine."""
     return digest(identity(configuration))
+
+
+def images_of(run: Run) -> Splits:
+    """The images that a run was trained and measured on, loaded by its recipe.
+
+    Raises
+    ------
+    MissingDataError
+        If they are real images that are not on this machine.
+    InvalidInputError
+        If what the recipe gives are other test images.
+    """
+    recipe = run.configuration["data"]["recipe"]
+    names = ("size", "imbalance", "counts", "seed", "rare", "augmentation")
+    data = load(recipe["name"], **{name: recipe[name] for name in names}, **recipe["options"])
+    if data.test.ids.tolist() != run.ids.tolist():
+        raise InvalidInputError(
+            f"{recipe['name']!r} on this machine has other test images than these results were measured on"
+        )
+    return data

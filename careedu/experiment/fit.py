@@ -157,11 +157,8 @@ def _trained(
     return Run(
         configuration=configuration,
         probabilities=evaluation.probabilities(network, data.test),
-        labels=data.test.labels.numpy().copy(),
-        groups=data.test.groups,
-        ids=data.test.ids,
+        **_truth(data),
         validation_probabilities=evaluation.probabilities(network, data.val) if validation is None else validation,
-        validation_labels=data.val.labels.numpy().copy(),
         history=pandas.DataFrame(record.history),
         traces={name: np.stack(arrays) for name, arrays in record.traces.items()},
         probes=evaluation.probes.numpy(),
@@ -243,16 +240,25 @@ def _reference_run(data: Splits, train: LesionDataset, method: UntrainedMethod, 
     return Run(
         configuration={**configuration, "model": "none"},
         probabilities=probabilities,
-        labels=data.test.labels.numpy().copy(),
-        groups=data.test.groups,
-        ids=data.test.ids,
+        **_truth(data),
         validation_probabilities=validation,
-        validation_labels=data.val.labels.numpy().copy(),
         history=pandas.DataFrame(),
         traces={},
         probes=np.zeros(0, dtype=np.int64),
         seconds=perf_counter() - started,
     )
+
+
+def _truth(data: Splits) -> dict[str, Any]:
+    """What a run keeps of the images that it is measured on."""
+    marked = data.test.marked
+    return {
+        "labels": data.test.labels.numpy().copy(),
+        "groups": data.test.groups,
+        "ids": data.test.ids,
+        "marked": None if marked is None else marked.numpy(),
+        "validation_labels": data.val.labels.numpy().copy(),
+    }
 
 
 def _check_stages(stages: list[Stage], epochs: int, method: TrainedMethod) -> None:

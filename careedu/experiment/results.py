@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas
 
-from careedu.errors import CareeduError, InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, unknown_name
+from careedu.experiment import by_mark
+from careedu.experiment.attention_results import AttentionResults
+from careedu.experiment.comparison_table import comparison_table
+from careedu.experiment.metric_names import canonical_name, measured_part
+from careedu.experiment.outdated import outdated
 from careedu.experiment.run import Run
 from careedu.experiment.saved_results import read_results, write_results
 from careedu.measure import statistics
 from careedu.measure.crossed import Spread, spread
 from careedu.measure.leave_one_out import metric_without
-from careedu.measure.metrics import METRICS
 from careedu.measure.statistics import Difference, Estimate
 
 if TYPE_CHECKING:
@@ -59,6 +63,7 @@ class Results:
         self.reference = next(iter(self.runs), None) if reference is None else reference
         self._check()
         self._data = data
+        self._attention: AttentionResults | None = None
         self._values: dict[tuple[str, str], np.ndarray] = {}
         self._spreads: dict[tuple[str, str], Spread] = {}
         self._estimates: dict[tuple[str, str], Estimate] = {}
@@ -128,6 +133,11 @@ class Results:
         return self.first.groups
 
     @property
+    def marked(self) -> np.ndarray | None:
+        """Whether a test image carries a mark that is no part of the disease, bool (N,); None where that is unknown."""
+        return self.first.marked
+
+    @property
     def data(self) -> Splits:
         """The images these results are about, loaded by the runs' recipe where they were not given.
 
@@ -139,17 +149,22 @@ class Results:
             If what the recipe gives are other test images.
         """
         if self._data is None:
-            from careedu.data.load import load
+            from careedu.experiment.configuration import images_of
 
-            recipe = self.first.configuration["data"]["recipe"]
-            names = ("size", "imbalance", "counts", "seed", "rare", "augmentation")
-            data = load(recipe["name"], **{name: recipe[name] for name in names}, **recipe["options"])
-            if data.test.ids.tolist() != self.first.ids.tolist():
-                raise InvalidInputError(
-                    f"{recipe['name']!r} on this machine has other test images than these results were measured on"
-                )
-            self._data = data
+            self._data = images_of(self.first)
         return self._data
+
+    @property
+    def attention(self) -> AttentionResults | None:
+        """Where the networks look on the test images; None until it is measured (`measure_attention`) and set."""
+        return self._attention
+
+    @attention.setter
+    def attention(self, measured: AttentionResults | None) -> None:
+        """Set it; what was measured on other images, methods or seeds is an `InvalidInputError`."""
+        if measured is not None:
+            measured.check(self.runs)
+        self._attention = measured
 
     def probabilities(self, method: str) -> np.ndarray:
         """Class probabilities of one method, float64 (S, N, C), in the order of `seeds`.
@@ -160,13 +175,8 @@ class Results:
         return np.stack([run.probabilities for run in runs]).astype(np.float32).astype(np.float64)
 
     def metric(self, name: str) -> str:
-        """The metric as `careedu.measure.statistics` calls it: "recall of" a class may name the class."""
-        prefix = "recall of "
-        if name.startswith(prefix) and name.removeprefix(prefix) in self.classes:
-            return statistics.recall_metric(self.classes.index(name.removeprefix(prefix)))
-        if name not in METRICS:
-            raise unknown_name("metric", name, [*METRICS, *(prefix + label for label in self.classes)])
-        return name
+        """The canonical name of a metric, see `careedu.experiment.metric_names`."""
+        return canonical_name(name, self.first)
 
     def values_per_seed(self, method: str, metric: str) -> np.ndarray:
         """A metric of each seed's run, float64 (S,) in the order of `seeds`; NaN where the images do not define it.
@@ -179,9 +189,11 @@ class Results:
         """
         key = self._known(method), self.metric(metric)
         if key not in self._values:
-            everything = np.zeros(len(self.labels), dtype=np.int64)
-            probabilities = self.probabilities(method)
-            self._values[key] = metric_without(key[1], probabilities, self.labels, everything, self.rare_indices)[0]
+            name, rows = measured_part(key[1], self.marked)
+            labels = self.labels[rows]
+            everything = np.zeros(len(labels), dtype=np.int64)
+            probabilities = self.probabilities(method)[:, rows]
+            self._values[key] = metric_without(name, probabilities, labels, everything, self.rare_indices)[0]
         return self._values[key]
 
     def estimate(self, method: str, metric: str) -> Estimate:
@@ -191,7 +203,8 @@ class Results:
         ----------
         method : str
         metric : str
-            A name of `careedu.measure.metrics.METRICS`, or "recall of" and the name of a class.
+            A name of `careedu.measure.metrics.METRICS`, or "recall of" and the name of a class; where marks are known,
+            perhaps with " with mark" or " without mark" behind it, such as "rare recall without mark".
         """
         key = self._known(method), self.metric(metric)
         if key not in self._estimates:
@@ -201,6 +214,35 @@ class Results:
     def recalls(self, method: str) -> list[Estimate]:
         """Recall of each class, as `estimate` gives it."""
         return [self.estimate(method, f"recall of {label}") for label in self.classes]
+
+    def recalls_by_mark(self, method: str) -> pandas.DataFrame:
+        """Recall of each class on the test images with and without a mark.
+
+        Returns
+        -------
+        DataFrame
+            Rows (class, "with mark" | "without mark"), columns "n", the number of images, and "mean", "low" and "high",
+            as `estimate` gives them; NaN where there is no image.
+
+        Raises
+        ------
+        InvalidInputError
+            If nothing is known of marks.
+        """
+        return by_mark.recalls_by_mark(self, method)
+
+    def worst_group(self, method: str) -> tuple[str, Estimate]:
+        """The class with or without mark of which least is found, such as "melanoma without mark", and its recall.
+
+        It was chosen as the lowest mean over seeds, so that by chance it is a little too low, and its interval with it.
+        Which one it is may differ from method to method.
+
+        Raises
+        ------
+        InvalidInputError
+            If nothing is known of marks.
+        """
+        return by_mark.worst_group(self, method)
 
     def difference(self, a: str, b: str, metric: str = "balanced accuracy") -> Difference:
         """Paired difference a − b of one metric, with its interval, p-value and verdict.
@@ -215,7 +257,9 @@ class Results:
         """What estimates and differences are made of: each method is taken apart once for each metric."""
         key = method, metric
         if key not in self._spreads:
-            self._spreads[key] = spread(metric, self.probabilities(method), self.labels, self.groups, self.rare_indices)
+            name, rows = measured_part(metric, self.marked)
+            part = self.probabilities(method)[:, rows], self.labels[rows], self.groups[rows]
+            self._spreads[key] = spread(name, *part, self.rare_indices)
         return self._spreads[key]
 
     def differences(self, metric: str = "balanced accuracy", reference: str | None = None) -> dict[str, Difference]:
@@ -247,48 +291,19 @@ class Results:
         """
         if metrics is None:
             metrics = [*(f"recall of {c}" for c in self.classes), *MAIN_METRICS]
-        elif isinstance(metrics, str):
-            metrics = [metrics]
-        columns: dict[tuple[str, str], list[Any]] = {}
-        for metric in metrics:
-            estimates = [self.estimate(name, metric) for name in self.methods]
-            found = self.differences(metric, reference)
-            against = [found.get(name) for name in self.methods]
-            for part, attribute in {"mean": "estimate", "low": "low", "high": "high"}.items():
-                columns[metric, part] = [getattr(e, attribute) for e in estimates]
-            for part, attribute in _COMPARED.items():
-                columns[metric, part] = [np.nan if d is None else getattr(d, attribute) for d in against]
-            columns[metric, "verdict"] = ["reference" if d is None else d.verdict for d in against]
-        return pandas.DataFrame(columns, index=pandas.Index(self.methods, name="method"))
+        return comparison_table(self, [metrics] if isinstance(metrics, str) else metrics, reference)
 
     def outdated(self) -> list[str]:
         """What has changed since these runs were made: one line for the loop and one a method; empty if nothing has."""
-        from careedu.experiment.configuration import REVISION
-        from careedu.methods.building import rebuild_method
-
-        lines = []
-        made = {str(run.configuration["revision"]) for by_seed in self.runs.values() for run in by_seed.values()}
-        if made != {str(REVISION)}:
-            lines.append(f"the training loop is at revision {REVISION}, these runs were made with {_revisions(made)}")
-        for name, by_seed in self.runs.items():
-            method = next(iter(by_seed.values())).configuration["method"]
-            try:
-                now = rebuild_method(method).all_revisions()
-            except CareeduError as error:
-                lines.append(f"{name} cannot be made any more as it was for its runs: {error}")
-                continue
-            made = {run.configuration["method"]["revision"] for run in by_seed.values()}
-            if made != {now}:
-                lines.append(f"{name} is at revision {now}, its runs were made with {_revisions(made)}")
-        return lines
+        return outdated(self.runs)
 
     def save(self, folder: str | os.PathLike, *, weights: str | Sequence[str] = (), courses: bool = True) -> Path:
         """Write everything that tables, pictures and widgets need into one small folder.
 
         Probabilities are kept as float32, histories to six digits, probe maps of the first seed only, and of an
         attention map that is the same for all images the last one under every seed; of the methods in `weights` the
-        first seed's network as float16. No image is written. Older results of that name are replaced. Without `courses`
-        nothing is kept of single epochs but the histories.
+        first seed's network as float16, and `attention` where it is set. No image is written. Older results of that
+        name are replaced. Without `courses` nothing is kept of single epochs but the histories.
 
         Raises
         ------
@@ -305,6 +320,7 @@ class Results:
             provenance=self.provenance,
             weights=weights,
             courses=courses,
+            attention=self.attention and self.attention.values,
         )
 
     @classmethod
@@ -316,23 +332,14 @@ class Results:
         CheckpointError
             If there is none, or it is damaged.
         """
-        runs, reference, provenance = read_results(folder)
-        return cls(runs, reference=reference, provenance=provenance)
+        runs, reference, provenance, attention = read_results(folder)
+        results = cls(runs, reference=reference, provenance=provenance)
+        results._attention = AttentionResults.of(attention, runs) if attention else None
+        return results
 
     def __repr__(self) -> str:
         data = self.first.configuration["data"]["name"]
         return f"{type(self).__name__}({len(self.methods)} methods × {len(self.seeds)} seeds on {data})"
 
 
-def _revisions(made: set[str]) -> str:
-    return f"revision {' and '.join(sorted(made))}"
-
-
-_SHARED = ("ids", "labels", "groups", "validation_labels")
-_COMPARED = {
-    "difference": "effect",
-    "difference low": "low",
-    "difference high": "high",
-    "p": "adjusted_p",
-    "smallest": "smallest",
-}
+_SHARED = ("ids", "labels", "groups", "marked", "validation_labels")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas
 
-from careedu.errors import InvalidInputError, MissingWeightsError, unknown_name
+from careedu.errors import InvalidInputError, MissingWeightsError
+from careedu.experiment.metric_names import canonical_name, measured_part
 from careedu.experiment.saved_checks import check_run, check_saveable, check_text
 from careedu.experiment.saved_folder import Kind, naming_damage, read_saved, write_saved
 from careedu.measure import metrics
 from careedu.measure.crossed import spread
 from careedu.measure.intervals import Interval, interval_of
-from careedu.measure.leave_one_out import recall_metric
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,6 +63,8 @@ class Run:
         The trained network's parameters and buffers.
     pretraining : DataFrame
         One row an epoch of the unsupervised stages: stage, epoch (counted apart), learning rate, loss terms.
+    marked : ndarray, optional
+        bool (N,), which test images carry a mark that is no part of the disease; None where nothing is known of marks.
     """
 
     configuration: dict[str, Any]
@@ -78,6 +80,7 @@ class Run:
     seconds: float
     weights: Mapping[str, Tensor] | None = field(default=None, repr=False)
     pretraining: pandas.DataFrame = field(default_factory=pandas.DataFrame)
+    marked: np.ndarray | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -116,20 +119,17 @@ class Run:
 
     def recall_intervals(self) -> list[Interval]:
         """Recall of each class with its 95 % interval over the test images' groups."""
-        return [self._interval(recall_metric(c)) for c in range(len(self.classes))]
+        return [self.interval(f"recall of {label}") for label in self.classes]
 
     def interval(self, metric: str) -> Interval:
-        """A metric of `careedu.measure.metrics.METRICS` with its 95 % interval over the test images' groups.
+        """A metric by its name, see `careedu.experiment.metric_names`, with its 95 % interval over test groups.
 
         The interval tells what other test patients would do to this one trained network. It knows nothing of what
         another seed would do: for that, `careedu.compare` trains several.
         """
-        if metric not in metrics.METRICS:
-            raise unknown_name("metric", metric, metrics.METRICS)
-        return self._interval(metric)
-
-    def _interval(self, metric: str) -> Interval:
-        return interval_of(spread(metric, self.probabilities[None], self.labels, self.groups, self._rare_indices))
+        metric, rows = measured_part(canonical_name(metric, self), self.marked)
+        part = self.probabilities[None, rows], self.labels[rows], self.groups[rows]
+        return interval_of(spread(metric, *part, self._rare_indices))
 
     def table(self) -> pandas.DataFrame:
         """One row a class: training and test images, recall and the ends of its 95 % interval."""
@@ -292,6 +292,7 @@ class Run:
                 seconds=text["seconds"],
                 weights=weights.get("weights"),
                 pretraining=table_of_epochs(text.get("pretraining", {})),  # older runs have none
+                marked=arrays.get("marked"),
             )
             check_run(run)
         return run
@@ -312,6 +313,7 @@ def write_run(run: Run, folder: Path, *, weights: bool = True, force: bool = Fal
         "validation labels": run.validation_labels,
         "probes": run.probes,
         **{f"trace/{name}": array for name, array in run.traces.items()},
+        **({} if run.marked is None else {"marked": run.marked}),
     }
     text = {
         "configuration": run.configuration,

@@ -61,6 +61,8 @@ _RESULTS = _object(
     runs={"type": "array", "items": _ONE_OF_RESULTS},
 )
 
+_RESULTS["properties"]["attention"] = {**_TEXTS, "uniqueItems": True}
+
 
 @cache
 def _check(which: str) -> Callable[[Any], Any]:
@@ -99,6 +101,9 @@ def check_run(run: Any) -> None:
         _require(likely, f"the {part} probabilities are none: each row must add up to 1")
     for what in ("groups", "ids"):
         _require(getattr(run, what).shape == run.labels.shape, f"there are not as many {what} as test images")
+    marked = run.marked
+    fits = marked is None or (marked.dtype == bool and marked.shape == run.labels.shape)
+    _require(fits, "what says which test images carry a mark is not one truth value an image")
     probes = run.probes
     _require(probes.ndim == 1 and probes.dtype.kind in "iu", "the probes are no rows")
     _require(bool(((probes >= 0) & (probes < len(run.labels))).all()), "a probe is none of the test images")
@@ -106,6 +111,16 @@ def check_run(run: Any) -> None:
         trace = run.traces.get(name)
         fits = trace is None or (trace.ndim == axes and trace.shape[1] == len(probes))
         _require(fits, f"the {name} are not those of the probes")
+
+
+def check_attention(values: Mapping[str, Mapping[str, np.ndarray]], runs: Mapping[str, Mapping[int, Any]]) -> None:
+    """Raise `ValueError` unless measures of maps, by method, have a value for each seed and test image of its runs."""
+    for method, measures in values.items():
+        _require(method in runs, f"where {method!r} looks was measured, which is none of the methods")
+        by_seed = runs[method]
+        shape = len(by_seed), len(next(iter(by_seed.values())).labels)
+        fits = all(array.dtype.kind == "f" and array.shape == shape for array in measures.values())
+        _require(fits, f"where {method!r} looks was measured on other images or seeds")
 
 
 def _require(holds: bool, otherwise: str) -> None:

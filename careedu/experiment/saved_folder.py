@@ -57,7 +57,7 @@ class Kind:
     keys : frozenset of str
         What it holds at least, by which it is told from files of others.
     beside : tuple of str
-        Other files of ours that speak of what is saved, and go when it is replaced.
+        Other files in which an older careedu kept something of it; they go when it is replaced.
     """
 
     what: str

@@ -18,10 +18,11 @@ import numpy as np
 
 from careedu.data.shipped import shipped
 from careedu.errors import CheckpointError, InvalidInputError
-from careedu.experiment.attention import ATTENTION_MAP, trained_map
+from careedu.experiment.attention import ATTENTION_MAP, MARK_MEASURES, MEASURES, trained_map
 from careedu.experiment.run import Run, table_of_epochs
-from careedu.experiment.saved_checks import check_run, check_saveable, check_text
+from careedu.experiment.saved_checks import check_attention, check_run, check_saveable, check_text
 from careedu.experiment.saved_folder import Kind, naming_damage, read_saved, write_saved
+from careedu.files import read_tensors
 
 if TYPE_CHECKING:
     import pandas
@@ -46,6 +47,7 @@ def write_results(
     provenance: Mapping[str, Any],
     weights: Sequence[str] = (),
     courses: bool = True,
+    attention: Mapping[str, Mapping[str, np.ndarray]] | None = None,
 ) -> Path:
     """Write results into a folder, where older ones can be opened until these can.
 
@@ -62,6 +64,8 @@ def write_results(
         Methods of which the first seed's network is kept.
     courses : bool
         Whether what was recorded after each epoch of the first seed is kept.
+    attention : mapping of str to mapping of str to ndarray, optional
+        Where networks look: method → measure → float (S, N). Kept as float16.
 
     Returns
     -------
@@ -89,6 +93,7 @@ def write_results(
     arrays = {
         "labels": first.labels,
         "validation labels": first.validation_labels,
+        **({} if first.marked is None else {"marked": first.marked}),
         **{f"probes/{which[content]}": probes for content, probes in probed.items()},
         "probabilities": np.stack([run.probabilities for run in every]).astype(np.float32),
         "validation probabilities": np.stack([run.validation_probabilities for run in every]).astype(np.float32),
@@ -100,11 +105,15 @@ def write_results(
             # What is measured over seeds needs the map of each.
             if (last := trained_map(run)) is not None:
                 arrays[f"last/{k}/{other}/{ATTENTION_MAP}"] = (last[None] * 65535).round().astype(np.uint16)
+    attention = attention or {}
+    for k, measures in enumerate(attention.values()):
+        arrays |= {f"attention/{k}/{measure}": values.astype(np.float16) for measure, values in measures.items()}
     text = {
         "reference": reference,
         "provenance": dict(provenance),
         "methods": methods,
         "seeds": seeds,
+        "attention": list(attention),
         "groups": first.groups.tolist(),
         "ids": first.ids.tolist(),
         "common": common,
@@ -128,8 +137,10 @@ def write_results(
     return write_saved(folder, SAVED_RESULTS, text, {"arrays": arrays, **networks})
 
 
-def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], str, dict[str, Any]]:
-    """Read what `write_results` wrote: runs by method and seed, the reference, the provenance.
+def read_results(
+    folder: str | os.PathLike,
+) -> tuple[dict[str, dict[int, Run]], str, dict[str, Any], dict[str, dict[str, np.ndarray]]]:
+    """Read what `write_results` wrote: runs by method and seed, reference, provenance, and where networks look.
 
     Parameters
     ----------
@@ -177,12 +188,40 @@ def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], 
                 seconds=entry["seconds"],
                 weights=kept,
                 pretraining=table_of_epochs(entry.get("pretraining", {})),
+                marked=arrays.get("marked"),
             )
             check_run(run)
             first = runs[text["methods"][0]][text["seeds"][0]]
             if (run.classes, run.rare) != (first.classes, first.rare):
                 raise ValueError(f"{name!r}, seed {seed}, has other classes than the first run")
-        return runs, text["reference"], text["provenance"]
+        attention = _read_attention(folder, text, arrays)
+        check_attention(attention, runs)
+        return runs, text["reference"], text["provenance"], attention
+
+
+def _read_attention(
+    folder: Path, text: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Method → measure → values, from among the arrays, or from the file beside in which an older careedu kept them."""
+    if "attention" in text:
+        arrays = {name.removeprefix("attention/"): a for name, a in arrays.items() if name.startswith("attention/")}
+        methods = text["attention"]
+    elif (path := folder / SAVED_RESULTS.beside[0]).is_file():
+        labels = arrays["labels"]
+        arrays, state = read_tensors(path, "numpy")
+        methods = state["methods"]
+        if not np.array_equal(arrays["labels"], labels):
+            raise ValueError(f"{path.name} was measured on other images")
+    else:
+        return {}
+    return {
+        method: {
+            measure: arrays[f"{k}/{measure}"]
+            for measure in (*MEASURES, *MARK_MEASURES)
+            if measure in MEASURES or f"{k}/{measure}" in arrays
+        }
+        for k, method in enumerate(methods)
+    }
 
 
 def locate_results(folder: str | os.PathLike) -> Path:

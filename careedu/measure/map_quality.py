@@ -2,9 +2,10 @@
 
 Of a class's map: whether it points into the lesion, and how much of it lies there, one number an image. `regions` are
 masks, bool (N, H, W), or boxes, float (N, 4) in pixels of the maps; an image without a lesion (an empty mask, a row of
-NaN) has the measure NaN. Of an attention map that is the same for all images: its agreement with the zones where
-lesions can lie. Such a map that "finds the lesions" has proved nothing until it beats the mean image taken as a map: on
-aligned anatomy the brightness of a place alone may tell where lesions lie.
+NaN) has the measure NaN. The mask may also be that of a mark that is no part of the disease: the share of the map that
+lies there is what a network that has learned the mark looks at. Of an attention map that is the same for all images:
+its agreement with the zones where lesions can lie. Such a map that "finds the lesions" has proved nothing until it
+beats the mean image taken as a map: on aligned anatomy the brightness of a place alone may tell where lesions lie.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ LARGEST_FAMILY = 25
 """Most comparisons in one family: with ten seeds 25 · 2/2¹⁰ = .049 is the last that can reach .05."""
 MOST_EXACT = 15
 """Most seeds of which all signs are looked at."""
-LOWER_IS_BETTER = ("calibration error",)
+LOWER_IS_BETTER = ("calibration error", "mark share")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Difference:
         """One of "better", "worse", "no difference shown", "too few seeds" or "too few groups".
 
         A difference is shown only where the interval excludes zero and the adjusted p is at most .05. Of the
-        calibration error less is better.
+        calibration error less is better, and of the map's share on a mark.
         """
         if self.seeds < FEWEST_SEEDS:
             return "too few seeds"
@@ -111,7 +111,8 @@ class Difference:
             return "too few groups"
         if not (self.low > 0 or self.high < 0) or not self.adjusted_p <= 0.05:
             return "no difference shown"
-        return "better" if (self.effect > 0) != (self.metric in LOWER_IS_BETTER) else "worse"
+        # Of a part of the images its name has more behind it.
+        return "better" if (self.effect > 0) != self.metric.startswith(LOWER_IS_BETTER) else "worse"
 
 
 def estimate(

@@ -6,6 +6,8 @@ import numpy as np
 import pandas
 import torch
 
+from careedu.experiment.attention import MARK_MEASURES, MEASURES
+from careedu.experiment.attention_results import AttentionResults
 from careedu.experiment.run import Run
 from careedu.methods.building import build_method
 from careedu.methods.registry import METHODS
@@ -79,6 +81,28 @@ def made_up_runs(methods=("cross-entropy", "focal"), seeds=8, **options):
         name: {seed: made_up_run(name, seed, skill=len(name) / 10, **options) for seed in range(seeds)}
         for name in methods
     }
+
+
+def mark_every_third(runs):
+    """The same runs, of which it is known that each third test image carries a mark."""
+    for run in (run for by_seed in runs.values() for run in by_seed.values()):
+        run.marked = np.arange(len(run.labels)) % 3 == 0
+    return runs
+
+
+def made_up_attention(results):
+    """Where the networks of results look; on the mark too, where marks are known."""
+    chance = np.random.default_rng(0)
+    shape = len(results.seeds), len(results.labels)
+    names = MEASURES if results.marked is None else (*MEASURES, *MARK_MEASURES)
+    values = {method: {name: chance.uniform(0.3, 0.7, shape) for name in names} for method in results.methods}
+    for measures in values.values():
+        measures["chance"][:] = 1 / 16
+        if results.marked is not None:
+            measures["mark chance"][:] = 1 / 32
+            for name in MARK_MEASURES:
+                measures[name][:, ~results.marked] = np.nan
+    return AttentionResults(values, results.labels, results.groups, results.classes)
 
 
 def _softmax(scores):

@@ -298,3 +298,14 @@ def test_derived_seeds_differ_by_purpose_and_fit_into_63_bits():
     assert len(seeds) == 5
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert derive_seed(5, 1, 2) == derive_seed(5, 1, 2)
+
+
+def test_a_run_knows_which_test_images_carry_a_mark():
+    plain = made_up_splits(24, 9, 18)
+    marks = torch.zeros(18, 32, 32, dtype=torch.bool)
+    marks[::4, 2:5, 2:5] = True
+    data = replace(plain, test=replace(plain.test, marks=marks))
+    for method in ("cross-entropy", "nearest-neighbour"):
+        run = careedu.fit(data, method, epochs=1, progress=False)
+        assert run.marked.dtype == bool and run.marked.tolist() == [i % 4 == 0 for i in range(18)]
+        assert careedu.fit(plain, method, epochs=1, progress=False).marked is None

@@ -13,7 +13,9 @@ from sklearn.metrics import roc_auc_score
 
 import careedu
 from careedu.errors import InvalidInputError, MissingWeightsError
-from careedu.experiment.attention import attention_of
+from careedu.experiment.attention import MARK_MEASURES, MEASURES, attention_of
+from careedu.experiment.attention_results import measure_attention
+from careedu.experiment.results import Results
 from careedu.measure import map_quality
 from careedu.measure.map_quality import (
     area_share,
@@ -137,6 +139,35 @@ def test_a_run_is_measured_image_by_image():
         attention_of(run, replace(data.test, classes=("a", "b", "c")))
     with pytest.raises(MissingWeightsError):
         attention_of(replace(run, weights=None), data.test)
+
+
+def marked_half(data):
+    """The same test images, every other one with a mark in a corner."""
+    marks = torch.zeros(len(data.test), 32, 32, dtype=torch.bool)
+    marks[::2, :4, :8] = True
+    return replace(data, test=replace(data.test, marks=marks))
+
+
+def test_of_marked_images_the_share_on_the_mark_is_measured_too():
+    data = marked_half(made_up_splits())
+    run = careedu.fit(data, "cross-entropy", epochs=2, progress=False)
+    table = attention_of(run, data.test)
+    unmarked = replace(data.test, marks=None)
+    assert table.drop(columns=["mark share", "mark chance"]).equals(attention_of(run, unmarked))
+    maps = run.class_maps(data.test.images, data.test.labels).numpy().astype(float)
+    total, corner = maps.sum(axis=(1, 2)), maps[:, :4, :8].sum(axis=(1, 2))
+    expected = np.where(total > 0, corner / np.maximum(total, 1e-300), 32 / 1024)
+    np.testing.assert_allclose(table["mark share"][::2], expected[::2])
+    np.testing.assert_allclose(table["mark chance"][::2], 32 / 1024)
+    assert table[["mark share", "mark chance"]][1::2].isna().all(axis=None)
+    # Seen by a comparison: as many decimals as are saved.
+    results = Results({"plain": {0: run}, "again": {0: run}}, data=data)
+    measured = measure_attention(results, data.test)
+    for measure in (*MEASURES, *MARK_MEASURES):
+        np.testing.assert_array_equal(
+            measured.values["plain"][measure][0], table[measure].to_numpy().astype(np.float16).astype(float)
+        )
+    assert measure_attention(results, unmarked).values["plain"].keys() == set(MEASURES)
 
 
 # An attention map that is the same for all images

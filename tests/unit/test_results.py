@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made_up_runs import CLASSES, made_up_run, made_up_runs
 
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment import configuration
 from careedu.experiment.results import MAIN_METRICS, Results
 from careedu.measure import statistics
+from careedu.measure.metrics import METRICS, metric_value, recall_per_class
 from careedu.methods.imbalance import CrossEntropy, Focal
+from careedu.show.compare import Comparison
 
 
 @pytest.fixture(scope="module")
@@ -227,3 +233,130 @@ def test_a_method_that_is_none_is_a_line(record, results):
     results.first.configuration["method"].update(record)
     [line] = results.outdated()
     assert "cannot be made any more" in line
+
+
+# With and without a mark
+
+
+def marked_runs(methods=("focal", "cross-entropy"), seeds=7, marked=None, **options):
+    """Runs of which it is known that each third test image carries a mark, or what `marked` says."""
+    runs = made_up_runs(methods, seeds, **options)
+    for run in (run for by_seed in runs.values() for run in by_seed.values()):
+        run.marked = np.arange(len(run.labels)) % 3 == 0 if marked is None else np.array(marked, dtype=bool)
+    return runs
+
+
+def by_hand(metric, run, rows):
+    """A metric of `careedu.measure.metrics` on these rows of a run."""
+    probabilities, labels = run.probabilities.astype(np.float32).astype(np.float64)[rows], run.labels[rows]
+    if metric.startswith("recall of "):
+        return recall_per_class(probabilities, labels)[CLASSES.index(metric.removeprefix("recall of "))]
+    return metric_value(metric, probabilities, labels, [2])
+
+
+NAMES = [*METRICS, *(f"recall of {label}" for label in CLASSES)]
+
+
+@settings(max_examples=15, deadline=None)
+@given(marked=st.lists(st.booleans(), min_size=22, max_size=22), metric=st.sampled_from(NAMES))
+def test_a_metric_of_a_part_is_that_of_its_images_alone(marked, metric):
+    results = Results(marked_runs(seeds=2, per_class=(10, 7, 5), marked=marked))
+    for part, rows in {" with mark": results.marked, " without mark": ~results.marked}.items():
+        classes = {"rare recall": [2]} | {f"recall of {label}": [c] for c, label in enumerate(CLASSES)}
+        if not np.isin(results.labels[rows], classes.get(metric, [0, 1, 2])).any():
+            with pytest.raises(InvalidInputError, match=f"no test image{part} of .*recalls_by_mark"):
+                results.estimate("focal", metric + part)
+            continue
+        expected = [by_hand(metric, run, rows) for run in results.runs["focal"].values()]
+        np.testing.assert_allclose(results.values_per_seed("focal", metric + part), expected, atol=1e-12)
+        estimate = results.estimate("focal", metric + part)
+        np.testing.assert_allclose(estimate.estimate, np.mean(expected), atol=1e-12)
+        arguments = [results.probabilities("focal")[:, rows], results.labels[rows], results.groups[rows], [2]]
+        name = metric if metric in METRICS else f"recall of class {CLASSES.index(metric.removeprefix('recall of '))}"
+        assert str(estimate) == str(statistics.estimate(name, *arguments))
+        run, own = results.first, ("probabilities", "labels", "groups", "ids")
+        alone = replace(run, **{array: getattr(run, array)[rows] for array in own}, marked=None)
+        np.testing.assert_array_equal(run.interval(metric + part), alone.interval(metric))
+
+
+def test_differences_tables_and_summaries_take_parts():
+    results = Comparison(marked_runs(("focal", "cross-entropy", "class-balanced")))
+    rows = ~results.marked
+    sides = [results.probabilities(name)[:, rows] for name in ("class-balanced", "focal")]
+    expected = statistics.difference("rare recall", *sides, results.labels[rows], results.groups[rows], [2])
+    found = results.difference("class-balanced", "focal", "rare recall without mark")
+    assert found == replace(expected, metric="rare recall without mark")
+    table = results.table(["rare recall without mark", "calibration error with mark"])
+    assert table.loc["class-balanced", ("rare recall without mark", "difference")] == found.effect
+    assert results.summary(["rare recall without mark"]).loc["focal", "rare recall without mark"].startswith("0.")
+    # Nothing of the whole test set has changed.
+    whole = Results(made_up_runs(("focal", "cross-entropy", "class-balanced"), 7))
+    pandas.testing.assert_frame_equal(results.table(), whole.table(), check_exact=True)
+
+
+@pytest.mark.parametrize("part", ["", " with mark", " without mark"])
+def test_of_the_calibration_error_less_is_better_in_each_part(part):
+    values = {"effect": -0.2, "low": -0.3, "high": -0.1, "p": 0.01, "seeds": 10, "smallest": 0.1}
+    assert statistics.Difference(f"calibration error{part}", **values).verdict == "better"
+    assert statistics.Difference(f"rare recall{part}", **values).verdict == "worse"
+
+
+def test_recalls_by_mark_and_the_worst_group():
+    results = Results(marked_runs())
+    table = results.recalls_by_mark("focal")
+    assert list(table.index) == [(label, mark) for label in CLASSES for mark in ("with mark", "without mark")]
+    assert table["n"].tolist() == [10, 20, 7, 13, 3, 7]
+    for (label, mark), row in table.iterrows():
+        estimate = results.estimate("focal", f"recall of {label} {mark}")
+        assert (row["mean"], row["low"], row["high"]) == (estimate.estimate, estimate.low, estimate.high)
+    name, estimate = results.worst_group("focal")
+    assert table["mean"].min() == estimate.estimate == results.estimate("focal", f"recall of {name}").estimate
+    # Where the network has learned the mark, the rare class without it is worst.
+    runs = marked_runs()
+    for run in runs["focal"].values():
+        run.probabilities[(run.labels == 2) & ~run.marked] = [1, 0, 0]
+    assert Results(runs).worst_group("focal")[0] == "selten without mark"
+    assert Results(runs).worst_group("focal")[1].estimate == 0
+
+
+def test_a_part_without_images_of_a_class_is_a_gap_and_never_the_worst():
+    results = Results(marked_runs(marked=[True] * 30 + [True, False] * 10 + [False] * 10))
+    table = results.recalls_by_mark("focal")
+    assert table["n"].tolist() == [30, 0, 10, 10, 0, 10]
+    assert table.loc[[("dünn", "without mark"), ("selten", "with mark")], ["mean", "low", "high"]].isna().all(axis=None)
+    assert results.worst_group("focal")[0] not in ("dünn without mark", "selten with mark")
+    for metric in ("recall of selten with mark", "rare recall with mark"):
+        with pytest.raises(InvalidInputError, match="no test image with mark of selten"):
+            results.estimate("focal", metric)
+
+
+def test_where_nothing_is_known_of_marks_it_is_said(results):
+    assert results.marked is None
+    for call in (
+        lambda: results.estimate("focal", "rare recall with mark"),
+        lambda: results.table(["recall of selten without mark"]),
+        lambda: results.first.interval("rare recall with mark"),
+        lambda: results.recalls_by_mark("focal"),
+        lambda: results.worst_group("focal"),
+    ):
+        with pytest.raises(InvalidInputError, match=r"nothing is known of marks.*LesionDataset with marks"):
+            call()
+
+
+def test_a_wrong_name_with_a_part_suggests_the_nearest_and_a_class_may_be_called_like_one():
+    with pytest.raises(UnknownNameError, match="Did you mean 'recall of selten without mark'"):
+        Results(marked_runs()).estimate("focal", "recall of seltn without mark")
+    classes = ["lesion", "lesion with mark", "selten"]
+    results = Results(marked_runs(classes=classes))
+    named = results.estimate("focal", "recall of lesion with mark").estimate
+    assert named == results.recalls("focal")[1].estimate
+    assert results.metric("recall of lesion with mark with mark") == "recall of class 1 with mark"
+    assert results.metric("recall of lesion without mark") == "recall of class 0 without mark"
+
+
+def test_runs_that_know_other_marks_do_not_belong_together():
+    for other in (None, np.ones(60, dtype=bool)):
+        runs = marked_runs(seeds=2)
+        runs["focal"][1].marked = other
+        with pytest.raises(InvalidInputError, match="'focal', seed 1, was measured on other"):
+            Results(runs)

@@ -1,9 +1,16 @@
 """Making the saved runs from the command line: what can be mended is said, and what else there is gets made."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
+import torch
+from small_grid import DATA, OPTIONS
 
 from careedu.course import runs
 from careedu.errors import MissingDataError
+from careedu.experiment.attention import MARK_MEASURES, MEASURES
+from careedu.experiment.results import Results
 
 
 @pytest.fixture
@@ -47,3 +54,22 @@ def test_an_interruption_says_how_to_go_on(made, tmp_path, capsys):
 def test_an_unknown_notebook_is_told_those_there_are(capsys):
     assert runs.main(["77"]) == 1
     assert "77" in capsys.readouterr().err
+
+
+def test_where_the_networks_look_is_saved_with_the_results(tmp_path):
+    marks = torch.zeros(18, 32, 32, dtype=torch.bool)
+    marks[::2, :4, :4] = True
+    about = {"name": "99-small", "notebook": "99", "seeds": (0, 1), "reference": None, "fit": OPTIONS, "weights": ()}
+    experiment = SimpleNamespace(
+        **about,
+        load=lambda: replace(DATA, test=replace(DATA.test, marks=marks)),
+        methods=lambda: {"plain": "cross-entropy", "nearest": "nearest-neighbour"},
+        courses=False,
+        exploratory=False,
+        maps=True,
+    )
+    back = Results.load(runs.make_runs(experiment, tmp_path / "store", tmp_path, n_jobs=1))
+    assert back.marked.tolist() == [True, False] * 9
+    assert back.attention.methods == ("plain",)
+    assert list(back.attention.table().columns) == [*MEASURES, *MARK_MEASURES]
+    assert back.worst_group("plain")[1].estimate == back.recalls_by_mark("plain")["mean"].min()

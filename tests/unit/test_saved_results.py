@@ -14,13 +14,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_runs import made_up_run, made_up_runs
+from made_up_runs import made_up_run, made_up_runs, mark_every_third
 from small_grid import DATA, OPTIONS, Own
 
 from careedu.errors import CheckpointError, InvalidInputError, StorageError
 from careedu.experiment import saved_results
 from careedu.experiment.results import Results
+from careedu.experiment.run import Run
+from careedu.experiment.saved_checks import check_run
 from careedu.experiment.saved_results import join_common, split_common
+from careedu.files import tensor_names
 from careedu.show.compare import Comparison, compare
 
 
@@ -124,6 +127,37 @@ def test_weights_of_chosen_methods_come_back_in_half_precision(tmp_path):
                 assert torch.equal(run.weights["steps"], torch.tensor(0))
             else:
                 assert run.weights is None
+
+
+def test_which_test_images_carry_a_mark_comes_back(tmp_path):
+    results = Results(mark_every_third(mixed(seeds=2).runs))
+    back = Results.load(results.save(tmp_path / "r"))
+    np.testing.assert_array_equal(back.marked, results.marked)
+    assert back.marked.dtype == bool
+    for name in results.methods:
+        pandas.testing.assert_frame_equal(back.recalls_by_mark(name), results.recalls_by_mark(name), check_exact=True)
+    run = Run.load(results.first.save(tmp_path / "run"))
+    np.testing.assert_array_equal(run.marked, results.marked)
+
+
+def test_without_marks_files_are_what_they_were(tmp_path):
+    results = mixed(seeds=1)
+    for folder in (results.save(tmp_path / "r"), results.first.save(tmp_path / "run")):
+        assert "marked" not in tensor_names(next(folder.glob("arrays-*")))
+        assert "mark" not in next(folder.glob("*.json")).read_text()
+    assert Results.load(tmp_path / "r").marked is None
+    assert Run.load(tmp_path / "run").marked is None
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(59, dtype=bool), np.zeros(60), np.zeros((60, 1), dtype=bool)])
+def test_marks_of_other_images_are_not_saved_and_not_opened(wrong, tmp_path):
+    results = mixed(seeds=1)
+    results.first.marked = wrong
+    for thing in (results, results.first):
+        with pytest.raises(InvalidInputError, match="nobody could open it: what says which test images carry a mark"):
+            thing.save(tmp_path / "r")
+    with pytest.raises(ValueError, match="one truth value an image"):
+        check_run(results.first)
 
 
 # Writing
