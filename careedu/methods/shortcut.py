@@ -6,6 +6,7 @@ All but one train the plain network with a plain loss, on other images or other 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import ClassVar
@@ -113,17 +114,15 @@ class PaintOver(_OneStage):
         """
         train = data.train
         rows = marked_images(train, self.name).nonzero()[:, 0]
-        large = train.marks[rows].float().mean(dim=(1, 2)) > 0.5
+        large = train.marks[rows].sum(dim=(1, 2)) > math.prod(train.marks.shape[1:]) / 2
         if large.any():
             raise InvalidInputError(
                 f"the mark of image {str(train.ids[int(rows[large][0])])!r} covers more than half of it, as a cast "
                 "over the whole image does, and cannot be painted over with what is beside it: use "
                 "careedu.DropMarked() or careedu.GroupWeights()"
             )
-        images = train.images.clone()
-        sigma = max(0.5, FEATHER * max(images.shape[2:]))
-        for part in rows.split(256):  # so that the memory does not grow with the data
-            images[part] = _bytes(cover_lesions(unit_range(images[part]), train.marks[part], sigma))
+        sigma = max(0.5, FEATHER * max(train.images.shape[2:]))
+        images = _changed(train, rows, lambda images, part: cover_lesions(images, train.marks[part], sigma))
         return replace(train, images=images, marks=None)
 
 
@@ -217,8 +216,8 @@ class CropToBox(_OneStage):
             raise InvalidInputError(
                 f"no training image of {which} has a box or mask, so there is nothing to crop to: add one to the table"
             )
-        images = train.images.clone()
-        images[wanted] = _bytes(crop_to_boxes(unit_range(images[wanted]), boxes[wanted], self.margin))
+        rows = wanted.nonzero()[:, 0]
+        images = _changed(train, rows, lambda images, part: crop_to_boxes(images, boxes[part], self.margin))
         return replace(train, images=images, boxes=None, masks=None, has_mask=None, marks=None)
 
 
@@ -307,6 +306,9 @@ class RandomErasing(_OneStage):
         return images.index_copy(0, rows, filled).contiguous(memory_format=torch.channels_last)
 
 
-def _bytes(images: Tensor) -> Tensor:
-    """Images in [0, 1] as uint8."""
-    return (images * 255).round().to(torch.uint8)
+def _changed(train: LesionDataset, rows: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The images, those of some rows replaced by ``change(images in [0, 1], their rows)``, as uint8."""
+    images = train.images.clone()
+    for part in rows.split(256):  # so that the memory does not grow with the data
+        images[part] = (change(unit_range(images[part]), part) * 255).round().to(torch.uint8)
+    return images

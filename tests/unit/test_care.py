@@ -129,17 +129,17 @@ def test_the_gradient_stops_at_the_cap():
 
 
 def test_a_map_without_evidence_looks_everywhere_alike_and_moves_nothing():
-    maps = torch.zeros(4, 4, 4)
-    maps[1], maps[2] = -3, 1e-30  # so little that 1/mass would overflow
-    maps[3] = 1e-6
+    maps = torch.zeros(5, 4, 4)
+    maps[1], maps[2], maps[3] = -3, 1e-30, 1e-42  # so little that 1/mass is enormous, or infinite
+    maps[4] = 1e-6
     maps.requires_grad_()
-    inside = torch.zeros(4, 4, 4, dtype=torch.bool)
+    inside = torch.zeros(5, 4, 4, dtype=torch.bool)
     inside[:, 1:3, 1:4] = True
     loss = attention_loss(maps, inside, form="energy")
-    torch.testing.assert_close(loss, torch.full((4,), 10 / 16))
+    torch.testing.assert_close(loss, torch.full((5,), 10 / 16))
     loss.sum().backward()
-    assert (maps.grad[:3] == 0).all()
-    assert maps.grad[3].isfinite().all() and (maps.grad[3][inside[3]] < 0).all()
+    assert (maps.grad[:4] == 0).all()
+    assert maps.grad[4].isfinite().all() and (maps.grad[4][inside[4]] < 0).all()
     broken = torch.full((1, 4, 4), torch.nan)
     assert attention_loss(broken, inside[:1], form="energy").isnan()  # not hidden: the loop stops at it
 
