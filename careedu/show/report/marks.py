@@ -1,4 +1,4 @@
-"""What a report says of a mark that is no part of the disease: what is found with and without it, and who looks there."""
+"""What a report says of a mark that is no part of the disease: what is found with and without it, who looks there."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ _SHARES = {"inside share": "chance", "mark share": "mark chance"}
 """Share of the map → what it is for a map that knows nothing."""
 
 
-def marks(results: Results, columns: int) -> dict[str, Any] | None:
+def marks(results: Results) -> dict[str, Any] | None:
     """Tables on the mark; None where nothing is known of marks.
 
     Parameters
     ----------
     results : Results
-    columns : int
-        Most columns of a table.
 
     Returns
     -------
@@ -33,10 +31,10 @@ def marks(results: Results, columns: int) -> dict[str, Any] | None:
         return None
     frames = {method: results.recalls_by_mark(method) for method in results.methods}
     images = frames[results.reference]["n"].astype(int)
-    shown = np.array([group for group, n in images.items() if n], dtype=object)
-    tables = np.array_split(shown, -(-len(shown) // columns))
+    classes = np.array_split(np.array(results.classes, dtype=object), -(-len(results.classes) // 2))
+    tables = [{group: n for group, n in images.items() if n and group[0] in part} for part in classes]
     return {
-        "recalls": [{tuple(group): images[tuple(group)] for group in part} for part in tables],
+        "recalls": [table for table in tables if table],
         "missing": [" ".join(group) for group, n in images.items() if not n],
         "frames": frames,
         "worst": {method: results.worst_group(method) for method in results.methods},

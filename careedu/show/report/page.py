@@ -106,7 +106,7 @@ def report_page(results: Results) -> bytes:
         estimates=[("Main metrics", MAIN_METRICS), *(("Recall of each class", part) for part in parts)],
         differences=[*MAIN_METRICS, *recalls] if len(results.methods) > 1 else [],
         needed=out_of_reach(results),
-        marks=marks(results, COLUMNS),
+        marks=marks(results),
         confusions=_confusions(results),
         few_groups=few_groups(results),
         fewest=min(groups, key=groups.get),
