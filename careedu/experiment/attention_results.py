@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
     from careedu.experiment.run import Run
 
+_REMEDY = "careedu.experiment.attention_results.measure_attention(results, results.data.test)"
+
 
 class AttentionResults:
     """Measures of the true class's map on every test image, for every seed.
@@ -123,7 +125,7 @@ class AttentionResults:
                 raise ValueError("it was measured on other images")
         except ValueError as error:
             raise InvalidInputError(
-                f"this does not belong to these results: {error}; use measure_attention(results, results.data.test)"
+                f"this does not belong to these results: {error}; measure it with {_REMEDY}"
             ) from error
 
     @classmethod
@@ -138,8 +140,8 @@ class AttentionResults:
         runs, _, _, values = read_results(folder)
         if not values:
             raise CheckpointError(
-                f"the results in {str(folder)!r} do not say where their networks look; with the weights of all runs "
-                "set results.attention = measure_attention(results, results.data.test), and save them again"
+                f"the results in {str(folder)!r} do not say where their networks look; with the weights of all runs, "
+                f"set results.attention to {_REMEDY}, and save them again"
             )
         return cls.of(values, runs)
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import careedu
+from careedu.experiment.attention import MARK_MEASURES, MEASURES
+from careedu.experiment.attention_results import AttentionResults
 from careedu.show.compare import Comparison
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -48,7 +50,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve methods with long names on nine classes with long names."""
+    """Twelve methods with long names on nine classes with long names, with and without a mark."""
     data = careedu.load("phantom-skin", size=32, largest=6, val=3, test=6)
     base = careedu.compare(data, ["nearest-neighbour"], seeds=8, progress=False).first
     n = 90
@@ -73,8 +75,12 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 labels=np.arange(n) % 9,
                 groups=np.arange(n).astype(str),
                 ids=np.arange(n).astype(str),
+                marked=np.arange(n) // 9 % 2 == 0,
             )
-    return Comparison(runs).report(tmp_path_factory.mktemp("crowded") / "report.html")
+    results = Comparison(runs)
+    shares = dict.fromkeys((*MEASURES, *MARK_MEASURES), np.full((10, n), 0.25))
+    results.attention = AttentionResults(dict.fromkeys(runs, shares), results.labels, results.groups, results.classes)
+    return results.report(tmp_path_factory.mktemp("crowded") / "report.html")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from made_up_runs import made_up_run
+from made_up_runs import made_up_attention, made_up_run
 
 from careedu import files
 from careedu.data import cache
@@ -102,7 +102,9 @@ def write_results(folder: Path, which: str) -> None:
     import torch
 
     runs = {m: {0: replace(run_of(which), weights={"w": torch.full((50, 100), 0.5)})} for m in ("a", "longer")}
-    Results(runs, provenance={"which": which}).save(folder, weights=list(runs) if which == "new" else "a")
+    results = Results(runs, provenance={"which": which})
+    results.attention = made_up_attention(results) if which == "old" else None
+    results.save(folder, weights=list(runs) if which == "new" else "a")
 
 
 def found_results(folder: Path) -> str | None:
@@ -114,6 +116,7 @@ def found_results(folder: Path) -> str | None:
     assert all(np.array_equal(by_seed[0].probabilities, made) for by_seed in results.runs.values())
     held = [name for name, by_seed in results.runs.items() if by_seed[0].weights is not None]
     assert held == (["a", "longer"] if which == "new" else ["a"])
+    assert (results.attention is None) == (which == "new")
     assert all(float(results.runs[name][0].weights["w"].sum()) == 2500 for name in held)
     return which
 

@@ -19,6 +19,7 @@ import pandas
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_up_runs import made_up_attention
 
 import careedu
 from careedu.errors import InvalidInputError, StorageError
@@ -254,6 +255,80 @@ def test_better_is_said_of_no_method_that_is_not(base, monkeypatch):
     assert "differences below about 0.30 are found less than four times in five" in said
 
 
+# With and without a mark
+
+
+def marked(results, rows=None):
+    """The same results, of which it is known that each third test image, or these rows, carry a mark."""
+    n = len(results.labels)
+    rows = np.arange(n) % 3 == 0 if rows is None else rows
+    runs = {
+        name: {s: replace(run, marked=rows) for s, run in by_seed.items()} for name, by_seed in results.runs.items()
+    }
+    return Comparison(runs)
+
+
+def test_without_known_marks_there_is_not_a_word_of_them(base):
+    page = Page(report_page(base))
+    assert "mark" not in [a["id"] for a in page.named("section")]
+    assert "with mark" not in page.text and "Mark" not in page.text
+
+
+def test_recalls_with_and_without_the_mark_stand_in_it_in_full(base):
+    results = marked(made_up(base, {"a": 0.5, "b": 0.9}))
+    page = Page(report_page(results))
+    parts = [a["id"] for a in page.named("section")]
+    assert parts[6:9] == ["differences", "mark", "confusion"]
+    assert [a["href"].removeprefix("#") for a in page.named("a")] == parts
+    tables = [table for table in page.tables if table["caption"].startswith("With and without the mark")]
+    for k, method in enumerate(results.methods, start=1):
+        by_mark = results.recalls_by_mark(method)
+        found = {
+            head: values
+            for table in tables
+            for head, values in zip(table["rows"][0][1:], table["values"][k][1:], strict=True)
+        }
+        for (label, part), row in by_mark.iterrows():
+            assert found.pop(f"{label} {part} ({row['n']:.0f})") == tuple(row[["mean", "low", "high"]])
+        assert found == {}
+        group, one = results.worst_group(method)
+        worst = page.table("Worst group")
+        assert worst["rows"][k][:2] == [method, group]
+        assert worst["values"][k][2] == (one.estimate, one.low, one.high)
+    assert "Where the networks look" not in page.text
+    assert "by chance a little too low" in page.text.replace("\n", " ")
+    # Levels, and no verdict.
+    section = report_page(results).decode().split('<section id="mark">')[1].split("</section>")[0]
+    assert "no method better or worse" in section.replace("\n", " ") and section.count("better") == 1
+
+
+def test_a_part_without_images_is_named_and_has_no_column(base):
+    results = marked(made_up(base, {"a": 0.5}), np.zeros(len(base.labels), dtype=bool))
+    page = Page(report_page(results))
+    missing = ", ".join(f"{label} with mark" for label in results.classes)
+    assert f"Without test images: {missing}." in page.text
+    assert not [head for table in page.tables for head in table["rows"][0] if " with mark" in head]
+
+
+@pytest.mark.parametrize("known", ["marks", "no marks", "no mark on any image"])
+def test_where_the_networks_look_stands_beside_it(base, known):
+    rows = None if known == "marks" else np.zeros(len(base.labels), dtype=bool)
+    results = marked(made_up(base, {"a": 0.5, "b": 0.9}), rows)
+    results.attention = made_up_attention(results)
+    for measures in results.attention.values.values() if known == "no marks" else ():
+        del measures["mark share"], measures["mark chance"]
+    page = Page(report_page(results))
+    expected = ["inside share", "chance", *(["mark share", "mark chance"] if known == "marks" else [])]
+    for label in (None, *results.rare):
+        table = page.table(f"Where the networks look on test images of {'all' if label is None else 'class ' + label}")
+        assert table["rows"][0] == ["method", *expected]
+        for row, method in enumerate(results.methods, start=1):
+            for column, measure in enumerate(expected, start=1):
+                one = results.attention.estimate(method, measure, label)
+                ends = () if "chance" in measure else (one.low, one.high)
+                assert table["values"][row][column] == (one.estimate, *ends)
+
+
 def test_one_method_alone_is_compared_with_nothing(base):
     results = made_up(base, {"alone": 0.5})
     page = Page(report_page(results))
@@ -267,6 +342,8 @@ def test_names_that_look_like_markup_are_text(base):
     results = made_up(base, {nasty: 0.5, "<b>": 0.6}, provenance={nasty: nasty, "command": nasty})
     classes = [nasty, "</table>", "<img src=x onerror=y>"]
     results = change(results, None, data__name=nasty, data__classes=classes, data__rare=[nasty], method__label=nasty)
+    results = Comparison(marked(results).runs, provenance=results.provenance)
+    results.attention = made_up_attention(results)
     page = Page(report_page(results))
     assert not page.named("script")
     assert not page.named("b")

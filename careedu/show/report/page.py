@@ -14,6 +14,7 @@ from careedu.files import write_bytes
 from careedu.show.comparison_plots import plot_comparison, plot_differences
 from careedu.show.picture import Picture
 from careedu.show.report import facts
+from careedu.show.report.marks import marks
 from careedu.show.report.recipe import loop_settings, recipe
 from careedu.show.report.words import (
     JUDGED,
@@ -105,6 +106,7 @@ def report_page(results: Results) -> bytes:
         estimates=[("Main metrics", MAIN_METRICS), *(("Recall of each class", part) for part in parts)],
         differences=[*MAIN_METRICS, *recalls] if len(results.methods) > 1 else [],
         needed=out_of_reach(results),
+        marks=marks(results),
         confusions=_confusions(results),
         few_groups=few_groups(results),
         fewest=min(groups, key=groups.get),
