@@ -11,14 +11,18 @@ from careedu.show.care import drawings
 from careedu.show.care.drawings import PICTURE
 from careedu.show.care.microscope import AttentionMicroscope, Look
 from careedu.show.drawing import capital
-from careedu.show.layered_picture import map_layer, panel
+from careedu.show.layered_picture import map_layer, mark_shape, panel
 from careedu.show.results_view import PairView
 from careedu.show.view import COLUMN
 from careedu.show.widget import SIDES
 
-LEGEND = drawing.legend(
+LEGEND = (
     "Left of the divider A, right of it B. The outline is the lesion, dashes are its box. Yellow is strong evidence, "
     "blue weak; each map is scaled to its own range. The dashed line is chance: the lesion's share of the image."
+)
+MARKED = (
+    " The double line is a mark, which is no part of the disease; the tick in its row is chance too: its share of the "
+    "image."
 )
 
 
@@ -31,6 +35,7 @@ class AttentionView(PairView):
         height, width = state.size
         self.open(
             self.methods(),
+            *([self.doses()] if state.doses else []),
             self.row(self.buttons("source", "Pictures", width=COLUMN), self.picture_class(COLUMN)),
             self.picture_and_epoch(lambda: state.per_epoch),
             self.buttons("map_of", "Map of", usable=lambda: not state.per_epoch),
@@ -38,6 +43,12 @@ class AttentionView(PairView):
             self.part("heading"),
             self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion"),
             self.part("course"),
+        )
+
+    def doses(self) -> Any:
+        """How much attention weighs under B."""
+        return self.choice(
+            "dose", "Dose of B", label=lambda dose: f"dose {dose:g}" if dose else "none", unknown="other method"
         )
 
     def draw(self) -> dict[str, Any]:
@@ -49,6 +60,8 @@ class AttentionView(PairView):
             return {"note": self.notes([said]), "heading": "", "pictures": [], "course": ""}
         shares = {side: look.shares for side, look in state.seen.items() if look.shares is not None}
         words = ("share of the map", "inside the lesion")
+        marked = "" if np.isnan(state.mark_chance) else " and the mark"
+        self.parts["pictures"].outlined = f"the lesion{marked}"
         return {
             "note": self._note(),
             "heading": drawing.heading(
@@ -62,10 +75,21 @@ class AttentionView(PairView):
     def _about(self) -> str:
         """The picture and the class that is mapped, in words."""
         state = self.state
-        return (
-            f"image {state.picture_id}, true class {state.true_class}, map of the evidence for "
-            + (state.results.classes[state.mapped])
+        return f"image {state.picture_id}, true class {state.true_class}, map of the evidence for " + ", ".join(
+            filter(None, [state.results.classes[state.mapped], drawings.mark_words(state.mark_chance)])
         )
+
+    def image_and_lesion(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The outline of a mark too, where the picture has one."""
+        state, (image, outline) = self.state, super().image_and_lesion()
+        if not 0 < state.mark_chance < 1:
+            return image, outline
+
+        def mark() -> str:
+            return mark_shape(state.images.marks[state.row].numpy(), *state.size[::-1])
+
+        known = state.once("mark", state.images is state.tests, state.row, of=mark)
+        return image, outline | {"content": outline["content"] + known}
 
     def _note(self) -> str:
         state = self.state
@@ -84,14 +108,14 @@ class AttentionView(PairView):
         state, look = self.state, self.state.seen[side]
         image, lesion = self.image_and_lesion()
         method, there = state.method(side), look.map is not None
-        said = f"{look.about}; {drawings.in_words(look, state.chance)}" if there else look.about
+        said = f"{look.about}; {drawings.in_words(look, state.chance, state.mark_chance)}" if there else look.about
         return panel(
             side,
             self.title(side),
             f"{side}, {method}: {self._about}; {said}",
             [image, self._map(look), lesion],
             look.about if there else "no map",
-            drawings.energy(side, method, look, state.chance),
+            drawings.energy(side, method, look, state.chance, state.mark_chance),
         )
 
     def _wiped(self) -> dict[str, Any]:
@@ -100,4 +124,8 @@ class AttentionView(PairView):
         maps = [self._map(look, side) for side, look in self.state.seen.items()]
         names = " and right of it ".join(f"{side}, {self.state.method(side)}" for side in SIDES)
         alt = f"Left of the divider the map of {names}: {self._about}"
-        return panel("wipe", "<b>A | B</b>", alt, [image, *maps, lesion], "wipe below", LEGEND)
+        return panel("wipe", "<b>A | B</b>", alt, [image, *maps, lesion], "wipe below", self._legend)
+
+    @property
+    def _legend(self) -> str:
+        return drawing.legend(LEGEND + ("" if np.isnan(self.state.mark_chance) else MARKED))
