@@ -102,7 +102,7 @@ def mark_shape(mask: np.ndarray, width: int, height: int) -> str:
         return ""
     # The pieces of the path are joined by their square ends.
     square = 'stroke-linecap="square"'
-    return _strokes(outline_path(mask), width, height, ("#000", 8, 0.55), (MARK, 6, 1), ("#000", 2, 1), more=square)
+    return _strokes(outline_path(mask), width, height, ("#000", 7, 0.55), (MARK, 5.5, 1), ("#000", 2, 1), more=square)
 
 
 def _strokes(path: str, width: int, height: int, *lines: tuple[str, float, float], more: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from ipywidgets import Layout, VBox
 
 from careedu.show import drawing
 from careedu.show.care import drawings
@@ -20,10 +21,12 @@ LEGEND = (
     "Left of the divider A, right of it B. The outline is the lesion, dashes are its box. Yellow is strong evidence, "
     "blue weak; each map is scaled to its own range. The dashed line is chance: the lesion's share of the image."
 )
-MARKED = (
-    " The double line is a mark, which is no part of the disease; the tick in its row is chance too: its share of the "
-    "image."
-)
+MARKED = " The double line is a mark, which is no part of the disease; the dashes in its row are its own chance."
+
+
+def dose_words(dose: float) -> str:
+    """What is told of a dose."""
+    return f"dose {dose:g}" if dose else "none"
 
 
 class AttentionView(PairView):
@@ -35,7 +38,6 @@ class AttentionView(PairView):
         height, width = state.size
         self.open(
             self.methods(),
-            *([self.doses()] if state.doses else []),
             self.row(self.buttons("source", "Pictures", width=COLUMN), self.picture_class(COLUMN)),
             self.picture_and_epoch(lambda: state.per_epoch),
             self.buttons("map_of", "Map of", usable=lambda: not state.per_epoch),
@@ -45,11 +47,14 @@ class AttentionView(PairView):
             self.part("course"),
         )
 
-    def doses(self) -> Any:
-        """How much attention weighs under B."""
-        return self.choice(
-            "dose", "Dose of B", label=lambda dose: f"dose {dose:g}" if dose else "none", unknown="other method"
-        )
+    def methods(self) -> Any:
+        """Which methods are A and B, and how much attention weighs under B, where saved runs differ in that."""
+        row = super().methods()
+        if self.state.doses:
+            a, b = row.children
+            dose = self.choice("dose", "Dose of B", label=dose_words, unknown="other method")
+            row.children = a, VBox([b, dose], layout=Layout(overflow="hidden"))
+        return row
 
     def draw(self) -> dict[str, Any]:
         """What each part shows."""
@@ -75,9 +80,9 @@ class AttentionView(PairView):
     def _about(self) -> str:
         """The picture and the class that is mapped, in words."""
         state = self.state
-        return f"image {state.picture_id}, true class {state.true_class}, map of the evidence for " + ", ".join(
-            filter(None, [state.results.classes[state.mapped], drawings.mark_words(state.mark_chance)])
-        )
+        marked = drawings.mark_words(state.mark_chance)
+        about = f"image {state.picture_id}, true class {state.true_class}{marked and ', '}{marked}"
+        return f"{about}, map of the evidence for {state.results.classes[state.mapped]}"
 
     def image_and_lesion(self) -> tuple[dict[str, str], dict[str, str]]:
         """The outline of a mark too, where the picture has one."""
