@@ -31,7 +31,8 @@ class LayeredPicture(anywidget.AnyWidget):
     size : list of int
         Width and height of each, in pixels of the page.
     outlined : str
-        What the outline is drawn around; without it there are no controls of the looks.
+        What the outline is drawn around, which may become something else; without it there are no controls of the
+        looks.
     """
 
     _esm = Path(__file__).with_suffix(".js")
@@ -102,7 +103,7 @@ def mark_shape(mask: np.ndarray, width: int, height: int) -> str:
         return ""
     # The pieces of the path are joined by their square ends.
     square = 'stroke-linecap="square"'
-    return _strokes(outline_path(mask), width, height, ("#000", 7, 0.55), (MARK, 5.5, 1), ("#000", 2, 1), more=square)
+    return _strokes(outline_path(mask), width, height, ("#000", 7.5, 0.55), (MARK, 6, 1), ("#000", 1.6, 1), more=square)
 
 
 def _strokes(path: str, width: int, height: int, *lines: tuple[str, float, float], more: str) -> str:

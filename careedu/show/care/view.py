@@ -65,6 +65,7 @@ class AttentionView(PairView):
             return {"note": self.notes([said]), "heading": "", "pictures": [], "course": ""}
         shares = {side: look.shares for side, look in state.seen.items() if look.shares is not None}
         words = ("share of the map", "inside the lesion")
+        # Other images may have marks, or none.
         marked = "" if np.isnan(state.mark_chance) else " and the mark"
         self.parts["pictures"].outlined = f"the lesion{marked}"
         return {
