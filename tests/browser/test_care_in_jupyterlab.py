@@ -137,16 +137,21 @@ def test_the_dose_slider_moves_b_and_the_mark_has_an_outline(open_cells, tmp_pat
     times = page.latency(dose, ["ArrowRight"] * 3 + ["ArrowLeft"] * 3, PANELS["B"])
     print(f"dose slider: {np.median(times):.0f} ms, at most {max(times):.0f} ms")
 
-    # The edge of the plaster, where no lesion is: four pixels of the page are one of the image.
+    # Four pixels of the page are one of the image.
+    mark = np.kron(page.evaluate_in_kernel("microscope.tests.marks[microscope.row].int().tolist()"), np.ones((4, 4)))
+    edge = (mark[:-1, :-1] != mark[1:, :-1]) | (mark[:-1, :-1] != mark[:-1, 1:])
     shown = {name: page.pixels(PANELS[name]) for name in PANELS}
     press(page, "Outline the lesion and the mark", "Space")
     for name in PANELS:
-        drawn = changed(shown[name], page.pixels(PANELS[name]))
-        assert drawn[10:30, 190:214].any() and not drawn[40:68, 190:214].any(), name
+        drawn = changed(shown[name], page.pixels(PANELS[name]))[:255, :255]
+        assert drawn[edge].mean() > 0.9 and 0 < drawn.mean() < 0.25, name
     press(page, "Outline the lesion and the mark", "Space")
     outlines = page.page.locator(f"{PANELS['B']} .careedu-outline svg")
     assert outlines.count() == 3, "lesion, box and mark"
-    page.move("Picture", ("End", "ArrowLeft"), PANELS["B"], "microscope.mark_chance")
-    assert outlines.count() == 2 and page.page.get_by_text("the whole image", exact=True).count() == 2
+    page.move("Pictures", ("Tab", "Tab", "Space"), PANELS["B"], "microscope.mark_chance")
+    assert outlines.count() == 2 and page.page.get_by_text("the whole image", exact=True).count() == 2, "a cast"
+    page.move("Class", ("Tab", "Space"), PANELS["B"], "microscope.mark_chance")
+    assert page.page.get_by_text("no mark here", exact=True).count() == 2
     page.screenshot_outputs("microscope-cast")
+    page.assert_nothing_clipped()
     assert page.evaluate_in_kernel("microscope.errors") == []

@@ -19,6 +19,7 @@ import careedu
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment.results import Results
 from careedu.measure.map_quality import inside_share
+from careedu.methods.care import alpha_of_dose
 from careedu.show.care import AttentionMicroscope, AttentionView, drawings
 from careedu.show.care.microscope import NEW, RECORDED, TEST, Look
 from careedu.show.layered_picture import lesion_shape, mark_shape
@@ -27,7 +28,6 @@ from careedu.show.results_state import ALL
 PROBES = np.array([0, 1, 30, 50, 51, 52])
 CAST, CORNER, CLEAN = 50, 51, 52
 """Rows of the rare class: the whole image marked, its corner, and nothing."""
-RATE = {0: 0.0, 1: 0.5, 4: 0.8, 14: 14 / 15}
 
 
 def arm(method="cross-entropy", probes=PROBES, **options):
@@ -48,19 +48,26 @@ def arm(method="cross-entropy", probes=PROBES, **options):
 
 
 def care(dose, **options):
-    return arm("care", **{"alpha": RATE[dose], "averaging": "batch", "boxes": "given", "form": "mean", **options})
+    return arm("care", **{"alpha": alpha_of_dose(dose), "averaging": "batch", "form": "inside-outside", **options})
+
+
+def old(run):
+    """The run as it was made before there were averages and forms to choose from."""
+    method = run.configuration["method"]
+    known = {name: value for name, value in method["options"].items() if name not in ("averaging", "form")}
+    return replace(run, configuration=run.configuration | {"method": method | {"options": known}})
 
 
 ARMS = {
     "logit adjustment": arm(),
     "CARE ×14": care(14),
     "CARE ×1": care(1),
-    "old CARE": arm("care", alpha=0.8),
+    "old CARE": old(care(4)),
     "control": care(0),
     "CARE ×4": care(4),
     "shifted": care(4, boxes="shifted"),
     "energy": care(14, form="energy"),
-    "boxed": care(14, averaging="boxed"),
+    "boxed": care(14, averaging="boxed images"),
 }
 
 
