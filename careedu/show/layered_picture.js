@@ -59,10 +59,10 @@ function makeSlider(label, onChange) {
   });
 }
 
-function makeCheckbox(label, onChange) {
+function makeCheckbox(onChange) {
   const input = make("input", "");
   Object.assign(input, { type: "checkbox", checked: true });
-  return makeControl(input, label, () => onChange(input.checked ? 1 : 0));
+  return makeControl(input, "", () => onChange(input.checked ? 1 : 0));
 }
 
 const wipes = (panel) => panel.layers.some(({ side }) => side);
@@ -108,11 +108,17 @@ function render({ model, el }) {
   set("width")(`${width}px`);
   set("height")(`${height}px`);
   const row = make("div", "careedu-row");
-  const outlined = model.get("outlined");
-  if (outlined) {
+  const checkbox = makeCheckbox(set("outline"));
+  const name = make("span", "");
+  const nameCheckbox = () => {
+    name.textContent = `Outline ${model.get("outlined")}`;
+    checkbox.setAttribute("aria-label", name.textContent);
+  };
+  nameCheckbox();
+  model.on("change:outlined", nameCheckbox);
+  if (model.get("outlined")) {
     const opacity = make("label", "", "Map opacity", makeSlider("Map opacity", set("opacity")));
-    const outline = make("label", "", makeCheckbox(`Outline ${outlined}`, set("outline")), `Outline ${outlined}`);
-    el.append(make("div", "careedu-looks", opacity, outline));
+    el.append(make("div", "careedu-looks", opacity, make("label", "", checkbox, name)));
   }
   el.append(row);
 
@@ -147,6 +153,7 @@ function render({ model, el }) {
     cancelAnimationFrame(frame);
     observer?.disconnect();
     model.off("change:value", draw);
+    model.off("change:outlined", nameCheckbox);
   };
 }
 

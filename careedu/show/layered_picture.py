@@ -16,7 +16,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from careedu.show.style import LESION, cividis
+from careedu.show.style import LESION, MARK, cividis
 
 
 class LayeredPicture(anywidget.AnyWidget):
@@ -31,7 +31,8 @@ class LayeredPicture(anywidget.AnyWidget):
     size : list of int
         Width and height of each, in pixels of the page.
     outlined : str
-        What the outline is drawn around; without it there are no controls of the looks.
+        What the outline is drawn around, which may become something else; without it there are no controls of the
+        looks.
     """
 
     _esm = Path(__file__).with_suffix(".js")
@@ -93,12 +94,26 @@ def lesion_shape(box: Sequence[float] | None, mask: np.ndarray | None, width: in
         path, dash = f"M{x0:g} {y0:g}H{x1:g}V{y1:g}H{x0:g}Z", 'stroke-dasharray="6 4"'
     else:
         return ""
-    line = f'fill="none" vector-effect="non-scaling-stroke" {dash}'
-    return (
-        f'<svg aria-hidden="true" viewBox="0 0 {width} {height}">'
-        f'<path d="{path}" {line} stroke="#000" stroke-width="4" stroke-opacity="0.55"/>'
-        f'<path d="{path}" {line} stroke="{LESION}" stroke-width="2"/></svg>'
-    )
+    return _strokes(path, width, height, ("#000", 4, 0.55), (LESION, 2, 1), more=dash)
+
+
+def mark_shape(mask: np.ndarray, width: int, height: int) -> str:
+    """Outline of a mark as a double line, which no colour is needed for; nothing where it is nowhere or everywhere."""
+    if mask.all() or not mask.any():
+        return ""
+    # The pieces of the path are joined by their square ends.
+    square = 'stroke-linecap="square"'
+    return _strokes(outline_path(mask), width, height, ("#000", 7.5, 0.55), (MARK, 6, 1), ("#000", 1.6, 1), more=square)
+
+
+def _strokes(path: str, width: int, height: int, *lines: tuple[str, float, float], more: str) -> str:
+    """Lines of a colour, a width and an opacity along one path, from the lowest on."""
+    line = f'fill="none" vector-effect="non-scaling-stroke" {more}'
+    drawn = [
+        f'<path d="{path}" {line} stroke="{colour}" stroke-width="{wide}" stroke-opacity="{opacity:g}"/>'
+        for colour, wide, opacity in lines
+    ]
+    return f'<svg aria-hidden="true" viewBox="0 0 {width} {height}">{"".join(drawn)}</svg>'
 
 
 def outline_path(mask: np.ndarray) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#000000", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
 # A second sign beside the colour: no figure relies on colour alone.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-LESION = "#E69F00"
+LESION, MARK = "#E69F00", "#56B4E9"
 INK, QUIET, FAINT = "#222222", "#666666", "#DDDDDD"
 
 SETTINGS = {

@@ -118,17 +118,18 @@ class View:
         kind: type = ipywidgets.SelectionSlider,
         usable: Callable[[], bool] = lambda: True,
         label: Callable[[Any], str] = str,
+        unknown: str = UNKNOWN,
         width: str = COLUMN,
         **options: Any,
     ) -> Any:
-        """A slider of the state's `choices` for a setting; `label` says what they are called."""
+        """A slider of the state's `choices`; `label` says what they are called, `unknown` what None is called."""
 
         # None would stand for no choice at all.
         def shown(value: Any) -> Any:
             return UNKNOWN if value is None else value
 
         def there() -> list[tuple[str, Any]]:
-            return [(UNKNOWN if v is None else label(v), shown(v)) for v in self.state.choices()[setting]]
+            return [(unknown if v is None else label(v), shown(v)) for v in self.state.choices()[setting]]
 
         options = {"style": {"description_width": self.wide}, **options}
         control = kind(options=there(), description=title, layout=Layout(width=width), **options)

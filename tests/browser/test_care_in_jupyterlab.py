@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from marked_runs import DOSES, save_marked_runs
 from notebook_page import changed
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -114,3 +115,43 @@ def test_opacity_wipe_and_outline_do_not_ask_the_kernel(open_cells):
     # The interrupt is an error in the kernel that was asked for; nothing else went wrong.
     page.told = True
     assert all("KeyboardInterrupt" in error for error in page.errors())
+
+
+def test_the_dose_slider_moves_b_and_the_mark_has_an_outline(open_cells, tmp_path):
+    page = open_cells(save_marked_runs(tmp_path / "marked"), timeout=400)
+    page.assert_looks_right("microscope-marked")
+    assert page.evaluate_in_kernel("(microscope.true_class, microscope.doses)") == ["streaked", list(DOSES)]
+
+    dose = page.control("Dose of B")
+    assert dose.value() == "dose 1"
+    steps = [("End", 14), ("ArrowLeft", 4), ("Home", 0)]
+    for key, expected in steps:
+        before, after = page.move("Dose of B", (key,), PANELS["B"], "microscope.settings['dose']")
+        assert after == expected, f"{before} became {after}"
+        assert dose.value() == (f"dose {expected}" if expected else "none")
+    assert page.control("B: method").value() == "no attention"
+    page.move("B: method", ("Space",), PANELS["B"], "microscope.settings['dose']")
+    assert dose.value() == "other method", "B is none of these arms"
+    page.move("Dose of B", ("ArrowRight",), PANELS["B"], "microscope.settings['b']")
+    assert page.control("B: method").value() == "no attention" and dose.value() == "none"
+    times = page.latency(dose, ["ArrowRight"] * 3 + ["ArrowLeft"] * 3, PANELS["B"])
+    print(f"dose slider: {np.median(times):.0f} ms, at most {max(times):.0f} ms")
+
+    # Four pixels of the page are one of the image.
+    mark = np.kron(page.evaluate_in_kernel("microscope.tests.marks[microscope.row].int().tolist()"), np.ones((4, 4)))
+    edge = (mark[:-1, :-1] != mark[1:, :-1]) | (mark[:-1, :-1] != mark[:-1, 1:])
+    shown = {name: page.pixels(PANELS[name]) for name in PANELS}
+    press(page, "Outline the lesion and the mark", "Space")
+    for name in PANELS:
+        drawn = changed(shown[name], page.pixels(PANELS[name]))[:255, :255]
+        assert drawn[edge].mean() > 0.9 and 0 < drawn.mean() < 0.25, name
+    press(page, "Outline the lesion and the mark", "Space")
+    outlines = page.page.locator(f"{PANELS['B']} .careedu-outline svg")
+    assert outlines.count() == 3, "lesion, box and mark"
+    page.move("Pictures", ("Tab", "Tab", "Space"), PANELS["B"], "microscope.mark_chance")
+    assert outlines.count() == 2 and page.page.get_by_text("the whole image", exact=True).count() == 2, "a cast"
+    page.move("Class", ("Tab", "Space"), PANELS["B"], "microscope.mark_chance")
+    assert page.page.get_by_text("no mark here", exact=True).count() == 2
+    page.screenshot_outputs("microscope-cast")
+    page.assert_nothing_clipped()
+    assert page.evaluate_in_kernel("microscope.errors") == []

@@ -74,6 +74,9 @@ def test_what_the_kernel_redraws_keeps_elements_and_looks(page):
     assert page.page.locator(f"{WIPE} .careedu-side-B img").is_hidden(), "there is no map B"
     assert (page.control("Map opacity").value(), page.control("Wipe between A and B").value()) == (0, 40)
     assert css(page, f"{A} .careedu-map", "opacity") == "0"
+    page.control("Outline the lesion").focus().press("Space")
+    page.run_in_kernel("picture.outlined = 'the mark'")
+    assert page.control("Outline the mark").value() is False, "another name, and the looks stay"
     page.run_in_kernel("picture.value = [panel('B', 'B', 'no image', [layer('words', '<b>on its way')])]")
     page.page.wait_for_selector('[data-panel="B"]')
     assert page.page.locator(A).count() == 0 and page.page.get_by_text("<b>on its way").count() == 1

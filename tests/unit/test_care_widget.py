@@ -22,6 +22,7 @@ from careedu.show.care import drawings
 from careedu.show.care.microscope import NEW, RECORDED, TEST, AttentionMicroscope, Look
 from careedu.show.care.view import AttentionView
 from careedu.show.compare import Comparison
+from careedu.show.results_state import ALL
 from careedu.show.view import ROOT
 
 DATA = thinned(made_up_splits(), 2, 12)
@@ -40,7 +41,9 @@ def comparison():
 @pytest.fixture
 def microscope(comparison):
     microscope = AttentionMicroscope(comparison, images=UNSEEN)
+    assert microscope.true_class == "bright", "it opens on the rare class"
     microscope.load_images()
+    microscope.set(picture_of=ALL)
     return microscope
 
 

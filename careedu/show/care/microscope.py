@@ -13,6 +13,7 @@ import numpy as np
 
 from careedu.errors import InvalidInputError
 from careedu.measure.map_quality import inside_share, pointing_game
+from careedu.show.care.doses import dose_series
 from careedu.show.results_state import RECORDED, PairState, Seen
 
 if TYPE_CHECKING:
@@ -37,11 +38,14 @@ class Look(Seen):
         1 where the map's maximum lies in the lesion, 0 where not; between the two where several pixels share it.
     shares : ndarray or None
         float64 (E,), `inside` after each epoch, of recorded images.
+    mark : float
+        Share of the map's mass on the image's mark, which is no part of the disease; NaN where it has none.
     """
 
     inside: float = np.nan
     pointing: float = np.nan
     shares: np.ndarray | None = None
+    mark: float = np.nan
 
     @property
     def outside(self) -> float:
@@ -50,10 +54,11 @@ class Look(Seen):
 
 
 class AttentionMicroscope(PairState):
-    """State of the attention microscope.
+    """State of the attention microscope. It opens on an image of the rarest class, where there is one.
 
     Settings: those of `PairState`; ``source`` of the picture, one of `sources`; ``map_of``, "true class" or the name of
-    a class. Of recorded images only the map of the true class was kept. ``epoch`` counts for recorded images.
+    a class. Of recorded images only the map of the true class was kept. ``epoch`` counts for recorded images. Where
+    there are `doses`, ``dose`` is that of B, and None where B is none of these arms; to set one sets the other.
 
     Parameters
     ----------
@@ -66,11 +71,16 @@ class AttentionMicroscope(PairState):
     Attributes
     ----------
     sources : tuple of str
+    doses : tuple of float
+        Of the arms that are CARE alike but for its dose α / (1 − α), in rising order; empty where fewer than two are.
     seen : dict of str to Look
         By side; empty where there is no such picture.
     chance : float
         Share of the image that the lesion covers, which is what a map that knows nothing has inside; NaN where the
         lesion is not known.
+    mark_chance : float
+        The same of the image's mark: 0 where it has none, 1 where the whole image is marked; NaN where no mark is known
+        in any of the source's images.
 
     Raises
     ------
@@ -85,16 +95,31 @@ class AttentionMicroscope(PairState):
     ) -> None:
         self.given = images
         self.sources = SOURCES if images is not None else SOURCES[:2]
-        self.size = tuple(results.first.configuration["data"]["image shape"][1:])
+        data = results.first.configuration["data"]
+        self.size = tuple(data["image shape"][1:])
         _check_images(images, results)
+        self.series = dose_series(results)
+        self.doses = tuple(self.series)
         super().__init__(results, a, b, source=RECORDED, map_of=TRUE_CLASS)
         if not len(self.recorded):
             self.settings["source"] = TEST
+        if self.doses:
+            self.settings["dose"] = self._dose_of(self.settings["b"])
+        rarest = min(results.rare_indices, key=lambda c: data["train counts"][c])
+        if (self.labels[self.rows()] == rarest).any():
+            self.settings["picture_of"] = results.classes[rarest]
         self.update()
+
+    def _dose_of(self, method: str) -> float | None:
+        return next((dose for dose, name in self.series.items() if name == method), None)
 
     def choices(self) -> dict[str, Any]:
         """What a setting can be that is one of several."""
-        return super().choices() | {"source": self.sources, "map_of": (TRUE_CLASS, *self.results.classes)}
+        found = super().choices() | {"source": self.sources, "map_of": (TRUE_CLASS, *self.results.classes)}
+        if "dose" in self.settings:
+            none = () if self.settings["b"] in self.series.values() else (None,)
+            found["dose"] = (*none, *self.doses)
+        return found
 
     def check(self) -> None:
         """Refuse settings that cannot be, by name."""
@@ -104,18 +129,26 @@ class AttentionMicroscope(PairState):
                 f"map_of={self.settings['map_of']!r}: of images {RECORDED!r} only the map of the true class was kept; "
                 f"choose source={TEST!r} first"
             )
+        b, dose = self.settings["b"], self.settings.get("dose")
+        if dose is not None and self.series[dose] != b:
+            raise InvalidInputError(f"dose={dose:g} is not that of b={b!r}; set one of the two, and the other follows")
 
     def set(self, **changes: Any) -> None:
         """Change settings and compute what follows; another source begins with its first picture and the true class."""
         if changes.get("source", self.settings["source"]) != self.settings["source"]:
             changes = {"map_of": TRUE_CLASS, **changes}
+        if changes.get("dose") in self.series:
+            changes = {"b": self.series[changes["dose"]], **changes}
+        elif "b" in changes and "dose" in self.settings:
+            changes = {"dose": self._dose_of(changes["b"]), **changes}
         super().set(**changes)
 
     def update(self) -> None:
         """Compute everything that is shown from the settings."""
         super().update()
-        region = None if self.row is None else self._region()
+        region, mark = (None, None) if self.row is None else (self._region(), self._mark())
         self.chance = np.nan if region is None or not region.any() else float(region.mean())
+        self.mark_chance = np.nan if mark is None else float(mark.mean())
 
     @property
     def per_epoch(self) -> bool:
@@ -153,13 +186,14 @@ class AttentionMicroscope(PairState):
         whole = None if seen.map is None else self._resized(seen.map[None])
         if region is None or whole is None:
             return Look(**{**vars(seen), "map": None if whole is None else whole[0]})
-        key = "shares", self.method(side), self.row
+        key, mark = ("shares", self.method(side), self.row), self._mark()
         shares = self.once(*key, of=lambda: self._shares(seen.maps, region)) if seen.maps is not None else None
         return Look(
             **{**vars(seen), "map": whole[0]},
             inside=float(inside_share(whole, region[None])[0]),
             pointing=float(pointing_game(whole, region[None])[0]),
             shares=shares if region.any() else None,
+            mark=np.nan if mark is None else float(inside_share(whole, mark[None])[0]),
         )
 
     def _region(self) -> np.ndarray | None:
@@ -176,6 +210,14 @@ class AttentionMicroscope(PairState):
             return lesion_regions(images, torch.tensor([row]))[0].numpy()
 
         return self.once("region", images is self.given, row, of=region)
+
+    def _mark(self) -> np.ndarray | None:
+        """Where the picture's mark lies, bool (H, W); None where no mark is known in any of the source's images."""
+        images = self.images
+        if images is None or images.marks is None:
+            return None
+        known = self.once("marks", images is self.given, of=lambda: bool(images.marks.any()))
+        return images.marks[self.row].numpy() if known else None
 
     def _shares(self, maps: np.ndarray, region: np.ndarray) -> np.ndarray:
         return inside_share(self._resized(maps), np.repeat(region[None], len(maps), axis=0))

@@ -5,21 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from ipywidgets import Layout, VBox
 
 from careedu.show import drawing
 from careedu.show.care import drawings
 from careedu.show.care.drawings import PICTURE
 from careedu.show.care.microscope import AttentionMicroscope, Look
 from careedu.show.drawing import capital
-from careedu.show.layered_picture import map_layer, panel
+from careedu.show.layered_picture import map_layer, mark_shape, panel
 from careedu.show.results_view import PairView
 from careedu.show.view import COLUMN
 from careedu.show.widget import SIDES
 
-LEGEND = drawing.legend(
+LEGEND = (
     "Left of the divider A, right of it B. The outline is the lesion, dashes are its box. Yellow is strong evidence, "
     "blue weak; each map is scaled to its own range. The dashed line is chance: the lesion's share of the image."
 )
+MARKED = " The double line is a mark, which is no part of the disease; the dashes in its row are its own chance."
+
+
+def dose_words(dose: float) -> str:
+    """What is told of a dose."""
+    return f"dose {dose:g}" if dose else "none"
 
 
 class AttentionView(PairView):
@@ -40,6 +47,15 @@ class AttentionView(PairView):
             self.part("course"),
         )
 
+    def methods(self) -> Any:
+        """Which methods are A and B, and how much attention weighs under B, where saved runs differ in that."""
+        row = super().methods()
+        if self.state.doses:
+            a, b = row.children
+            dose = self.choice("dose", "Dose of B", label=dose_words, unknown="other method")
+            row.children = a, VBox([b, dose], layout=Layout(overflow="hidden"))
+        return row
+
     def draw(self) -> dict[str, Any]:
         """What each part shows."""
         state, settings = self.state, self.state.settings
@@ -49,6 +65,9 @@ class AttentionView(PairView):
             return {"note": self.notes([said]), "heading": "", "pictures": [], "course": ""}
         shares = {side: look.shares for side, look in state.seen.items() if look.shares is not None}
         words = ("share of the map", "inside the lesion")
+        # Other images may have marks, or none.
+        marked = "" if np.isnan(state.mark_chance) else " and the mark"
+        self.parts["pictures"].outlined = f"the lesion{marked}"
         return {
             "note": self._note(),
             "heading": drawing.heading(
@@ -62,10 +81,21 @@ class AttentionView(PairView):
     def _about(self) -> str:
         """The picture and the class that is mapped, in words."""
         state = self.state
-        return (
-            f"image {state.picture_id}, true class {state.true_class}, map of the evidence for "
-            + (state.results.classes[state.mapped])
-        )
+        marked = drawings.mark_words(state.mark_chance)
+        about = f"image {state.picture_id}, true class {state.true_class}{marked and ', '}{marked}"
+        return f"{about}, map of the evidence for {state.results.classes[state.mapped]}"
+
+    def image_and_lesion(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The outline of a mark too, where the picture has one."""
+        state, (image, outline) = self.state, super().image_and_lesion()
+        if not 0 < state.mark_chance < 1:
+            return image, outline
+
+        def mark() -> str:
+            return mark_shape(state.images.marks[state.row].numpy(), *state.size[::-1])
+
+        known = state.once("mark", state.images is state.tests, state.row, of=mark)
+        return image, outline | {"content": outline["content"] + known}
 
     def _note(self) -> str:
         state = self.state
@@ -84,14 +114,14 @@ class AttentionView(PairView):
         state, look = self.state, self.state.seen[side]
         image, lesion = self.image_and_lesion()
         method, there = state.method(side), look.map is not None
-        said = f"{look.about}; {drawings.in_words(look, state.chance)}" if there else look.about
+        said = f"{look.about}; {drawings.in_words(look, state.chance, state.mark_chance)}" if there else look.about
         return panel(
             side,
             self.title(side),
             f"{side}, {method}: {self._about}; {said}",
             [image, self._map(look), lesion],
             look.about if there else "no map",
-            drawings.energy(side, method, look, state.chance),
+            drawings.energy(side, method, look, state.chance, state.mark_chance),
         )
 
     def _wiped(self) -> dict[str, Any]:
@@ -100,4 +130,8 @@ class AttentionView(PairView):
         maps = [self._map(look, side) for side, look in self.state.seen.items()]
         names = " and right of it ".join(f"{side}, {self.state.method(side)}" for side in SIDES)
         alt = f"Left of the divider the map of {names}: {self._about}"
-        return panel("wipe", "<b>A | B</b>", alt, [image, *maps, lesion], "wipe below", LEGEND)
+        return panel("wipe", "<b>A | B</b>", alt, [image, *maps, lesion], "wipe below", self._legend)
+
+    @property
+    def _legend(self) -> str:
+        return drawing.legend(LEGEND + ("" if np.isnan(self.state.mark_chance) else MARKED))
