@@ -97,7 +97,7 @@ enough_exercise = NumberExercise(
         "has none.": near(22, 22.1, 23),
         "A square is missing: the standard error is √(p(1 − p)/n), so that n = p(1 − p)/.1².": near(2.1, 3, 42),
         "That is for the .965 that validation reports. It needs few images, and it is the wrong number: take the "
-        "recall of those without the plaster.": near(3.4, 4, 67.55, 80),
+        "recall of those without the plaster.": near(3.4, 4, 67.55),
         "So many to have one image without the plaster, in the mean or with a chance of 95 %. One image says 0 or 1: "
         "its standard error is far above .1.": near(1, 20, 58.4, 59),
         "That is for an interval of ± .1, with 1.96² in it. Asked is a standard error of .1.": near(81, 1614, 1620),
