@@ -309,74 +309,79 @@ pairs(
     ],
 )
 
-# 02, 2: the map of a class
+# 02, 2: the shortcut, found from maps
 
 
 @right("care exercise_2")
-def map_by_a_convolution(features, weight):
-    maps = []
-    for image, row in zip(features, weight, strict=True):
-        kernel = nn.Conv2d(len(row), 1, 1, bias=False)
-        with torch.no_grad():
-            kernel.weight.copy_(row[None, :, None, None])
-        one = kernel(image[None])[0, 0]
-        one = one - one.min()
-        maps.append(one / one.max() if one.max() > 1e-6 else torch.zeros(one.shape))
-    return torch.stack(maps)
+def excess_by_einsum(maps, rare):
+    votes = torch.einsum("nhw,n->nhw", maps, 1 / torch.einsum("nhw->n", maps))
+    sign = rare.float() / rare.sum() - (~rare).float() / (~rare).sum()
+    return torch.einsum("nhw,n->hw", votes, sign)
 
 
 @right("care exercise_2")
-def map_by_matrix_product(features, weight):
-    flat = torch.bmm(weight[:, None], features.flatten(2))[:, 0]
-    low, high = flat.aminmax(dim=1, keepdim=True)
-    stretched = torch.nan_to_num((flat - low) / torch.where(high > low, high - low, torch.ones(1)))
-    return stretched.unflatten(1, features.shape[2:])
+def excess_in_numpy(maps, rare):
+    maps, rare = np.asarray(maps), np.asarray(rare).astype(bool)
+    shares = maps / maps.sum(axis=(1, 2))[:, None, None]
+    return np.average(shares, axis=0, weights=rare) - np.average(shares, axis=0, weights=1 - rare)
 
 
 @right("care exercise_2")
-def map_in_numpy(features, weight):
-    maps = np.tensordot(np.asarray(weight), np.asarray(features), (1, 1))
-    maps = maps[np.arange(len(maps)), np.arange(len(maps))]
-    low = maps.min((1, 2), keepdims=True)
-    return (maps - low) / np.maximum(np.ptp(maps, axis=(1, 2), keepdims=True), 1e-6)
+def excess_by_normalize(maps, rare):
+    """As norms of order 1, of maps that are not negative; and `rare` as a list of rows."""
+    shares = functional.normalize(maps.flatten(1), p=1, dim=1).unflatten(1, maps.shape[1:])
+    rows, others = rare.nonzero()[:, 0], (rare == 0).nonzero()[:, 0]
+    return shares.index_select(0, rows).mean(0) - shares.index_select(0, others).mean(0)
 
 
 @right("care exercise_2")
-def map_in_lists(features, weight):
-    features, weight, maps = features.tolist(), weight.tolist(), []
-    for channels, row in zip(features, weight, strict=True):
-        one = [
-            [sum(w * channels[k][y][x] for k, w in enumerate(row)) for x in range(len(channels[0][0]))]
-            for y in range(len(channels[0]))
-        ]
-        low, high = min(map(min, one)), max(map(max, one))
-        maps.append([[(v - low) / (high - low) if high - low > 1e-6 else 0.0 for v in line] for line in one])
-    return maps
-
-
-@right("care exercise_2")
-def map_in_a_loop(features, weight):
-    total = torch.zeros(features.shape[0], *features.shape[2:])
-    for k in range(features.shape[1]):
-        total += features[:, k] * weight[:, k, None, None]
-    total = total - total.flatten(1).min(1).values[:, None, None]
-    return total / (total.flatten(1).max(1).values[:, None, None] + 1e-7)
+def excess_in_a_loop(maps, rare):
+    found = torch.zeros(maps.shape[1:])
+    for one, is_rare in zip(maps, rare, strict=True):
+        share = one / one.sum()
+        found += share / int(rare.sum()) if is_rare else -share / int((~rare).sum())
+    return found
 
 
 pairs(
     "care exercise_2",
     [],
     [
-        (lambda a, w: torch.einsum("bkhw,bk->bhw", a, w), "right so far"),
-        (lambda a, w: (f := torch.einsum("bkhw,bk->bhw", a, w)) / f.abs().amax((1, 2), keepdim=True), ""),
-        (lambda a, w: (f := torch.einsum("bkhw,bk->bhw", a, w).relu()) / f.amax((1, 2), keepdim=True), "NaN"),
-        (lambda a, w: map_in_a_loop(a, torch.ones(w.shape)), "weights play no part"),
-        (lambda a, w: map_in_a_loop(a, w).flatten(1), "shape (3, 30)"),
-        (lambda a, w: torch.sigmoid(torch.einsum("bkhw,bk->bhw", a, w)), "something else"),
+        (lambda maps, rare: maps[rare].mean(0) - maps[~rare].mean(0), "outvotes ten"),
+        (lambda maps, rare: excess_by_einsum(maps, ~rare), "sign"),
+        (lambda maps, rare: functional.normalize(maps.flatten(1), p=1).unflatten(1, maps.shape[1:]).mean(0), "drowns"),
+        (lambda maps, rare: (m := maps / maps.amax((1, 2))[:, None, None])[rare].mean(0) - m[~rare].mean(0), "maximum"),
+        (lambda maps, rare: (m := maps / maps.sum())[rare].mean(0) - m[~rare].mean(0), ""),
+        (lambda maps, rare: excess_by_einsum(maps, rare).argmax(), "shape ()"),
+        (lambda maps, rare: excess_by_einsum(maps, rare).sum((0, 1)), "shape ()"),
     ],
 )
 
-# 02, 3: how many images
+# 02, 3: validation images
+
+pairs(
+    "care exercise_3",
+    [
+        0.3 * 0.7 / 0.1**2 / (1 - 0.95),
+        math.ceil(0.3 * 0.7 / 0.01 / 0.05),
+        int(0.3 * (1 - 0.3) / 0.1**2 / (1 - 0.95)),
+        21 * Fraction(100, 5),
+        torch.tensor(0.21) / torch.tensor(0.1).square() / torch.tensor(0.05),
+        next(n for n in range(20, 10_000, 20) if math.sqrt(0.21 / (0.05 * n)) < 0.1 + 1e-9),
+        "420",
+    ],
+    [
+        (21, "without the plaster"),
+        (0.21 / 0.1 / 0.05, "square"),
+        (math.ceil(21 / 0.95), "tell nothing of the clinic"),
+        (0.965 * 0.035 / 0.1**2, "it is the wrong number"),
+        (math.ceil(math.log(0.05) / math.log(0.95)), "says 0 or 1"),
+        (stats.norm.ppf(0.975) ** 2 * 0.21 / 0.1**2 / 0.05, "1.96²"),
+        (500, "is another one"),
+    ],
+)
+
+# 02, 4: how many images
 
 
 def smallest(condition):
@@ -387,7 +392,7 @@ def smallest(condition):
 
 
 pairs(
-    "care exercise_3",
+    "care exercise_4",
     [
         23 * math.ceil(1 + math.log2(1 / 0.05)),
         23 * smallest(lambda k: k > 0 and stats.binomtest(k, k).pvalue < 0.05),
@@ -405,10 +410,10 @@ pairs(
     ],
 )
 
-# 02, 4 and 03, 6: controls
+# 02, 5 and 03, 6: controls
 
 pairs(
-    "care exercise_4",
+    "care exercise_5",
     [
         {"place": "random boxes", "loss": "without attention", "use": "lesion transplant"}
         | {"classes": "boxes of all classes"},
@@ -416,11 +421,15 @@ pairs(
         np.array(["Random Boxes", "no attention", "Lesion transplant", "boxes of all classes"]),
         {"PLACE": "CARE, random boxes", "loss": "CARE without attention", " use": "lesion  transplant"}
         | {"classes": "boxes of all classes"},
+        ["shifted boxes", "CARE, α = 0", "lesion transplant", "boxes of all classes"],
+        ("Boxes on the mark", "no attention", "Transplant", "boxes of all classes"),
     ],
     [
         (["without attention", "random boxes", "lesion transplant", "boxes of all classes"], "2 of 4"),
         (["random boxes"] * 4, "for all"),
-        (["random boxes", "without attention", "lesion transplant", "saliency boxes"], "without a doctor"),
+        (["random boxes", "without attention", "drop marked", "boxes of all classes"], "somebody has to know"),
+        (["random boxes", "without attention", "lesion transplant", "boxes on the mark"], "around the plaster"),
+        (["lesion transplant", "without attention", "shifted boxes", "boxes of all classes"], "spoil the place alone"),
         ("random boxes", "Give a dict"),
     ],
 )
@@ -438,46 +447,97 @@ pairs(
     ],
 )
 
-# 02, 5: the pointing game
+# 02, 6: the attention term that can be learned from
 
 
-@right("care exercise_5")
-def pointing_by_one_hot(maps, masks):
-    hot = functional.one_hot(maps.flatten(1).argmax(1), maps[0].numel()).float()
-    return torch.einsum("np,np->", hot, masks.flatten(1).float()) / len(maps)
+@right("care exercise_6")
+def term_by_matrix_products(features, weight, inside):
+    maps = torch.relu(torch.bmm(weight[:, None], features.flatten(2))[:, 0])
+    within = (maps * inside.flatten(1).to(maps.dtype)).sum(1)
+    return (1 - within / maps.sum(1)).mean()
 
 
-@right("care exercise_5")
-def pointing_by_pooling(maps, masks):
-    inside = functional.max_pool2d((maps * masks.float())[:, None], maps.shape[1:])
-    return (inside == functional.max_pool2d(maps[:, None], maps.shape[1:])).float().mean()
+@right("care exercise_6")
+def term_in_a_loop(features, weight, inside):
+    total = torch.zeros(())
+    for image, row, box in zip(features, weight, inside, strict=True):
+        one = (image * row[:, None, None]).sum(0).clamp(min=0)
+        total = total + one[~box].sum() / one.sum()
+    return total / len(features)
 
 
-@right("care exercise_5")
-def pointing_in_numpy(maps, masks):
-    maps, masks = np.asarray(maps), np.asarray(masks)
-    return np.mean([mask[np.unravel_index(one.argmax(), one.shape)] for one, mask in zip(maps, masks, strict=True)])
+@right("care exercise_6")
+def term_of_a_stretched_map(features, weight, inside):
+    """The faulty line kept that divides by the maximum: it drops out of a share."""
+    maps = torch.einsum("bkhw,bk->bhw", features, weight).relu()
+    maps = maps / maps.amax((1, 2), keepdim=True)
+    return torch.where(inside, 0, maps).sum((1, 2)).div(maps.sum((1, 2))).mean()
 
 
-@right("care exercise_5")
-def pointing_in_a_loop(maps, masks):
-    hits = 0
-    for one, mask in zip(maps.tolist(), masks.tolist(), strict=True):
-        peak = max((value, y, x) for y, row in enumerate(one) for x, value in enumerate(row))
-        hits += mask[peak[1]][peak[2]]
-    return hits / len(maps)
+@right("care exercise_6")
+def term_as_a_distribution(features, weight, inside):
+    evidence = functional.conv2d(features.flatten(0, 1)[None], weight[..., None, None], groups=len(features))[0]
+    places = functional.normalize(evidence.relu().flatten(1), p=1, dim=1)
+    return (places * (1 - inside.flatten(1).float())).sum(1).mean()
 
 
 pairs(
-    "care exercise_5",
+    "care exercise_6",
     [],
     [
-        (lambda f, m: (f * m).sum() / f.sum(), ""),
-        (lambda f, m: m.flatten()[f.argmax()].float(), "one maximum in the whole batch"),
-        (lambda f, m: sum(bool(one[f_ == f_.max()]) for one, f_ in zip(m, f, strict=True)), "number of images"),
-        (lambda f, m: [bool(one[f_ == f_.max()]) for one, f_ in zip(m, f, strict=True)], "take the mean"),
-        (lambda f, m: ((f > 0.5) & m).flatten(1).any(1).float().mean(), "any pixel above 0.5"),
-        (lambda f, m: 1 - pointing_in_a_loop(f, m), "something else"),
+        (lambda a, w, m: term_in_a_loop(a.detach(), w, m), "no gradient"),
+        (lambda a, w, m: torch.tensor(float(term_in_a_loop(a, w, m)), requires_grad=True), "no gradient"),
+        (lambda a, w, m: term_of_a_stretched_map(a, w, m).detach().numpy(), "no gradient"),
+        (lambda a, w, m: float(term_in_a_loop(a, w, m)), "no gradient"),
+        (lambda a, w, m: 1 - term_by_matrix_products(a, w, m), "drive the map out"),
+        (lambda a, w, m: -term_by_matrix_products(a, w, m), "sign"),
+        (lambda a, w, m: (torch.einsum("bkhw,bk->bhw", a, w).relu() * ~m).mean(), "shrink"),
+        (lambda a, w, m: term_in_a_loop(a, w.abs(), m), "something else"),
+    ],
+)
+
+# 02, 7: maps before and after
+
+
+@right("care exercise_7")
+def similarity_by_scipy(before, after):
+    return np.mean([stats.spearmanr(np.ravel(a), np.ravel(b)).statistic for a, b in zip(before, after, strict=True)])
+
+
+@right("care exercise_7")
+def similarity_by_differences(before, after):
+    """The formula of the schoolbook, 1 − 6 Σ d²/(n (n² − 1))."""
+    d = before.flatten(1).argsort(1).argsort(1) - after.flatten(1).argsort(1).argsort(1)
+    n = d.shape[1]
+    return (1 - 6 * d.square().sum(1) / (n * (n**2 - 1))).mean()
+
+
+@right("care exercise_7")
+def similarity_by_corrcoef(before, after):
+    found = []
+    for pair in zip(before, after, strict=True):
+        ranks = torch.stack([torch.unique(one, return_inverse=True)[1].flatten() for one in pair])
+        found.append(torch.corrcoef(ranks.float())[0, 1])
+    return torch.stack(found).mean()
+
+
+@right("care exercise_7")
+def similarity_by_rankdata(before, after):
+    a, b = (stats.zscore(stats.rankdata(np.asarray(m).reshape(len(m), -1), axis=1), axis=1) for m in (before, after))
+    return (a * b).mean()
+
+
+pairs(
+    "care exercise_7",
+    [],
+    [
+        (lambda a, b: stats.pearsonr(np.ravel(a), np.ravel(b)).statistic, "something else"),
+        (lambda a, b: stats.spearmanr(np.ravel(a), np.ravel(b)).statistic, "ranked together"),
+        (lambda a, b: similarity_by_scipy(a.mean(0)[None], b.mean(0)[None]), "mean maps"),
+        (lambda a, b: functional.cosine_similarity(a.flatten(1), b.flatten(1)).mean(), "something else"),
+        (lambda a, b: similarity_by_scipy(a.flatten(1).T, b.flatten(1).T), "ranked over the images"),
+        (lambda a, b: 100 * similarity_by_differences(a, b), "100 times"),
+        (lambda a, b: -similarity_by_differences(a, b), "sign"),
     ],
 )
 
@@ -755,7 +815,7 @@ def test_of_two_errors_the_one_in_float32_is_told():
     [
         ("care exercise_1", -1, ["(4, 1)", "(4,)", "`.squeeze(1)`"]),
         ("care exercise_1", 0, ["(1, 4)", "(4,)", "`.squeeze(0)`"]),
-        ("care exercise_2", 1, ["(3, 1, 5, 6)", "(3, 5, 6)", "`.squeeze(1)`"]),
+        ("care exercise_2", 1, ["(5, 1, 6)", "(5, 6)", "`.squeeze(1)`"]),
         ("global_attention exercise_2", -1, ["(12, 1)", "(12,)", "`.squeeze(1)`"]),
         ("imbalance exercise_1", 0, ["(1, 3)", "(3,)", "`.squeeze(0)`"]),
     ],

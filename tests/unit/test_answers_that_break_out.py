@@ -24,8 +24,8 @@ from careedu.course.exercises import care, global_attention, imbalance
 from careedu.course.exercises.exercise import SECONDS, as_numbers
 from careedu.errors import InvalidInputError
 
-KINDS = {"function": care.exercise_1, "torch": imbalance.exercise_2, "number": care.exercise_3}
-KINDS |= {"scalar": care.exercise_5, "pair": global_attention.exercise_5, "controls": care.exercise_4}
+KINDS = {"function": care.exercise_1, "torch": imbalance.exercise_2, "number": care.exercise_4}
+KINDS |= {"scalar": care.exercise_7, "pair": global_attention.exercise_5, "controls": care.exercise_5}
 FUNCTIONS = ["function", "torch", "scalar", "pair"]
 on_unix = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals of Unix")
 
@@ -177,7 +177,7 @@ def test_an_endless_answer_is_stopped_in_another_thread(exercise, endless):
 @every_kind
 def test_an_object_that_never_ends_when_looked_at_is_stopped(exercise):
     odd = Odd(loop)
-    in_kind = {"needed": odd, "controls": dict.fromkeys(care.exercise_4.claims, odd)}
+    in_kind = {"needed": odd, "controls": dict.fromkeys(care.exercise_5.claims, odd)}
     assert_stopped(exercise, in_kind.get(exercise.name, lambda *given: odd))
 
 
@@ -330,7 +330,7 @@ def test_a_strange_result_is_told(exercise, kind):
 
 @pytest.mark.parametrize("kind", STRANGE)
 def test_a_strange_number_is_told(kind):
-    exercise = copy.copy(care.exercise_3)
+    exercise = copy.copy(care.exercise_4)
     exercise.seconds = 0.5
     reply = exercise.check(STRANGE[kind][0]())
     assert reply.kind == "wrong" and len(reply.text) < 900
@@ -338,11 +338,11 @@ def test_a_strange_number_is_told(kind):
 
 @pytest.mark.parametrize("kind", STRANGE)
 def test_strange_controls_are_told(kind):
-    for answer in (STRANGE[kind][0](), dict.fromkeys(care.exercise_4.claims, STRANGE[kind][0]())):
-        reply = care.exercise_4.check(answer)
+    for answer in (STRANGE[kind][0](), dict.fromkeys(care.exercise_5.claims, STRANGE[kind][0]())):
+        reply = care.exercise_5.check(answer)
         assert reply.kind == "wrong" and len(reply.text) < 900, reply.text
-    assert care.exercise_4.check(np.broadcast_to("place", 10**9)).kind == "wrong"
-    assert care.exercise_4.check({"place" * 10_000: 10**5000} | dict.fromkeys(care.exercise_4.claims, 1)).text
+    assert care.exercise_5.check(np.broadcast_to("place", 10**9)).kind == "wrong"
+    assert care.exercise_5.check({"place" * 10_000: 10**5000} | dict.fromkeys(care.exercise_5.claims, 1)).text
 
 
 @pytest.mark.parametrize(

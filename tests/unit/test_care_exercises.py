@@ -3,43 +3,67 @@
 What holds for the exercises of every notebook is tested in test_every_exercise.py.
 """
 
-from math import comb
+from math import comb, log, sqrt
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from shown_solution import solution_of
 
 from careedu.course.exercises import care
-from careedu.course.exercises.care import exercise_1, exercise_2, exercise_3, exercise_5
+from careedu.course.exercises.care import (
+    exercise_1,
+    exercise_2,
+    exercise_3,
+    exercise_4,
+    exercise_5,
+    exercise_6,
+    exercise_7,
+)
 from careedu.course.exercises.function import as_tensors
-from careedu.measure.map_quality import inside_share, pointing_game
+from careedu.measure.map_quality import inside_share
 from careedu.methods.care import attention_loss
-from careedu.nn.maps import class_activation_map, normalize_map
+from careedu.nn.maps import class_activation_map
 
 
-def pointing(maps, masks):
-    return pointing_game(maps, np.asarray(masks)).mean()
+def excess(maps, rare):
+    """By the package's measure: the share of each map that lies in each pixel."""
+    maps, rare = np.asarray(maps, dtype=np.float64), np.asarray(rare)
+    found = np.zeros(maps.shape[1:])
+    for pixel in np.ndindex(*found.shape):
+        here = np.zeros(maps.shape, dtype=bool)
+        here[:, *pixel] = True
+        share = inside_share(maps, here)
+        found[pixel] = share[rare].mean() - share[~rare].mean()
+    return found
 
 
-def class_map(features, weight):
-    return normalize_map(class_activation_map(features, weight))
+def outside_share(features, weight, inside):
+    """By the package's map and measure, which gives no gradient."""
+    maps = class_activation_map(features, weight).relu()
+    return 1 - inside_share(maps.detach(), np.asarray(inside)).mean()
 
 
-def test_the_notebook_has_five_exercises_in_its_order():
+def of_each(correlation, before, after):
+    return np.array([correlation(np.ravel(a), np.ravel(b)).statistic for a, b in zip(before, after, strict=True)])
+
+
+def similarity(before, after):
+    return of_each(spearmanr, before, after).mean()
+
+
+def test_the_notebook_has_seven_exercises_in_its_order():
     names = [exercise.name for exercise in care.exercises]
-    assert names == ["attention_loss", "class_map", "needed", "controls", "pointing"]
+    assert names == ["attention_loss", "excess", "enough", "needed", "controls", "repaired", "similarity"]
 
 
 def test_the_references_agree_with_the_package():
-    for case in map(as_tensors, exercise_1.cases):
-        assert torch.allclose(exercise_1.right(*case), attention_loss(*case))
-    for case in map(as_tensors, exercise_2.cases):
-        assert torch.allclose(exercise_2.right(*case), class_map(*case), atol=1e-6)
-    for maps, masks in exercise_5.cases:
-        assert float(exercise_5.right(*as_tensors((maps, masks)))) == pytest.approx(pointing(maps, masks))
-        # The other measure is another number, or the exercise could not tell the two apart.
-        assert abs(inside_share(maps, masks).mean() - pointing(maps, masks)) > 0.05
+    other = {exercise_1: attention_loss, exercise_2: excess, exercise_6: outside_share, exercise_7: similarity}
+    for exercise, reference in other.items():
+        for case in map(as_tensors, exercise.cases):
+            wanted = torch.as_tensor(reference(*case))
+            torch.testing.assert_close(exercise.right(*case), wanted, rtol=1e-6, atol=1e-9)
 
 
 # 1: the attention loss
@@ -135,63 +159,106 @@ def test_a_wrong_attention_loss_is_told_why(wrong, reason):
     assert reason in reply.text, reply.text
 
 
-# 2: the map of a class
+def test_the_thought_on_the_dose_has_its_answer_in_whole_numbers():
+    """Averaged over the boxed images alone, the dose is B/n_box times as large."""
+    assert "4 in a batch of 56" in exercise_1.thought and "α/(1 − α)" in exercise_1.thought
+    assert 0.5 / (1 - 0.5) == 1 and 56 / 4 == 14
+    assert "images without a box included" in exercise_1.check(lambda *given: attention_loss(*given).mean()).text
 
 
-def map_in_numpy(features, weight):
-    maps = (np.asarray(features) * np.asarray(weight)[..., None, None]).sum(1)
-    low, high = maps.min((1, 2), keepdims=True), maps.max((1, 2), keepdims=True)
-    return np.divide(maps - low, high - low, out=np.zeros_like(maps), where=high > low)
+# 2: the shortcut, found from maps
 
 
-@pytest.mark.parametrize(
-    "right",
-    [
-        class_map,
-        map_in_numpy,
-        lambda a, w: class_map(a.float(), w.float()),
-        lambda a, w: class_map(a, w / a[0, 0].numel()),  # Grad-CAM's weights: the factor goes with the stretch
-        lambda a, w: (lambda d: d / (d.amax((1, 2), True) + 1e-5))(
-            (f := class_activation_map(a, w)) - f.amin((1, 2), True)
-        ),
-    ],
-)
-def test_a_map_is_accepted_however_it_is_computed(right):
+def excess_in_lists(maps, rare):
+    if isinstance(maps, torch.Tensor | np.ndarray):
+        raise TypeError("lists only")
+    height, width = len(maps[0]), len(maps[0][0])
+    sums = {True: [[0.0] * width for _ in range(height)], False: [[0.0] * width for _ in range(height)]}
+    for one, kind in zip(maps, rare, strict=True):
+        mass = sum(map(sum, one))
+        for y in range(height):
+            for x in range(width):
+                sums[kind][y][x] += one[y][x] / mass / rare.count(kind)
+    return [[sums[True][y][x] - sums[False][y][x] for x in range(width)] for y in range(height)]
+
+
+@pytest.mark.parametrize("right", [excess, excess_in_lists, lambda maps, rare: excess(maps * 3, rare)])
+def test_an_excess_is_accepted_however_it_is_computed(right):
     reply = exercise_2.check(right)
     assert reply, repr(reply)
 
 
-def without_guard(f):
-    d = f - f.amin((1, 2), True)
-    return d / d.amax((1, 2), True)
+def test_the_solution_points_at_the_corner_that_one_strong_map_would_hide():
+    """Of three rare images two look at the corner; in the third a strong map lies all over the middle."""
+    maps = torch.full((6, 8, 8), 0.01)
+    maps[:2, 0, 0] = 0.3
+    maps[2, 3:5, 3:5] = 1.0
+    maps[3:, 4, 4] = 0.3
+    rare = torch.arange(6) < 3
+    assert divmod(int(solution_of(exercise_2)(maps, rare).argmax()), 8) == (0, 0)
+    assert divmod(int((maps[rare].mean(0) - maps[~rare].mean(0)).argmax()), 8) == (3, 3)
+    assert solution_of(exercise_2)(maps, rare).sum().abs() < 1e-6
+    assert solution_of(exercise_2)(maps * 0, rare).isfinite().all()
 
 
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        (lambda a, w: normalize_map(class_activation_map(a, w).relu()), "ReLU"),
-        (lambda a, w: (lambda f: (f - f.min()) / (f.max() - f.min()))(class_activation_map(a, w)), "whole batch"),
-        (lambda a, w: normalize_map(a.mean(1)), "mean over the channels"),
-        (lambda a, w: class_activation_map(a, w).flatten(1).softmax(1).view(len(a), *a.shape[2:]), "softmax over"),
-        (lambda a, w: without_guard(class_activation_map(a, w)), "becomes NaN"),
-        (lambda a, w: without_guard(class_activation_map(a, w).relu()), "NaN or infinity"),
-        (class_activation_map, "right so far"),
-        (lambda a, w: a * w[:, :, None, None], "shape (3, 4, 5, 6)"),
-        (lambda a, w: class_map(a, w) / 2, "yours is 0.5 times"),
-        (
-            lambda a, w: class_map(a, w) + 0.5 * (class_activation_map(a, w).std((1, 2)) == 0)[:, None, None],
-            "zeros where it is flat",
-        ),
-        (lambda a, w: class_map(a, w.flip(1)), "something else"),
+        (lambda f, r: f[r].mean(0) - f[~r].mean(0), "outvotes ten"),
+        (lambda f, r: excess(f / f.max(), ~r), "but for the sign"),
+        (lambda f, r: f[r].sum(0) / f[r].sum() - f[~r].sum(0) / f[~r].sum(), "added up before they are divided"),
+        (lambda f, r: (f / f.sum((1, 2), keepdim=True))[r].mean(0), "rare class alone"),
+        (lambda f, r: (s := f / f.sum((1, 2), keepdim=True))[r].mean(0) - s.mean(0), "compared with themselves"),
+        (lambda f, r: (s := f / f.sum((1, 2), keepdim=True))[r].mean(0) / s[~r].mean(0), "something else"),
+        (lambda f, r: divmod(int(torch.as_tensor(excess(f, r)).argmax()), f.shape[2]), "shape (2,)"),
+        (lambda f, r: excess(f, r).clip(min=0), "something else"),
     ],
 )
-def test_a_wrong_map_is_told_why(wrong, reason):
+def test_a_wrong_excess_is_told_why(wrong, reason):
     reply = exercise_2.check(wrong)
     assert reply.kind == "wrong"
     assert reason in reply.text, reply.text
 
 
-# 3: how many test images
+# 3: why validation cannot see it
+
+
+def standard_error(share, images):
+    return sqrt(share * (1 - share) / images)
+
+
+def test_the_numbers_on_validation_images_are_right():
+    unmarked = 0.05 * exercise_3.right
+    assert standard_error(0.3, unmarked) == pytest.approx(0.1) and round(unmarked) == 21
+    assert standard_error(0.3, unmarked - 1) > 0.1
+    assert "= 21 images without the plaster, which are 5 % of 420" in exercise_3.praise
+    assert "has 40 of the class: two without it" in exercise_3.praise and 0.05 * 40 == 2
+    assert pytest.approx(0.965) == 0.95 * 1 + 0.05 * 0.3 and ".965" in exercise_3.thought
+    # What the reasons take for granted: each of these numbers comes out of the mistake that it is told for.
+    (first,) = {n for n in range(50, 70) if 1 - 0.95**n >= 0.95 and 1 - 0.95 ** (n - 1) < 0.95}
+    told = {
+        "an interval": [1.96**2 * 0.21 / 0.01, 1.96**2 * 0.21 / 0.01 / 0.05],
+        "at a chance": [1 / 0.05, log(0.05) / log(0.95), first],
+        "of .965": [0.965 * 0.035 / 0.01, 0.965 * 0.035 / 0.01 / 0.05],
+        "no square": [0.21 / 0.1, 0.21 / 0.1 / 0.05],
+        "marked": [21 / 0.95],
+        "unmarked": [21],
+    }
+    texts = {of: {exercise_3.check(number).text for number in numbers} for of, numbers in told.items()}
+    assert {of: len(said) for of, said in texts.items()} == dict.fromkeys(told, 1)
+    assert set.union(*texts.values()) == set(exercise_3.mistakes)
+
+
+def test_the_phantom_s_validation_set_is_the_one_that_is_spoken_of():
+    from careedu.data.load import load
+
+    validation = load("phantom-skin", largest=20, imbalance=10, test=3, shortcut="mark").val
+    rare = validation.labels == 2
+    marked = validation.marks.any(2).any(1)
+    assert int(rare.sum()) == 40 and int((rare & ~marked).sum()) == 2
+
+
+# 4: how many test images
 
 
 def sign_test(won, lost):
@@ -203,69 +270,164 @@ def sign_test(won, lost):
 def test_the_numbers_that_are_told_are_right():
     assert sign_test(1, 0) == 1
     won = next(k for k in range(1, 50) if sign_test(k, 0) < 0.05)
-    assert exercise_3.right == 23 * won == 138
-    assert f"{sign_test(won, 0):.3f}"[1:] in exercise_3.praise
+    assert exercise_4.right == 23 * won == 138
+    assert f"{sign_test(won, 0):.3f}"[1:] in exercise_4.praise
     mixed = next(k for k in range(1, 50) if sign_test(2 * k, k) < 0.05)
     assert all(sign_test(2 * k, k) < 0.05 for k in range(mixed, 50))
-    assert f"takes {23 * mixed}" in exercise_3.thought
+    assert f"takes {23 * mixed}" in exercise_4.thought
 
 
 def test_a_wrong_number_of_test_images_is_told_why():
     wrong = [6, 115, 92, 161, 139, 122.4, 99.4, 23, 0.03125, 1016, -6, 0, 140.5, 184, 137]
-    replies = [exercise_3.check(answer) for answer in wrong]
+    replies = [exercise_4.check(answer) for answer in wrong]
     assert all(reply.kind == "wrong" for reply in replies)
     assert len({reply.text for reply in replies}) == len(wrong)
     for one, other in ((5, 115), (4, 92), (1, 23), (1016, 2076)):
-        assert exercise_3.check(one).text == exercise_3.check(other).text
+        assert exercise_4.check(one).text == exercise_4.check(other).text
     assert all("138" not in reply.text for reply in replies)
 
 
-# 5: pointing
+# 5: the control
 
 
-def pointing_in_lists(maps, masks):
-    hits = 0
-    for image, mask in zip(maps, masks, strict=True):
-        pixels = [(float(v), bool(m)) for rows in zip(image, mask, strict=True) for v, m in zip(*rows, strict=True)]
-        hits += max(pixels)[1]
-    return hits / len(maps)
+def test_any_box_off_the_lesion_is_accepted_for_the_place_and_for_nothing_else():
+    for arm in ("random boxes", "CARE, shifted boxes", "boxes on the mark"):
+        assert exercise_5.check(exercise_5.right | {"place": arm})
+        for claim in ("loss", "use", "classes"):
+            assert exercise_5.check(exercise_5.right | {claim: arm}).text.startswith("3 of 4")
+
+
+# 6: the attention term without a gradient
+
+
+def test_the_faulty_term_is_told_of_its_threshold_whether_in_numpy_or_in_torch():
+    def in_numpy(features, weight, inside):
+        maps = torch.einsum("bkhw,bk->bhw", features, weight).relu()
+        seen = maps.detach().numpy() > 0.5 * maps.detach().numpy().max((1, 2), keepdims=True)
+        outside = (seen & ~inside.numpy()).sum((1, 2)) / seen.sum((1, 2))
+        return torch.tensor(outside.mean(), requires_grad=True)
+
+    def in_torch(features, weight, inside):
+        maps = torch.einsum("bkhw,bk->bhw", features, weight).relu()
+        seen = (maps / maps.amax((1, 2), keepdim=True)).sub(0.5).sign().relu()
+        return ((seen * ~inside).sum((1, 2)) / seen.sum((1, 2))).mean()
+
+    for term in (in_numpy, in_torch):
+        reply = exercise_6.check(term)
+        assert reply.kind == "wrong" and "cut at a threshold" in reply.text
+
+
+def repaired(features, weight, inside):
+    maps = class_activation_map(features, weight).relu()
+    return torch.stack([one[~box].sum() / one.sum() for one, box in zip(maps, inside, strict=True)]).mean()
+
+
+@torch.no_grad()
+def without_grad(*given):
+    return repaired(*given)
 
 
 @pytest.mark.parametrize(
-    "right",
+    "wrong",
     [
-        pointing,
-        pointing_in_lists,
-        lambda f, m: ((f == f.amax((1, 2), keepdim=True)) & m).any(2).any(1).double().mean(),
-        lambda f, m: (f * m).amax((1, 2)).eq(f.amax((1, 2))).float().mean(),
+        without_grad,
+        lambda f, w, m: repaired(f.detach(), w, m),
+        lambda f, w, m: torch.tensor(repaired(f, w, m).item(), requires_grad=True),
+        lambda f, w, m: repaired(f, w, m).detach().numpy(),
+        outside_share,
+        lambda f, w, m: repaired(f, w, m).detach() + 0 * f.sum(),
+        lambda f, w, m: repaired(f.detach(), w * torch.nn.Parameter(torch.ones(())), m),
     ],
 )
-def test_the_pointing_game_is_accepted_however_it_is_computed(right):
-    reply = exercise_5.check(right)
-    assert reply, repr(reply)
+def test_right_numbers_that_nothing_can_be_learned_from_are_wrong(wrong):
+    reply = exercise_6.check(wrong)
+    assert reply.kind == "wrong" and "no gradient flows back to the features" in reply.text, reply.text
 
 
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        (lambda f, m: inside_share(f, np.asarray(m)).mean(), "share of the map's mass"),
-        (lambda f, m: m.flatten()[f.argmax()].float(), "in the whole batch"),
-        (lambda f, m: torch.stack([a[b].mean() for a, b in zip(f, m, strict=True)]).mean(), "mean of the map inside"),
-        (lambda f, m: ((f > 0.5) & m).any(2).any(1).float().mean(), "any pixel above 0.5"),
-        (lambda f, m: pointing(f, m) * len(f), "number of images"),
-        (lambda f, m: pointing(f, m) * 100, "yours is 100 times"),
-        (lambda f, m: pointing_game(f, np.asarray(m)), "for each image"),
-        (lambda f, m: 1 - pointing(f, m), "something else"),
-        (lambda f, m: m[:, f.shape[1] // 2, f.shape[2] // 2].float().mean(), "something else"),
+        (lambda f, w, m: 1 - repaired(f, w, m), "drive the map out"),
+        (lambda f, w, m: (a := class_activation_map(f, w).relu())[~m].sum() / a.sum(), "strongest map decides"),
+        (lambda f, w, m: (class_activation_map(f, w).relu() * ~m).mean(), "shrink the whole map"),
+        (lambda f, w, m: ((a := class_activation_map(f, w)) * ~m).sum((1, 2)).div(a.sum((1, 2))).mean(), "ReLU"),
+        (
+            lambda *given: torch.stack([repaired(*(g[None] for g in one)) for one in zip(*given, strict=True)]),
+            "so far",
+        ),
+        (lambda f, w, m: ((s := (9 * class_activation_map(f, w)).sigmoid()) * ~m).sum() / s.sum(), "soft threshold"),
+        (lambda f, w, m: repaired(f, w, m) / 2, "yours is 0.5 times"),
     ],
 )
-def test_a_wrong_pointing_game_is_told_why(wrong, reason):
-    reply = exercise_5.check(wrong)
+def test_a_wrong_repair_is_told_why(wrong, reason):
+    reply = exercise_6.check(wrong)
     assert reply.kind == "wrong"
     assert reason in reply.text, reply.text
 
 
-# 1 and 2: the gradient
+def test_the_repaired_term_moves_the_map_into_the_box():
+    torch.manual_seed(0)
+    features, weight = torch.rand(3, 4, 6, 6, requires_grad=True), torch.tensor([[1.0, 0.5, -0.3, 0.2]] * 3)
+    inside = torch.zeros(3, 6, 6, dtype=torch.bool)
+    inside[:, 1:3, 1:3] = True
+    term = solution_of(exercise_6)
+    first = term(features, weight, inside)
+    for _ in range(30):
+        (slope,) = torch.autograd.grad(term(features, weight, inside), features)
+        features.data -= 3 * slope
+    assert term(features, weight, inside) < 0.5 * first
+    assert term(features * 0, weight, inside) == 0, "and no NaN where nothing speaks for the class"
+
+
+# 7: maps of a network with random weights
+
+
+@pytest.mark.parametrize("right", [similarity, lambda a, b: similarity(a, b).astype(np.float32)])
+def test_a_similarity_is_accepted_however_it_is_computed(right):
+    reply = exercise_7.check(right)
+    assert reply, repr(reply)
+
+
+def test_the_similarity_is_one_of_the_order_alone():
+    torch.manual_seed(1)
+    maps = torch.rand(5, 8, 8)
+    found = solution_of(exercise_7)
+    assert found(maps, maps.exp() + torch.arange(5)[:, None, None]) == pytest.approx(1)
+    assert found(maps, 1 - maps) == pytest.approx(-1)
+    assert abs(found(maps, torch.rand(5, 8, 8))) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (
+            lambda a, b: np.mean([np.corrcoef(np.ravel(x), np.ravel(y))[0, 1] for x, y in zip(a, b, strict=True)]),
+            "Pearson",
+        ),
+        (lambda a, b: spearmanr(np.ravel(a), np.ravel(b)).statistic, "ranked together"),
+        (lambda a, b: spearmanr(np.ravel(a.mean(0)), np.ravel(b.mean(0))).statistic, "mean maps, compared once"),
+        (
+            lambda a, b: np.mean(
+                [abs(spearmanr(np.ravel(x), np.ravel(y)).statistic) for x, y in zip(a, b, strict=True)]
+            ),
+            "inside out",
+        ),
+        (
+            lambda a, b: [spearmanr(np.ravel(x), np.ravel(y)).statistic for x, y in zip(a, b, strict=True)],
+            "Right so far",
+        ),
+        (lambda a, b: similarity(a, b) * 100, "yours is 100 times"),
+        (lambda a, b: (a - b).abs().mean(), "something else"),
+        (lambda a, b: 1 - similarity(a, b), "something else"),
+    ],
+)
+def test_a_wrong_similarity_is_told_why(wrong, reason):
+    reply = exercise_7.check(wrong)
+    assert reply.kind == "wrong"
+    assert reason in reply.text, reply.text
+
+
+# 1: the gradient
 
 
 def test_a_gradient_that_where_hides_in_the_value_is_found():
@@ -275,15 +437,4 @@ def test_a_gradient_that_where_hides_in_the_value_is_found():
         outside = (maps * ~inside).sum(dim=(1, 2)) / (~inside).sum(dim=(1, 2))
         return torch.where(area > 0, weight * outside - within.clamp(max=cap), 0.0)
 
-    def flat(features, weight):
-        maps = torch.einsum("bkhw,bk->bhw", features, weight)
-        low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
-        return ((maps - low) / (high - low)).nan_to_num(0.0)
-
-    def cut(features, weight):
-        return solution_of(exercise_2)(features.detach(), weight)
-
     assert "gradient holds NaN" in exercise_1.check(loss).text
-    said = exercise_2.check(flat).text
-    assert "gradient holds NaN" in said or said.startswith("A flat map"), said
-    assert "no gradient flows back to the features" in exercise_2.check(cut).text

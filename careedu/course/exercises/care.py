@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from careedu.course.exercises import care_maps
 from careedu.course.exercises.controls import ControlExercise
 from careedu.course.exercises.exercise import Exercise, NumberExercise, near, numbered
 from careedu.course.exercises.function import FunctionExercise
@@ -56,8 +57,8 @@ attention_exercise = FunctionExercise(
         "passed by a few pixels.": lambda maps, inside, cap, weight: (
             weight * (maps * ~inside).sum((1, 2)) - (maps * inside).sum((1, 2)).clamp(max=cap)
         ).where(~_unboxed(inside), 0),
-        "This is the mean over the batch. Give one number for each image: who trains will divide by the number of "
-        "images that have a box, not by all.": lambda *given: attention_loss(*given).mean(),
+        "This is the mean over the batch. Give one number for each image; who trains takes the mean, over the whole "
+        "batch, images without a box included.": lambda *given: attention_loss(*given).mean(),
         "Right for images with a box. Without one it is NaN, a mean over nothing; one such image spoils the whole "
         "network. There the loss is 0.": lambda maps, inside, cap, weight: attention_loss(
             maps, inside, cap, weight
@@ -69,8 +70,9 @@ attention_exercise = FunctionExercise(
     },
     expected="one number for each image, −min(mean inside, τ) + λ · mean outside, and 0 for an image without a box",
     praise="High in the box up to the cap, low outside, and silent where there is no box.",
-    thought="What would the network do without the part outside, and what without the cap, when the box is larger than "
-    "the lesion? And what does your function give for an image that is all box?",
+    thought="Who trains takes the mean over the batch. Then α/(1 − α) is the dose: what an image with a box gives "
+    "attention for each unit that it gives classification. What is the dose at α = .5, and what would it be with the "
+    "mean over the images with a box alone, 4 in a batch of 56?",
     hints=[
         "Two means an image: of the map's pixels where `inside` is True, and of all its other pixels.",
         "A mean of a part is a sum over that part, `(maps * inside).sum(dim=(1, 2))`, by its number of pixels.",
@@ -78,70 +80,44 @@ attention_exercise = FunctionExercise(
     ],
 )
 
-# The map of a class
+# Find the shortcut
 
+excess_exercise = care_maps.excess_exercise
 
-def class_map(features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Minimum and maximum belong to one image; a flat map is 0 divided by a little, and so 0."""
-    F = torch.einsum("bkhw,bk->bhw", features, weight)
-    low, high = F.amin((1, 2), keepdim=True), F.amax((1, 2), keepdim=True)
-    return (F - low) / (high - low).clamp(min=1e-6)
+# Why validation cannot see it
 
-
-def _weighted(features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    return torch.einsum("bkhw,bk->bhw", features, weight)
-
-
-def _stretched(maps: torch.Tensor) -> torch.Tensor:
-    return class_map(maps[:, None], torch.ones(len(maps), 1, dtype=maps.dtype))
-
-
-def _map_cases() -> list[tuple]:
-    """Feature maps, positive as after a ReLU; each last image is flat, in values that no sum rounds."""
-    random = np.random.default_rng(20160)
-    cases = []
-    for shape in ((3, 4, 5, 6), (4, 6, 3, 4)):
-        features = np.maximum(random.normal(0.5, 1, size=shape), 0)
-        weight = random.normal(size=shape[:2])
-        features[-1], weight[-1] = 0.5, np.resize([1.0, -0.5, 0.25, -2.0], shape[1])
-        cases.append((features, weight))
-    return cases
-
-
-map_exercise = FunctionExercise(
-    class_map,
-    cases=_map_cases(),
-    learns="the features",
+enough_exercise = NumberExercise(
+    "enough",
+    right=420,
+    tolerance=1,  # whoever rounds up, or cuts off what 1 − .95 leaves behind the point, is right too
     mistakes={
-        "This is the weighted sum, and right so far; the last step is missing: stretch the map of each image to "
-        "[0, 1].": _weighted,
-        "There is a ReLU. CARE leaves it out: what speaks against the class is evidence too, and after a ReLU nothing "
-        "can push it lower.": lambda features, weight: _stretched(_weighted(features, weight).relu()),
-        "The scale is that of the whole batch, so an image's map depends on its neighbours. Take minimum and maximum "
-        "of each image, over `dim=(1, 2)`, with `keepdim=True`.": lambda features, weight: (
-            ((maps := _weighted(features, weight)) - maps.min()) / (maps.max() - maps.min())
-        ),
-        "The weights play no part: this is the mean over the channels, where the network is active for whatever "
-        "reason. Weigh each channel by the class.": lambda features, weight: _stretched(features.mean(1)),
-        "This is a softmax over the positions: it sums to 1, and a single peak swallows the rest. Asked is "
-        "(F − min)/(max − min).": lambda features, weight: (
-            _weighted(features, weight).flatten(1).softmax(1).reshape(len(features), *features.shape[2:])
-        ),
-        "Right but for a flat map, whose range is 0: it becomes NaN, and a loss with it. It shows nothing, and should "
-        "be zeros: keep the divisor above 0.": lambda features, weight: (
-            (maps := class_map(features, weight)) / maps.amax((1, 2), keepdim=True)
-        ),
+        "So many it takes without the plaster. Only one validation image in twenty is such a one: how many is that in "
+        "all?": near(21, tolerance=0.001),
+        "Divided by .95, the share that has the plaster. Those tell nothing of the clinic: divide by the share that "
+        "has none.": near(22, 22.1, 23),
+        "A square is missing: the standard error is √(p(1 − p)/n), so that n = p(1 − p)/.1².": near(2.1, 3, 42),
+        "That is for the .965 that validation reports. It needs few images, and it is the wrong number: take the "
+        "recall of those without the plaster.": near(3.4, 4, 67.55),
+        "So many to have one image without the plaster, in the mean or with a chance of 95 %. One image says 0 or 1: "
+        "its standard error is far above .1.": near(1, 20, 58.4, 59),
+        "That is for an interval of ± .1, with 1.96² in it. Asked is a standard error of .1.": near(81, 1614, 1620),
     },
-    expected="one map for each image, of shape (B, h, w): Σ_k w_k A_k, stretched to [0, 1] within the image, and zeros "
-    "where it is flat",
-    praise="A weighted sum of what the network has computed anyway: no second backward pass.",
-    thought="After global average pooling and a linear head, how do you get the logit back from the map before it is "
-    "stretched? And what does the stretch throw away: would you see a network that is sure of nothing?",
+    expected="a count of validation images of the class, marked ones included: find how many without the plaster it "
+    "takes, and how many images hold so many",
+    praise=".3 · .7/.1² = 21 images without the plaster, which are 5 % of 420. The phantom's validation set has 40 of "
+    "the class: two without it.",
+    thought="Sorting the 40 by plaster would do, once somebody suspects the plaster. What would tell you to look for "
+    "it, while validation reports .965? And where would you take validation images from, if you could ask for 21 more?",
     hints=[
-        "First Σ_k w_k A_k: one weight for each image and channel, for all positions alike. No ReLU.",
-        '`torch.einsum("bkhw,bk->bhw", features, weight)`; then minimum and maximum over `dim=(1, 2)`.',
-        "(F − min)/(max − min), with the divisor kept above 0: `clamp(min=1e-6)`.",
+        "Only the images without the plaster say anything of the clinic. How well do n of them tell a recall?",
+        "The standard error of a share p among n images is √(p(1 − p)/n). Set it to .1, with p = .3, and solve for n.",
+        "Of all validation images of the class 5 % are such: divide n by .05.",
     ],
+    code="""
+unmarked = 0.3 * 0.7 / 0.1**2
+enough = round(unmarked / 0.05)
+""",
+    why="21 images without the plaster, of which there is one in twenty.",
 )
 
 # How many test images?
@@ -183,86 +159,50 @@ control_exercise = ControlExercise(
     "controls",
     method="care",
     claims={
-        "place": ("random boxes", "Keep the loss and the stages, and spoil the place alone."),
+        "place": (
+            ("random boxes", "shifted boxes", "boxes on the mark"),
+            "Keep the loss and the stages, and spoil the place alone.",
+        ),
         "loss": ("without attention", "Keep both stages, and drop the loss alone."),
         "use": ("lesion transplant", "Look for an arm that uses the same good boxes for something else."),
         "classes": ("boxes of all classes", "That something is enough is refuted by more of it that does better."),
     },
     arms={
         "random boxes": "has the attention loss and both stages, with boxes that lie anywhere",
+        "shifted boxes": "has the attention loss and both stages, with the true boxes moved off the lesion",
+        "boxes on the mark": "has the attention loss and both stages, with boxes around the plaster",
         "without attention": "has both stages, and leaves the boxes in the drawer, the loss with them",
-        "lesion transplant": "has neither attention loss nor second stage: it cuts out lesions of the rare classes",
+        "lesion transplant": "has neither attention loss nor second stage: it cuts out lesions of the rare class",
         "boxes of all classes": "is CARE with more boxes, each of them on its lesion",
-        "saliency boxes": "is CARE with boxes found without a doctor, which may lie on the lesion as well",
+        "drop marked": "has no box and no attention loss: it leaves out the marked images, which somebody has to know",
         "balanced sampling": "has no box for any class, and differs in the batches, the loss and the stages at once",
     },
-    aliases={"shifted boxes": "random boxes", "boxes shifted": "random boxes", "no attention": "without attention"},
+    aliases={
+        "boxes anywhere": "random boxes",
+        "boxes shifted": "shifted boxes",
+        "mark boxes": "boxes on the mark",
+        "no attention": "without attention",
+        **dict.fromkeys(("alpha = 0", "alpha 0", "α = 0"), "without attention"),
+        "transplant": "lesion transplant",
+    },
     praise="Each arm differs from CARE in what its claim is about. A claim that no arm could refute is not yet tested.",
-    thought="Two arms are left. Which claims could saliency boxes and balanced sampling refute? And if the claim is "
-    "that a map which gathers in one place has understood the disease: which arm would you look at, and would you look "
-    "at its recall or at its map?",
+    thought="Three arms refute the claim on place. If CARE beats boxes on the mark and not random ones, what has the "
+    "true box done? And two arms are left: say of each a claim that it could refute.",
     hints=[
         "A control differs from CARE in one thing, the thing that the claim is about. What is that thing here?",
-        "Place: the same boxes, moved. Loss: the same two stages. Use: the same boxes, and no attention loss.",
+        "Place: other boxes, the same loss. Loss: the same two stages. Use: the same boxes, and no attention loss.",
         "The claim that something is enough is refuted by more of it that does better.",
     ],
     why="Spoil the place, drop the loss, use the boxes otherwise, add boxes of the common classes: one change each.",
 )
 
-# The pointing game
+# The attention term that has no gradient
 
+repaired_exercise = care_maps.repaired_exercise
 
-def pointing(maps: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """The mask at the place of each map's maximum is a one or a zero; their mean is the share."""
-    peak = maps.flatten(1).argmax(1)
-    return masks.flatten(1).gather(1, peak[:, None]).float().mean()
+# Does the map change with the network?
 
-
-def _pointing_cases() -> list[tuple]:
-    """Maps in [0, 1] with one maximum each, that lies in the lesion of 3 of 7, 4 of 5 and 2 of 6 images."""
-    random = np.random.default_rng(20161)
-    cases = []
-    for count, height, width, hits in ((7, 6, 8, 3), (5, 9, 5, 4), (6, 7, 7, 2)):
-        maps, masks = random.random((count, height, width)), np.zeros((count, height, width), dtype=bool)
-        for i in range(count):
-            top, left = random.integers(0, height - 3), random.integers(0, width - 3)
-            masks[i, top : top + 3, left : left + 3] = True
-            wanted = np.argwhere(masks[i] if i < hits else ~masks[i])
-            maps[i][tuple(wanted[random.integers(len(wanted))])] = 1 + 0.01 * i
-        order = random.permutation(count)
-        cases.append((maps[order] / 1.1, masks[order]))
-    return cases
-
-
-pointing_exercise = FunctionExercise(
-    pointing,
-    cases=_pointing_cases(),
-    mistakes={
-        "This is the share of the map's mass that lies in the lesion, a good measure, and another one. Here only the "
-        "maximum counts: in or out.": (lambda maps, masks: ((maps * masks).sum((1, 2)) / maps.sum((1, 2))).mean()),
-        "This finds one maximum in the whole batch, and is 0 or 1. Every image has its own: flatten all but the first "
-        "dimension.": lambda maps, masks: masks.flatten()[maps.argmax()].float(),
-        "This is the mean of the map inside the lesion, and says nothing of the rest: a map of ones has 1. Ask where "
-        "the maximum lies.": lambda maps, masks: ((maps * masks).sum((1, 2)) / masks.sum((1, 2))).mean(),
-        "This asks whether any pixel above 0.5 lies in the lesion, which a map of ones does everywhere. There is no "
-        "threshold: only the maximum counts.": lambda maps, masks: ((maps > 0.5) & masks).any(2).any(1).float().mean(),
-        "This is the number of images; divide it by all images to have a share.": (
-            lambda maps, masks: len(maps) * pointing(maps, masks)
-        ),
-        "This says for each image whether it is a hit, and is right so far: take the mean.": (
-            lambda maps, masks: (maps * masks).amax((1, 2)).eq(maps.amax((1, 2))).float()
-        ),
-    },
-    expected="one number between 0 and 1, the share of the images whose map has its maximum inside the mask",
-    praise="In or out, one pixel an image: the pointing game.",
-    thought="What would a map score that points at a random pixel? And what a map that is right at the maximum and "
-    "covers half the image? So which second number belongs beside it?",
-    hints=[
-        "Only one pixel of each map counts, and for each image there are two outcomes.",
-        "Where is the maximum of each image? Flatten height and width, not the batch.",
-        "`maps.flatten(1).argmax(dim=1)` is one place an image; look it up in `masks.flatten(1)`.",
-    ],
-)
+similarity_exercise = care_maps.similarity_exercise
 
 exercises = numbered(globals())
 

@@ -20,8 +20,9 @@ class ControlExercise(Exercise):
     Parameters
     ----------
     name : str
-    claims : mapping of str to (str, str)
-        Short name of a claim → the arm that could refute it, and what to look for, said to whoever names another.
+    claims : mapping of str to (str or tuple of str, str)
+        Short name of a claim → the arm that could refute it, or each of several, the solution's first; and what to
+        look for, said to whoever names another.
     arms : mapping of str to str
         Arm → what it is, as the end of a sentence that begins with "It". More of them than claims.
     aliases : mapping of str to str
@@ -36,13 +37,14 @@ class ControlExercise(Exercise):
         self,
         name: str,
         *,
-        claims: Mapping[str, tuple[str, str]],
+        claims: Mapping[str, tuple[str | tuple[str, ...], str]],
         arms: Mapping[str, str],
         aliases: Mapping[str, str],
         method: str,
         **texts: Any,
     ) -> None:
-        self.right = {claim: arm for claim, (arm, _) in claims.items()}
+        self.accepted = {claim: (arms,) if isinstance(arms, str) else arms for claim, (arms, _) in claims.items()}
+        self.right = {claim: arms[0] for claim, arms in self.accepted.items()}
         code = "\n".join([f"{name} = {{", *(f'    "{claim}": "{arm}",' for claim, arm in self.right.items()), "}"])
         super().__init__(name, code=code, **texts)
         self.claims, self.arms, self.aliases, self.method = dict(claims), dict(arms), dict(aliases), method
@@ -70,7 +72,7 @@ class ControlExercise(Exercise):
         for claim, arm in arms.items():
             if arm not in self.arms:
                 return f'{shown(chosen[claim])}, for "{claim}", is none of the arms: {", ".join(self.arms)}.'
-        wrong = [claim for claim in self.claims if arms[claim] != self.right[claim]]
+        wrong = [claim for claim in self.claims if arms[claim] not in self.accepted[claim]]
         if not wrong:
             return None
         if len(set(arms.values())) == 1:

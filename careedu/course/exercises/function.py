@@ -203,8 +203,8 @@ class FunctionExercise(Exercise):
             return None  # right in NumPy or lists alone, where that is allowed
         cut = (
             f"The numbers are right, but no gradient flows back to {self.learns}, and a network could not learn from "
-            "them. `torch.tensor(...)`, `.item()`, `.numpy()` and `.detach()` cut it; `torch.stack` and `torch.where` "
-            "do not."
+            "them. `torch.tensor(...)`, `.item()`, `.numpy()`, `.detach()` and `no_grad` cut it; `torch.stack` and "
+            "`torch.where` do not."
         )
         try:
             result = answer(first.requires_grad_(), *others)
@@ -215,7 +215,7 @@ class FunctionExercise(Exercise):
             return cut if self.in_torch else None
         # Asked apart, since a result may have a gradient that leads to something else, such as a layer of its own.
         slope = torch.autograd.grad(result.sum(), first, allow_unused=True)[0] if result.requires_grad else None
-        if slope is None:
+        if slope is None or not slope.any():  # of zeros too: a step, a sign or a product with 0 leads back and is flat
             return cut
         if not slope.isfinite().all():
             return (
