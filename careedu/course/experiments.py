@@ -42,7 +42,7 @@ class Experiment:
     maps : bool
         Whether it is measured, for every seed, how much of each test image's map lies in the lesion.
     courses : bool
-        Whether what was recorded after each epoch is kept, for a widget's slider; never of exploratory ones.
+        Whether what was recorded after each epoch is kept, for a widget's slider.
     exploratory : bool
         Whether it looks around and proves nothing.
     """
@@ -87,7 +87,7 @@ BRAIN = {"name": "brain-tumor", "plane": "axial", "size": 96, "counts": {"mening
 ON_SKIN, ON_BRAIN = {"epochs": 16}, {"epochs": 18}
 
 TUNING_SEEDS = (100, 101, 102)
-_exploratory = partial(Experiment, seeds=TUNING_SEEDS, exploratory=True)
+_exploratory = partial(Experiment, seeds=TUNING_SEEDS, courses=False, exploratory=True)
 
 _IMBALANCE = {
     "cross-entropy": {"method": "cross-entropy"},
@@ -107,11 +107,8 @@ _SHOWN = ("cross-entropy", "inverse-frequency weights", "logit adjustment", "bal
 _ARMS = {
     **_IMBALANCE,
     "CARE": {"method": "care"},
-    "CARE without attention": {"method": "care", "alpha": 0.0},
     "CARE, random boxes": {"method": "care", "boxes": "random"},
-    "CARE, saliency boxes": {"method": "care", "boxes": "saliency"},
-    "CARE, alpha .1": {"method": "care", "alpha": 0.1},
-    "CARE, alpha .1, random boxes": {"method": "care", "alpha": 0.1, "boxes": "random"},
+    "CARE without attention": {"method": "care", "alpha": 0.0},
     "lesion transplant": {"method": "lesion-transplant"},
     "global attention": {"method": "global-attention"},
     "free mask": {"method": "global-attention", "map": "free"},
@@ -127,39 +124,59 @@ def _arms(*names: str) -> dict[str, Mapping[str, Any]]:
     return {name: _ARMS[name] for name in names}
 
 
-# CARE, its control without attention, and its control with boxes anywhere.
-_CARE_AND_CONTROLS = _arms("logit adjustment", "CARE", "CARE without attention", "CARE, random boxes")
-# Where might attention help? Six kinds of skin phantoms, looked through on the validation images of three tuning seeds.
-_REGIMES = {
-    "default": {},
-    "few": {"imbalance": 30},
-    "few-of-all": {"largest": 120, "imbalance": 12},
-    "distracted": {"distractors": 3.0},
-    "small": {"lesion_size": 0.6},
-    "few-small-distracted": {"imbalance": 30, "lesion_size": 0.6, "distractors": 3.0},
+# Notebook 02: what a shortcut does, and what helps. In the training hospital, validation included, 95 % of the rare
+# class carry it and nobody else; at test half of each class do, so that one test set holds the clinic with and without.
+_SHORTCUT = {"shortcut_test": "random", "test": 200}
+MARKED = {**SKIN, "shortcut": "mark", **_SHORTCUT}
+CAST = {**SKIN, "shortcut": "cast", **_SHORTCUT}
+# Few patients have a meningioma at test: none of them carries the letter, and 95 % of the others do.
+LETTERED = {**BRAIN, "shortcut": "mark", "shortcut_test": "reversed"}
+
+
+def _care(dose: float, **options: Any) -> dict[str, Any]:
+    """CARE at a dose: what a boxed image gives attention for each unit that it gives classification."""
+    return {"method": "care", "alpha": dose / (1 + dose), **options}
+
+
+# Chosen on tuning seeds, on images without the mark that are no test images of any other experiment.
+DOSE = 4
+_AT_DOSE = {
+    f"CARE, dose {DOSE}": _care(DOSE),
+    f"CARE, dose {DOSE}, shifted boxes": _care(DOSE, boxes="shifted"),
+    f"CARE, dose {DOSE}, random boxes": _care(DOSE, boxes="random"),
 }
-_MAPPED = ("logit adjustment", "CARE", "CARE, random boxes", "CARE, saliency boxes")
-_ATTENTION = _arms(*_MAPPED, "balanced sampling", "lesion transplant")
-_attention = partial(Experiment, arms=_ATTENTION, reference="logit adjustment", maps=True)
-_light = partial(
-    Experiment,
-    arms=_arms("logit adjustment", "CARE, alpha .1", "CARE, alpha .1, random boxes"),
-    reference="logit adjustment",
-    maps=True,
-)
-# Settings of CARE about its defaults (alpha .5, boxes as they are, all rare images boxed, second half of the epochs).
-_SWEEP = {
-    "CARE": {},
-    "without attention": {"alpha": 0.0},
-    "alpha .1": {"alpha": 0.1},
-    "alpha .25": {"alpha": 0.25},
-    "boxes × .7": {"box_scale": 0.7},
-    "boxes × 1.3": {"box_scale": 1.3},
-    "one box in four": {"box_share": 0.25},
-    "boxes shifted": {"boxes": "shifted"},
-    "boxes of all classes": {"classes": "all"},
-    "boxes by segmentation": {"boxes": "segmentation"},
+_RIVALS = {
+    "lesion transplant": {"method": "lesion-transplant"},
+    "marks painted over": {"method": "paint-over"},
+    "group weights": {"method": "group-weights"},
+    "random erasing": {"method": "random-erasing"},
+    "marked images dropped": {"method": "drop-marked"},
+    "rare images cropped": {"method": "crop-to-box"},
+    "all images cropped": {"method": "crop-to-box", "classes": "all"},
 }
+_LOOKED = _arms("logit adjustment", "CARE", "CARE, random boxes", "CARE without attention", "lesion transplant")
+DOSES = (0.25, 1, 4, 16)
+_CURVE = {
+    **_arms("logit adjustment", "CARE without attention"),
+    **{f"dose {dose:g}": _care(dose) for dose in DOSES},
+}
+_ELSEWHERE = {
+    f"dose {dose:g}, {where} boxes": _care(dose, boxes=where) for dose in (1, 4) for where in ("shifted", "random")
+}
+_FORMS = {
+    **{f"energy, dose {dose:g}": _care(dose, form="energy") for dose in (1, 4, 16)},
+    f"outside only, dose {DOSE}": _care(DOSE, form="outside"),
+}
+_SHARES = {f"boxes for {share:.0%}": _care(DOSE, box_share=share) for share in (0.1, 0.25, 0.5)}
+_SOURCES = {
+    "boxes on the mark": _care(DOSE, boxes="mark"),
+    "saliency boxes": _care(DOSE, boxes="saliency"),
+    "segmentation boxes": _care(DOSE, boxes="segmentation"),
+    "boxes of all classes": _care(DOSE, classes="all"),
+}
+# The tuning seeds' phantoms are of another seed throughout: no test image of theirs is one of the main experiments'.
+_tuning = partial(_exploratory, fit=ON_SKIN, reference="logit adjustment")
+_attention = partial(Experiment, reference="logit adjustment", maps=True)
 
 # Lesions a little larger than the default, so that plain cross-entropy learns something in these epochs.
 CHEST = {"name": "phantom-chest", "imbalance": 10, "lesion_size": 1.15}
@@ -175,35 +192,58 @@ NETWORKS = ("googlenet", "vgg16", "resnet18", "densenet121")
 _ALL = (
     Experiment("01-phantom-skin", SKIN, _IMBALANCE, ON_SKIN, weights=_SHOWN),
     Experiment("01-brain-tumor", BRAIN, _IMBALANCE, ON_BRAIN),
-    *(
-        _exploratory(
-            f"02-search-{name}",
-            {**SKIN, "val": 100, **options},
-            _CARE_AND_CONTROLS,
-            ON_SKIN,
-            reference="logit adjustment",
-        )
-        for name, options in _REGIMES.items()
+    _attention(
+        "02-marked-skin",
+        MARKED,
+        {
+            **_arms("logit adjustment", "CARE"),
+            **_AT_DOSE,
+            **_arms("CARE without attention"),
+            f"CARE, dose {DOSE}, energy": _care(DOSE, form="energy"),
+            **{name: _RIVALS[name] for name in list(_RIVALS)[:4]},
+        },
+        ON_SKIN,
+        weights=("logit adjustment", "CARE", f"CARE, dose {DOSE}"),
     ),
-    _attention("02-phantom-skin", SKIN, fit=ON_SKIN, weights=_MAPPED),
-    _attention("02-brain-tumor", BRAIN, fit=ON_BRAIN, weights=_MAPPED[:2]),
-    # Of the regimes in which logit adjustment learns at all, the one where CARE did best and the one where it did worst
-    # on the validation images; ten fresh seeds each.
-    *(
-        Experiment(
-            f"02-{verdict}-regime",
-            {**SKIN, **_REGIMES[name]},
-            _CARE_AND_CONTROLS,
-            ON_SKIN,
-            reference="logit adjustment",
-        )
-        for verdict, name in (("best", "few"), ("worst", "few-of-all"))
+    _attention(
+        "02-cast-skin",
+        CAST,
+        {
+            **_arms("logit adjustment", "CARE"),
+            f"CARE, dose {DOSE}": _care(DOSE),
+            **{name: _RIVALS[name] for name in ("lesion transplant", "group weights")},
+        },
+        ON_SKIN,
+        courses=False,
     ),
-    # The weight that did best in the sweep below, chosen there on validation images of skin and for both data sets.
-    _light("02-light-phantom-skin", SKIN, fit=ON_SKIN),
-    _light("02-light-brain-tumor", BRAIN, fit=ON_BRAIN),
-    _exploratory(
-        "02-sweep", SKIN, {arm: {"method": "care", **o} for arm, o in _SWEEP.items()}, ON_SKIN, reference="CARE"
+    _attention("02-phantom-skin", SKIN, _LOOKED, ON_SKIN, courses=False),
+    _attention("02-brain-tumor", BRAIN, _LOOKED, ON_BRAIN, courses=False),
+    _attention(
+        "02-lettered-brain",
+        LETTERED,
+        {
+            **_arms("logit adjustment", "CARE"),
+            f"CARE, dose {DOSE}": _care(DOSE),
+            f"CARE, dose {DOSE}, random boxes": _care(DOSE, boxes="random"),
+            **_arms("lesion transplant"),
+        },
+        ON_BRAIN,
+        courses=False,
+    ),
+    # The attention microscope opens on these.
+    _tuning(
+        "02-dose-marked",
+        {**MARKED, "seed": 1},
+        {**_CURVE, **_ELSEWHERE, **_FORMS},
+        weights=tuple(_CURVE),
+        courses=True,
+    ),
+    _tuning("02-dose-plain", {**SKIN, "seed": 1}, _CURVE),
+    _tuning("02-boxes-marked", {**MARKED, "seed": 1}, {**_SHARES, **_SOURCES}, reference="boxes for 50%"),
+    _tuning(
+        "02-rivals-marked",
+        {**MARKED, "seed": 1},
+        {**_arms("logit adjustment"), **{name: _RIVALS[name] for name in list(_RIVALS)[4:]}},
     ),
     Experiment("03-phantom-chest", CHEST, _SPATIAL, ON_CHEST),
     Experiment("03-brain-tumor", BRAIN, _SPATIAL, ON_BRAIN, courses=False),

@@ -58,8 +58,7 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
     }
     if experiment.maps:
         comparison.attention = measure_attention(comparison, comparison.data.test)
-    courses = experiment.courses and not experiment.exploratory
-    return comparison.save(target / experiment.name, weights=experiment.weights, courses=courses)
+    return comparison.save(target / experiment.name, weights=experiment.weights, courses=experiment.courses)
 
 
 def processor() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from .care import AttentionMicroscope as AttentionMicroscope
 from .care import AttentionView as AttentionView
+from .care.plots import plot_doses as plot_doses
 from .comparison import ComparisonExplorer as ComparisonExplorer
 from .comparison import ComparisonView as ComparisonView
 from .comparison_plots import plot_comparison as plot_comparison

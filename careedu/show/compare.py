@@ -93,7 +93,7 @@ class Comparison(Results):
     def summary(
         self, metrics: Sequence[str] = ("rare recall", "balanced accuracy"), reference: str | None = None
     ) -> pandas.DataFrame:
-        """The table to be read: of each metric mean and interval, and in words how it stands against the reference.
+        """The table to be read: of each metric mean and interval, and how it stands against the reference.
 
         Parameters
         ----------
@@ -111,13 +111,10 @@ class Comparison(Results):
         columns = {}
         for metric in metrics:
             found = self.differences(metric, against)
-            # An interval is not broken over lines.
-            columns[metric] = [
-                str(self.estimate(name, metric)).replace(" ", "\N{NO-BREAK SPACE}") for name in self.methods
-            ]
+            told = {name: f"{d.effect:+.2f} [{d.low:+.2f}, {d.high:+.2f}], {d.verdict}" for name, d in found.items()}
+            columns[metric] = [_unbroken(str(self.estimate(name, metric))) for name in self.methods]
             columns[f"{metric}, against {against}"] = [
-                f"{found[name].effect:+.2f}, {found[name].verdict}".replace("-", "−") if name in found else ""
-                for name in self.methods
+                _unbroken(told.get(name, "").replace("-", "−")) for name in self.methods
             ]
         return pandas.DataFrame(columns, index=pandas.Index(self.methods, name="method"))
 
@@ -138,3 +135,9 @@ class Comparison(Results):
         from careedu.show.report import write_report
 
         return write_report(self, Path(path))
+
+
+def _unbroken(text: str) -> str:
+    """The text with its interval on one line, and the number before it."""
+    number, bracket, rest = text.partition("]")
+    return number.replace(" ", "\N{NO-BREAK SPACE}") + bracket + rest
