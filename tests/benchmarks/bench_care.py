@@ -59,7 +59,7 @@ def second_backward(model: torch.nn.Module, batch: Batch) -> dict[str, Tensor]:
     maps = (gradient.mean(dim=(2, 3), keepdim=True).detach() * features).sum(dim=1)
     inside = inside_boxes(batch.boxes, batch.image_size)
     losses = attention_loss(resize_map(normalize_map(maps), batch.image_size), inside)
-    return {"classification": 0.5 * loss, "attention": 0.5 * losses.sum() / inside.any(dim=2).any(dim=1).sum()}
+    return {"classification": 0.5 * loss, "attention": 0.5 * losses.mean()}
 
 
 def backward_to_the_input(model: torch.nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -73,7 +73,7 @@ def backward_to_the_input(model: torch.nn.Module, batch: Batch) -> dict[str, Ten
     model.zero_grad()
     inside = inside_boxes(batch.boxes, batch.image_size)
     losses = attention_loss(resize_map(normalize_map(maps), batch.image_size), inside)
-    return {"classification": 0.5 * loss, "attention": 0.5 * losses.sum() / inside.any(dim=2).any(dim=1).sum()}
+    return {"classification": 0.5 * loss, "attention": 0.5 * losses.mean()}
 
 
 def training_steps(name: str, size: int, rounds: int) -> None:

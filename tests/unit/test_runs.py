@@ -42,8 +42,8 @@ def test_what_lacks_its_images_is_named_and_the_others_are_made(made, tmp_path, 
 
 
 def test_one_experiment_can_be_made_by_its_name(made, tmp_path):
-    assert runs.main(["02-sweep", "--target", str(tmp_path)]) == 0
-    assert made == ["02-sweep"]
+    assert runs.main(["02-dose-plain", "--target", str(tmp_path)]) == 0
+    assert made == ["02-dose-plain"]
 
 
 def test_an_interruption_says_how_to_go_on(made, tmp_path, capsys):
