@@ -251,7 +251,8 @@ class Results:
         which adjusts for their number.
         """
         name = self.metric(metric)
-        return statistics.difference_of(name, self._spread(self._known(a), name), self._spread(self._known(b), name))
+        first, second = self._spread(self._known(a), name), self._spread(self._known(b), name)
+        return replace(statistics.difference_of(name, first, second), metric=metric)  # a class by its name
 
     def _spread(self, method: str, metric: str) -> Spread:
         """What estimates and differences are made of: each method is taken apart once for each metric."""

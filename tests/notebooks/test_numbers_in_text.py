@@ -16,6 +16,7 @@ import pytest
 import careedu
 from careedu.data.shipped import shipped
 from careedu.measure import map_auroc, map_difference, recall_per_class
+from careedu.methods.boxes import inside_boxes
 from careedu.nn.losses import effective_number_weights, inverse_frequency_weights
 
 NOTEBOOKS = {path.name[:2]: path for path in sorted(shipped("notebooks").glob("*.ipynb"))}
@@ -66,12 +67,6 @@ def ends(name, arm, metric="rare recall"):
     """Difference of an arm to the reference, and the ends of its interval."""
     found = load(name).differences(metric)[arm]
     return found.effect, found.low, found.high
-
-
-def doses(kind):
-    """The smaller dose of CARE against the larger one."""
-    small, full = (load(f"02-{of}{kind}").runs for of in ("light-", ""))
-    return careedu.Comparison({"light": small["CARE, alpha .1"], "full": full["CARE"]})
 
 
 def lead(name, one, other, metric="rare_recall"):
@@ -150,16 +145,6 @@ def inside(name, arm):
     return looks(name, arm, "inside share").mean()
 
 
-def maps_without_a_hit(name, arm):
-    """How many maps there are, where none has its maximum in the lesion; else the sentence is wrong."""
-    assert pointing(name, arm) == 0
-    return looks(name, arm, "pointing").size
-
-
-def spread(name, arm):
-    return np.std([run.rare_recall() for run in load(name).runs[arm].values()], ddof=1)
-
-
 def maps(name, arm):
     return [careedu.trained_map(run) for run in load(name).runs[arm].values()]
 
@@ -185,29 +170,62 @@ def auroc(arm):
     return np.mean([map_auroc(one, zone) for one in maps("03-phantom-chest", arm)])
 
 
-def validation_recall(name, arm, balanced=False):
-    results = load(name)
-    classes = slice(None) if balanced else list(results.rare_indices)
+def clinic(name, arm):
+    """Recall of the rare class where nothing goes with it: on the test images without the mark."""
+    return load(name).estimate(arm, "recall of streaked without mark").estimate
+
+
+def against(name, arm, reference=None):
+    """How an arm's recall there stands against another's, as the table of all arms says."""
+    return load(name).differences("recall of streaked without mark", reference)[arm]
+
+
+def worst(arm):
+    return load(MARKED).worst_group(arm)
+
+
+def dose_of(arm):
+    alpha = load(MARKED).runs[arm][0].configuration["method"]["options"]["alpha"]
+    return alpha / (1 - alpha)
+
+
+def validated(arm):
+    """Balanced accuracy on the validation images, which carry the mark as the training images do."""
     recalls = [
-        recall_per_class(run.validation_probabilities, run.validation_labels) for run in results.runs[arm].values()
+        recall_per_class(run.validation_probabilities, run.validation_labels) for run in load(TUNED).runs[arm].values()
     ]
-    return np.mean([recall[classes].mean() for recall in recalls])
+    return np.mean([recall.mean() for recall in recalls])
 
 
-def regimes():
-    """Kinds of phantom in which the baseline learns, with CARE's lead over it on validation images."""
-    kinds = ["default", "few", "few-of-all", "distracted", "small", "few-small-distracted"]
-    learns = [k for k in kinds if validation_recall(f"02-search-{k}", "logit adjustment", balanced=True) > 0.45]
-    leads = {}
-    for kind in learns:
-        name = f"02-search-{kind}"
-        leads[kind] = validation_recall(name, "CARE") - validation_recall(name, "logit adjustment")
-    return leads
+def called_streaked(name, arm):
+    """Of the common test images with the mark."""
+    rows = load(name).marked & ~rarest(name)
+    return (load(name).probabilities(arm)[:, rows].argmax(axis=2) == load(name).rare_indices[-1]).mean()
 
 
-def farthest(difference):
-    """How large a difference may be, to either side."""
-    return max(-difference.low, difference.high)
+@cache
+def marked_phantoms():
+    return careedu.load("phantom-skin", imbalance=10, **recipe(MARKED)["options"])
+
+
+def marked_share(part):
+    """Of the rare class."""
+    images = getattr(marked_phantoms(), part)
+    return float(images.marked[images.labels == 2].double().mean())
+
+
+@cache
+def held(boxes):
+    """Shares of the lesion and of the mark that the boxes of CARE's controls hold, of marked training images."""
+    lesion, mark = [], []
+    for seed in load(MARKED).seeds:
+        data = marked_phantoms().redraw(seed)
+        given = careedu.CARE(alpha=0.8, boxes=boxes).prepare(data, seed)
+        rows = given.has_box & data.train.marked
+        inside_box = inside_boxes(given.boxes[rows], tuple(given.images.shape[2:]))
+        for shares, regions in ((lesion, data.train.masks[rows]), (mark, data.train.marks[rows])):
+            shares.append(((inside_box & regions).sum((1, 2)) / regions.sum((1, 2))).numpy())
+    return np.concatenate(lesion), np.concatenate(mark)
 
 
 def from_inverse(beta):
@@ -226,8 +244,11 @@ def loaded(name):
     return careedu.load(name, imbalance=10, **options)
 
 
+MARKED, CAST, TUNED, BASE = "02-marked-skin", "02-cast-skin", "02-dose-marked", "logit adjustment"
+AT_DOSE, ENERGY = "CARE, dose 4", "CARE, dose 4, energy"
+SHIFTED, RANDOM = "CARE, dose 4, shifted boxes", "CARE, dose 4, random boxes"
+CURVE = ["CARE without attention", "dose 0.25", "dose 1", "dose 4", "dose 16"]
 NEARLY_AS_MANY = ["inverse-frequency weights", "logit adjustment", "classifier retraining"]
-CARE_AND_BASELINE = ["02-phantom-skin", "02-best-regime", "02-worst-regime", "02-brain-tumor"]
 WITH_MASK = ["phantom-chest", "aligned-chest", "pneumonia"]
 NETWORKS = ["googlenet", "vgg16", "resnet18", "densenet121"]
 
@@ -332,137 +353,144 @@ SAID = {
             max(configuration(n)["epochs"] for n in ("01-phantom-skin", "01-brain-tumor")) <= 20
         ),
     },
+    ("02", "look-text"): {
+        "{} of 100 lesions of the rare class": lambda: [round(100 * marked_share("train"))],
+        "half of the images of each class have one": lambda: marked_share("test") == 0.5,
+        "and no others": lambda: not marked_phantoms().train.marked[marked_phantoms().train.labels < 2].any(),
+    },
+    ("02", "where-found-text"): {
+        "several times the mass that chance would put there": lambda: (
+            looks(MARKED, BASE, "mark share")[:, marked()].mean() > 4 * looks(MARKED, BASE, "mark chance")[:, marked()].mean()
+        ),
+        "the lesion holds little more than its share": lambda: (
+            0 < inside(MARKED, BASE) - looks(MARKED, BASE, "chance").mean() < 0.06
+        ),
+    },
+    ("02", "train-text"): {
+        "The paper's dose is 1; here it is {}": lambda: [round(dose_of(AT_DOSE))],
+    },
     ("02", "saved-text"): {
         "{} arms, {} seeds each, {} epochs": lambda: [
-            WORDS[len(load("02-phantom-skin").methods)].title(),
-            seeds("02-phantom-skin"),
-            epochs("02-phantom-skin"),
+            {11: "Eleven"}[len(load(MARKED).methods)],
+            seeds(MARKED),
+            epochs(MARKED),
         ],
     },
-    ("02", "naive-found-text"): {
-        "points into the lesion nearly always": lambda: pointing("02-phantom-skin", "logit adjustment") > 0.9,
-        "about half of the map's mass lies outside": lambda: is_share(
-            1 - inside("02-phantom-skin", "logit adjustment"), 1, 2
+    ("02", "attention-found-text"): {
+        "At dose 1 the map moves a little": lambda: (
+            attention(MARKED).difference("CARE", BASE, "inside share", "streaked").verdict == "better"
+            and 0 < inside(MARKED, "CARE") - inside(MARKED, BASE) < 0.06
+        ),
+        "it points into the lesion in four images of five, where the baseline does in two": lambda: (
+            is_share(pointing(MARKED, AT_DOSE), 4, 5) and is_share(pointing(MARKED, BASE), 2, 5)
+        ),
+        "falls from {} to {} (chance is {})": lambda: [
+            short(np.nanmean(looks(MARKED, arm, what)))
+            for arm, what in ((BASE, "mark share"), (AT_DOSE, "mark share"), (BASE, "mark chance"))
+        ],
+        "Shifted boxes move it as well, away from the lesion": lambda: (
+            attention(MARKED).difference(SHIFTED, BASE, "inside share", "streaked").verdict == "worse"
         ),
     },
-    ("02", "buys-found-text"): {
-        "CARE's mean recall is {} below the baseline's": lambda: [
-            short(lead("02-phantom-skin", "logit adjustment", "CARE"))
+    ("02", "recall-found-text"): {
+        "finds {} more of the streaked lesions without a plaster, and is shown to": lambda: [
+            short(against(MARKED, AT_DOSE).effect) if against(MARKED, AT_DOSE).verdict == "better" else "no"
         ],
-        "random boxes, which swing less": lambda: (
-            spread("02-phantom-skin", "CARE, random boxes") < spread("02-phantom-skin", "CARE")
+        "no gain is shown, and {} at most is left open": lambda: [
+            short(against(MARKED, "CARE").high) if against(MARKED, "CARE").verdict == "no difference shown" else "all"
+        ],
+        "CARE misses more than half": lambda: clinic(MARKED, AT_DOSE) < 0.5,
+        "*lesion transplant* finds {}, and whoever knows the plaster and *paints over it* {}": lambda: [
+            short(clinic(MARKED, arm)) for arm in ("lesion transplant", "marks painted over")
+        ],
+        "*group weights* find more than CARE and pay for it with the other classes": lambda: (
+            against(MARKED, "group weights", AT_DOSE).verdict == "better"
+            and table_verdicts(MARKED, ["group weights"], "balanced accuracy without mark") == {"worse"}
         ),
-        "their intervals leave {} at most": lambda: [
-            short(
-                max(
-                    load("02-phantom-skin").differences("rare recall")[a].high
-                    for a in ("balanced sampling", "lesion transplant")
-                )
-            )
+        "the two rare training images without plaster": lambda: (
+            [round((1 - marked_share("train")) * counts(MARKED)["streaked"])] == [2]
+        ),
+        "*Random erasing*, which knows nothing, gains nothing": lambda: (
+            against(MARKED, "random erasing").verdict == "no difference shown"
+            and clinic(MARKED, "random erasing") < clinic(MARKED, BASE)
+        ),
+        "Its worst group is now a *common* lesion with a plaster: {} of the reticular ones": lambda: [
+            short(worst(AT_DOSE)[1].estimate) if worst(AT_DOSE)[0] == "reticular with mark" else "none"
+        ],
+        "the baseline has none at all, transplant {}": lambda: [
+            short(worst("lesion transplant")[1].estimate) if worst(BASE)[1].estimate < 0.005 else "some"
         ],
     },
     ("02", "control-found-text"): {
-        "with up to {} open either way. So place is not where most of the {} went": lambda: [
-            short(farthest(load("02-phantom-skin").difference("CARE", "CARE, random boxes", "rare recall"))),
-            short(lead("02-phantom-skin", "logit adjustment", "CARE")),
+        "without attention {}, the baseline {}": lambda: [
+            short(clinic(MARKED, arm)) for arm in ("CARE without attention", BASE)
         ],
-    },
-    ("02", "regimes-text"): {
-        "with {} tuning seeds": lambda: [seeds("02-search-default")],
-        "*few* (imbalance {}); *few of all* ({} images of the commonest class)": lambda: [
-            recipe("02-search-few")["imbalance"],
-            option("02-search-few-of-all", "largest"),
+        "buys nothing that is shown": lambda: (
+            against(MARKED, "CARE without attention").verdict == "no difference shown"
+        ),
+        "Shifted boxes gain nothing, {} less than true ones": lambda: [
+            short(-against(MARKED, SHIFTED, AT_DOSE).effect)
+            if against(MARKED, SHIFTED).verdict == "no difference shown"
+            and against(MARKED, SHIFTED, AT_DOSE).verdict == "worse"
+            else "not"
         ],
-        "*distracted* ({} times the look-alikes); *small* (lesions {} as large)": lambda: [
-            WORDS[round(option("02-search-distracted", "distractors"))],
-            short(option("02-search-small", "lesion_size"), 1),
+        "in a third of the images that lands them on the plaster": lambda: is_share((held("shifted")[1] > 0.5).mean(), 1, 3),
+        "random boxes gain {}, half of what true ones do": lambda: [
+            short(against(MARKED, RANDOM).effect)
+            if against(MARKED, RANDOM).verdict == "better"
+            and is_share(against(MARKED, RANDOM).effect / against(MARKED, AT_DOSE).effect, 1, 2)
+            else "not"
         ],
-    },
-    ("02", "fresh-text"): {
-        'the one where CARE did best against it ("{}") and the one where it did worst ("{}")': lambda: [
-            (max if best else min)(found, key=found.get) for best in (True, False) for found in [regimes()]
+        "on average they hold {} of the lesion and {} of the plaster": lambda: [
+            short(one.mean()) for one in held("random")
         ],
-        "on {} *fresh* seeds": lambda: [seeds("02-best-regime") if fresh("02-best-regime", "02-search-few") else "no"],
-    },
-    ("02", "sweep-text"): {
-        "true ones gain {} of balanced accuracy": lambda: [
-            short(lead("02-best-regime", "CARE", "CARE, random boxes", "balanced_accuracy"))
+        "the maximum is in the lesion in every image, {} is left on the plaster": lambda: [
+            short(np.nanmean(looks(MARKED, ENERGY, "mark share"))) if pointing(MARKED, ENERGY) > 0.99 else "not"
         ],
-        "In the worst kind the loss as such is shown to cost recall": lambda: (
-            verdicts("02-worst-regime", "CARE", ["CARE without attention", "logit adjustment"]) == {"worse"}
-            and verdicts("02-worst-regime", "CARE without attention", ["logit adjustment"]) == {"no difference shown"}
+        "its recall is the same": lambda: (
+            against(MARKED, ENERGY, AT_DOSE).verdict == "no difference shown"
+            and abs(against(MARKED, ENERGY, AT_DOSE).effect) < 0.02
         ),
     },
-    ("02", "light-text"): {
-        "A fifth of the weight (α = .1 and not .5) has the highest recall *there*": lambda: (
-            max(load("02-sweep").methods, key=lambda arm: validation_recall("02-sweep", arm)) == "alpha .1"
-        ),
-        "the ten seeds of section 4, none of which was used to choose it": lambda: fresh(
-            "02-sweep", "02-light-phantom-skin"
-        ),
-    },
-    ("02", "light-found-text"): {
-        "finds more than the larger one in the mean, {} on skin and {} on the brain": lambda: [
-            short(doses(kind).difference("light", "full", "rare recall").effect)
-            for kind in ("phantom-skin", "brain-tumor")
-        ],
-        "both intervals reach zero": lambda: all(
-            abs(doses(kind).difference("light", "full", "rare recall").low) < 0.05
-            for kind in ("phantom-skin", "brain-tumor")
-        ),
-        "a *gain* is shown nowhere: not over the baseline, not over boxes anywhere": lambda: all(
-            verdicts(f"02-light-{kind}", "CARE, alpha .1", load(f"02-light-{kind}").methods[::2])
-            == {"no difference shown"}
-            for kind in ("phantom-skin", "brain-tumor")
-        ),
-        "it points at the tumour in one image of five, where the full dose does in two of three": lambda: (
-            is_share(pointing("02-light-brain-tumor", "CARE, alpha .1"), 1, 5)
-            and is_share(pointing("02-brain-tumor", "CARE"), 2, 3)
-        ),
-    },
-    ("02", "brain-text"): {
-        "meningioma thinned to {} images, {} runs of slices in the test set": lambda: [
-            counts("02-brain-tumor")["meningioma"],
-            WORDS[groups_of("02-brain-tumor")],
+    ("02", "dose-text"): {
+        "{} tuning seeds on phantoms of their own": lambda: [
+            seeds("02-dose-marked").title() if recipe("02-dose-marked")["seed"] != recipe(MARKED)["seed"] else "No"
         ],
     },
-    ("02", "brain-found-text"): {
-        "The baseline finds two meningiomas in three": lambda: is_share(
-            mean("02-brain-tumor", "logit adjustment"), 2, 3
+    ("02", "dose-found-text"): {
+        "the gain sets in between dose 1 and 4": lambda: (
+            clinic(TUNED, "dose 1") - clinic(TUNED, "CARE without attention") < 0.1
+            and clinic(TUNED, "dose 4") - clinic(TUNED, "dose 1") > 0.3
         ),
-        "in none of the {} maps ({} images, {} seeds) does the maximum lie in the tumour": lambda: [
-            maps_without_a_hit("02-brain-tumor", "logit adjustment"),
-            images_of("02-brain-tumor"),
-            seeds("02-brain-tumor"),
-        ],
-        "another hospital's share may be up to {}.": lambda: [
-            re.search(
-                r", (?:0)?(\.\d+)\]",
-                attention("02-brain-tumor").table("meningioma").loc["logit adjustment", "pointing"],
-            )[1]
-        ],
-        "nor is the {} that lesion transplant loses": lambda: [
-            short(lead("02-brain-tumor", "logit adjustment", "lesion transplant"))
-            if table_verdicts("02-brain-tumor") == {"no difference shown"}
-            else "gain"
-        ],
-        "CARE's map points at the tumour in two images of three": lambda: is_share(
-            pointing("02-brain-tumor", "CARE"), 2, 3
+        "Without it the curve is flat up to 4, and at 16 the mean falls": lambda: (
+            np.ptp([mean("02-dose-plain", f"dose {dose}") for dose in ("0.25", "1", "4")]) < 0.03
+            and mean("02-dose-plain", "dose 4") - mean("02-dose-plain", "dose 16") > 0.05
         ),
-        "Its mean recall is {} lower; neither that nor the {} by which random boxes are ahead": lambda: [
-            short(lead("02-brain-tumor", "logit adjustment", "CARE")),
-            short(lead("02-brain-tumor", "CARE, random boxes", "CARE")),
+        "multiplies the dose by about {} on this phantom": lambda: [
+            round(sum(counts(MARKED).values()) / counts(MARKED)["streaked"])
+        ],
+        "By balanced accuracy on images *without* the mark; by the rare recall alone it would have been 16": lambda: (
+            max(CURVE, key=lambda arm: load(TUNED).estimate(arm, "balanced accuracy without mark").estimate) == "dose 4"
+            and max(CURVE, key=lambda arm: clinic(TUNED, arm)) == "dose 16"
+        ),
+        "would have taken dose 1 among these, or energy at dose 1, which find {} and {} at the clinic": lambda: [
+            short(clinic(TUNED, arm))
+            for arm in (max(CURVE, key=validated), max(load(TUNED).methods, key=validated))
+            if arm in ("dose 1", "energy, dose 1")
         ],
     },
-    ("02", "stated-text"): {
-        "the best of the {} kinds in which the baseline learns": lambda: [WORDS[len(regimes())]],
-        "α = .5 lowers the mean everywhere": lambda: (
-            all(lead(n, "CARE", "logit adjustment") < 0 for n in CARE_AND_BASELINE) and max(regimes().values()) < 0
-        ),
-        "α = .5; λ = .7 on skin; τ = .5": lambda: (
-            (careedu.CARE().alpha, careedu.CARE().outside_weight, careedu.CARE().cap) == (0.5, 0.7, 0.5)
-        ),
+    ("02", "cast-found-text"): {
+        "The baseline finds none of the rare lesions taken with the usual camera, and CARE at either dose {}": lambda: [
+            {short(clinic(CAST, arm)) for arm in ("CARE", AT_DOSE)}.pop() if clinic(CAST, BASE) < 0.005 else "some"
+        ],
+        "Transplant finds {}": lambda: [short(clinic(CAST, "lesion transplant"))],
+        "of the reticular ones {} are recognised, all others called streaked": lambda: [
+            short(load(CAST).estimate("lesion transplant", "recall of reticular with mark").estimate)
+            if called_streaked(CAST, "lesion transplant") > 0.98
+            else "more"
+        ],
     },
+    #REST
     ("03", "mean-text"): {
         "the negative scores above .5": lambda: map_auroc(-mean_image(), careedu.lesion_zones("chest", 64)) > 0.5,
     },
