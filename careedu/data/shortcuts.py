@@ -88,7 +88,8 @@ def with_shortcut(
     Returns
     -------
     Splits
-        With `marks` on all three; ``redraw`` draws training images and marks them.
+        With `marks` on all three; ``redraw`` draws training images and marks them. Without a recipe: who wants one
+        gives the options to `careedu.load`.
 
     Raises
     ------
@@ -118,6 +119,7 @@ def with_shortcut(
         test=put(at_test, splits.test),
         # A set stays what it was said to be, whatever the marked one would be called rare.
         rare=splits.rare,
+        recipe={},  # that of the images alone would make them without the shortcut
         draw_train=None if draw is None else partial(_drawn, draw, put, as_trained),
     )
 

@@ -338,6 +338,13 @@ def test_a_class_that_is_called_like_a_part_of_another_is_not_taken_for_it():
         assert twin.worst_group(method)[1] == plain.worst_group(method)[1]
 
 
+def test_images_that_load_has_not_made_have_to_be_given(results):
+    with pytest.raises(InvalidInputError, match=r"'mädé up' was not made by careedu.load.*data="):
+        _ = results.data
+    given = object()
+    assert Results(results.runs, data=given).data is given
+
+
 def test_where_nothing_is_known_of_marks_it_is_said(results):
     assert results.marked is None
     for call in (

@@ -202,6 +202,12 @@ def test_the_recipe_makes_it_again():
     assert again.fingerprint() == data.fingerprint()
 
 
+def test_what_is_marked_later_does_not_keep_a_recipe_that_makes_it_without_marks():
+    data = with_shortcut(sets("phantom-chest"), "mark")
+    assert data.recipe == {}
+    assert data.redraw(3).fingerprint() == sets("phantom-chest", shortcut="mark").redraw(3).fingerprint()
+
+
 def test_marks_go_with_the_images_of_a_batch():
     data = sets("phantom-skin", shortcut="mark", shortcut_share=(1.0, 1.0))
     # The images are their marks, so that what moves one has to move the other.
