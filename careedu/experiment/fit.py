@@ -278,8 +278,8 @@ def _shared_stages(
     if not leading:
         return []
     images = content_digest(train.images, train.labels)
-    known = [part for part in (train.boxes, train.has_box, train.masks, train.has_mask) if part is not None]
-    lesions = content_digest(*known)
+    known = (train.boxes, train.has_box, train.masks, train.has_mask, train.marks)
+    lesions = content_digest(*(part for part in known if part is not None))
     kept, steps = [], []
     for number, stage in enumerate(leading, 1):
         read = {} if stage.shared.get("lesions") is False else {"lesions": lesions}
