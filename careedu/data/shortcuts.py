@@ -88,8 +88,8 @@ def with_shortcut(
     Returns
     -------
     Splits
-        With `marks` on all three; ``redraw`` draws training images and marks them. Without a recipe: who wants one
-        gives the options to `careedu.load`.
+        With `marks` on all three, beside those that were known; ``redraw`` draws training images and marks them. It has
+        no recipe: who wants one gives the options to `careedu.load`.
 
     Raises
     ------
@@ -107,9 +107,8 @@ def with_shortcut(
         raise unknown_name(f"look of a {shortcut}", look, LOOKS[shortcut])
     share = _checked(share)
     rare = np.isin(np.arange(len(splits.classes)), splits.rare_indices)
-    as_trained = tuple(np.where(rare, *share).tolist())
+    as_trained, turned = (tuple(np.where(rare, *shares).tolist()) for shares in (share, share[::-1]))
     put = partial(_put, shortcut, look, seed)
-    turned = tuple(np.where(rare, *share[::-1]).tolist())
     at_test = {"absent": (0.0,) * len(rare), "random": (0.5,) * len(rare), "reversed": turned}[test]
     draw = splits.draw_train
     return replace(
@@ -147,6 +146,8 @@ def _put(shortcut: str, look: str, seed: int, shares: Sequence[float], images: L
             pixels[part], marks[part] = LOOKS["cast"][look](draws, pixels[part]), True
         else:
             pixels[part], marks[part] = _stamped(draws, pixels[part], _lesions(images, part), LOOKS["mark"][look])
+    if images.marks is not None:
+        marks |= images.marks.numpy()
     return replace(images, images=torch.from_numpy(pixels), marks=torch.from_numpy(marks))
 
 

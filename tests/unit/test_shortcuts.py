@@ -202,6 +202,13 @@ def test_the_recipe_makes_it_again():
     assert again.fingerprint() == data.fingerprint()
 
 
+def test_a_second_shortcut_leaves_the_first_known():
+    first = sets("phantom-skin", shortcut="mark", shortcut_share=(1.0, 0.5))
+    second = with_shortcut(first, "cast", share=(0.0, 0.5))
+    assert torch.equal(second.train.marks & first.train.marks, first.train.marks)
+    assert 0 < second.train.marks.flatten(1).all(dim=1).sum() < second.train.marked.sum()
+
+
 def test_what_is_marked_later_does_not_keep_a_recipe_that_makes_it_without_marks():
     data = with_shortcut(sets("phantom-chest"), "mark")
     assert data.recipe == {}
