@@ -176,13 +176,7 @@ class _Evaluation:
     """What is measured of a network, after each epoch and at the end."""
 
     def __init__(
-        self,
-        data: Splits,
-        method: Method,
-        facts: TrainingFacts,
-        probes: int,
-        device: torch.device,
-        precision: str,
+        self, data: Splits, method: Method, facts: TrainingFacts, probes: int, device: torch.device, precision: str
     ) -> None:
         self.data, self.method, self.facts, self.precision, self.device = data, method, facts, precision, device
         # The first test images of each class: fixed by the data alone, so that all methods are probed alike.
