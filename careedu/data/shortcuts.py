@@ -36,7 +36,7 @@ USUAL = {
 }
 """What each phantom's mark and cast look like; other sets have a letter, and a coil's shading."""
 _ELSEWHERE = {"mark": "letter", "cast": "coil"}
-PART = 256  # images changed at a time, so that the memory does not grow with the data
+PART = 2**21  # pixels changed at a time, so that the memory grows neither with the number of images nor with their size
 
 # Plasters as children get them, and the blue, green and orange discs of old series of photographs.
 _PLASTERS = np.array([(0.30, 0.52, 0.86), (0.34, 0.72, 0.50), (0.93, 0.62, 0.24), (0.90, 0.45, 0.62)])
@@ -139,8 +139,9 @@ def _put(shortcut: str, look: str, seed: int, shares: Sequence[float], images: L
     pixels, marks = images.images.numpy(), np.zeros((len(images), *images.images.shape[2:]), dtype=bool)
     if len(rows):
         pixels = pixels.copy()
-    for start in range(0, len(rows), PART):
-        part = rows[start : start + PART]
+    step = max(1, PART // math.prod(marks.shape[1:]))
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
         draws = _Draws([*stream, 2], len(images), part)
         if shortcut == "cast":
             pixels[part], marks[part] = LOOKS["cast"][look](draws, pixels[part]), True

@@ -143,7 +143,7 @@ def test_what_changes_an_image_marks_it_whatever_its_size(height, width, shortcu
 def test_images_are_changed_part_by_part_to_the_same_bits_in_little_memory(shortcut, look, monkeypatch):
     options = {"shortcut": shortcut, "shortcut_look": look, "shortcut_share": (0.9, 0.7)}
     whole = sets("phantom-skin", **options).fingerprint()
-    monkeypatch.setattr("careedu.data.shortcuts.PART", 5)
+    monkeypatch.setattr("careedu.data.shortcuts.PART", 5 * 64 * 64)
     assert sets("phantom-skin", **options).fingerprint() == whole
     plain = sets("phantom-skin", test=100)
     tracemalloc.start()
