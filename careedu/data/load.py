@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial, wraps
 from numbers import Integral
 from pathlib import Path
@@ -133,7 +134,7 @@ def load(
     else:
         parts, facts, usual = _real_parts(name_or_path, size, int(seed), root, options)
         splits = _real_splits(parts, imbalance, counts, int(seed), rare, augmentation or usual, {**recipe, **facts})
-    return with_shortcut(splits, **shortcut, seed=int(seed)) if shortcut else splits
+    return replace(with_shortcut(splits, **shortcut, seed=int(seed)), recipe=splits.recipe) if shortcut else splits
 
 
 def available() -> dict[str, str]:

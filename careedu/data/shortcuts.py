@@ -36,6 +36,7 @@ USUAL = {
 }
 """What each phantom's mark and cast look like; other sets have a letter, and a coil's shading."""
 _ELSEWHERE = {"mark": "letter", "cast": "coil"}
+PART = 2**21  # pixels changed at a time, so that the memory grows neither with the number of images nor with their size
 
 # Plasters as children get them, and the blue, green and orange discs of old series of photographs.
 _PLASTERS = np.array([(0.30, 0.52, 0.86), (0.34, 0.72, 0.50), (0.93, 0.62, 0.24), (0.90, 0.45, 0.62)])
@@ -87,7 +88,8 @@ def with_shortcut(
     Returns
     -------
     Splits
-        With `marks` on all three; ``redraw`` draws training images and marks them.
+        With `marks` on all three, beside those that were known; ``redraw`` draws training images and marks them. It has
+        no recipe: who wants one gives the options to `careedu.load`.
 
     Raises
     ------
@@ -101,13 +103,12 @@ def with_shortcut(
     if test not in TESTS:
         raise unknown_name("shortcut_test", test, TESTS)
     look = USUAL.get(splits.name, _ELSEWHERE)[shortcut] if look is None else look
-    if look not in LOOKS[shortcut]:
+    if look not in [*LOOKS[shortcut]]:
         raise unknown_name(f"look of a {shortcut}", look, LOOKS[shortcut])
     share = _checked(share)
     rare = np.isin(np.arange(len(splits.classes)), splits.rare_indices)
-    as_trained = tuple(np.where(rare, *share).tolist())
+    as_trained, turned = (tuple(np.where(rare, *shares).tolist()) for shares in (share, share[::-1]))
     put = partial(_put, shortcut, look, seed)
-    turned = tuple(np.where(rare, *share[::-1]).tolist())
     at_test = {"absent": (0.0,) * len(rare), "random": (0.5,) * len(rare), "reversed": turned}[test]
     draw = splits.draw_train
     return replace(
@@ -117,6 +118,7 @@ def with_shortcut(
         test=put(at_test, splits.test),
         # A set stays what it was said to be, whatever the marked one would be called rare.
         rare=splits.rare,
+        recipe={},  # that of the images alone would make them without the shortcut
         draw_train=None if draw is None else partial(_drawn, draw, put, as_trained),
     )
 
@@ -133,28 +135,43 @@ def _put(shortcut: str, look: str, seed: int, shares: Sequence[float], images: L
 
     names = hashlib.blake2b("\n".join(images.ids.tolist()).encode(), digest_size=8).digest()
     stream = [seed, *np.frombuffer(names, dtype=np.uint32).tolist()]
-    chosen = _chosen(images, shares, np.random.default_rng([*stream, 1]))
+    rows = np.flatnonzero(_chosen(images, shares, np.random.default_rng([*stream, 1])))
     pixels, marks = images.images.numpy(), np.zeros((len(images), *images.images.shape[2:]), dtype=bool)
-    if chosen.any():
-        rng = np.random.default_rng([*stream, 2])
+    if len(rows):
+        pixels = pixels.copy()
+    step = max(1, PART // math.prod(marks.shape[1:]))
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        draws = _Draws([*stream, 2], len(images), part)
         if shortcut == "cast":
-            drawn, covered = LOOKS["cast"][look](rng, pixels), np.ones_like(marks)
+            pixels[part], marks[part] = LOOKS["cast"][look](draws, pixels[part]), True
         else:
-            drawn, covered = _stamped(rng, pixels, _lesions(images), LOOKS["mark"][look])
-        pixels = np.where(chosen[:, None, None, None], drawn, pixels)
-        marks = covered & chosen[:, None, None]
+            pixels[part], marks[part] = _stamped(draws, pixels[part], _lesions(images, part), LOOKS["mark"][look])
+    if images.marks is not None:
+        marks |= images.marks.numpy()
     return replace(images, images=torch.from_numpy(pixels), marks=torch.from_numpy(marks))
 
 
-def _lesions(images: LesionDataset) -> np.ndarray:
-    """The pixels of the lesions as far as they are known, bool (N, H, W): masks, and else boxes."""
-    regions = np.zeros((len(images), *images.images.shape[2:]), dtype=bool)
-    for row in np.flatnonzero(images.has_box.numpy()):
-        x0, y0, x1, y1 = images.boxes[row].tolist()
-        regions[row, int(y0) : math.ceil(y1), int(x0) : math.ceil(x1)] = True
+class _Draws:
+    """Random numbers of all `n` images, drawn by the names of numpy's, of which only those of some rows are given."""
+
+    def __init__(self, stream: Sequence[int], n: int, rows: np.ndarray) -> None:
+        self.rng, self.n, self.rows = np.random.default_rng(stream), n, rows
+
+    def __getattr__(self, kind: str) -> Callable[..., np.ndarray]:
+        return lambda *arguments, **options: getattr(self.rng, kind)(*arguments, **options)[self.rows]
+
+
+def _lesions(images: LesionDataset, rows: np.ndarray) -> np.ndarray:
+    """The pixels of some images' lesions as far as they are known, bool (M, H, W): masks, and else boxes."""
+    regions = np.zeros((len(rows), *images.images.shape[2:]), dtype=bool)
+    for region, row in zip(regions, rows, strict=True):
+        if images.has_box[row]:
+            x0, y0, x1, y1 = images.boxes[row].tolist()
+            region[int(y0) : math.ceil(y1), int(x0) : math.ceil(x1)] = True
     if images.masks is None:
         return regions
-    return np.where(images.has_mask.numpy()[:, None, None], images.masks.numpy(), regions)
+    return np.where(images.has_mask[rows].numpy()[:, None, None], images.masks[rows].numpy(), regions)
 
 
 def _chosen(images: LesionDataset, shares: Sequence[float], rng: Generator) -> np.ndarray:
@@ -185,62 +202,63 @@ def _checked(share: Sequence[float]) -> tuple[float, float]:
     return float(values[0]), float(values[1])
 
 
-Paint = Callable[[Generator, FloatArray, FloatArray, np.ndarray], tuple[FloatArray, FloatArray]]
+Paint = Callable[[_Draws, FloatArray, FloatArray, np.ndarray], tuple[FloatArray, FloatArray]]
 
 
-def _stamped(rng: Generator, pixels: np.ndarray, lesions: np.ndarray, paint: Paint) -> tuple[np.ndarray, np.ndarray]:
+def _stamped(draws: _Draws, pixels: np.ndarray, lesions: np.ndarray, paint: Paint) -> tuple[np.ndarray, np.ndarray]:
     """Images with a mark each, uint8 (N, C, H, W), and its pixels, bool (N, H, W). No lesion is covered."""
     height, width = pixels.shape[2:]
     half = min(height, width) / 2  # the unit of length, so that marks are as large at any size
     x = ((np.arange(width) + 0.5 - width / 2) / half).astype(np.float32)[None, None, :]
     y = ((np.arange(height) + 0.5 - height / 2) / half).astype(np.float32)[None, :, None]
-    cover, colour = paint(rng, x, y, lesions)
+    cover, colour = paint(draws, x, y, lesions)
     cover = np.where(lesions, np.float32(0), cover)[:, None]
     colour = colour if pixels.shape[1] == 3 else colour.mean(axis=1, keepdims=True)
-    drawn = pixels + cover * (colour * np.float32(255) - pixels)
-    return np.rint(np.clip(drawn, 0, 255)).astype(np.uint8), cover[:, 0] > 0.5
+    drawn = _rounded(pixels + cover * (colour * np.float32(255) - pixels))
+    marks = cover[:, 0] > 0.5
+    # Of a mark too faint or too well hidden for that, whatever it changes.
+    faint = ~marks.any(axis=(1, 2), keepdims=True)
+    return drawn, marks | (faint & (drawn != pixels).any(axis=1))
 
 
 def _corner(
-    rng: Generator, x: FloatArray, y: FloatArray, lesions: np.ndarray, inset: tuple[float, float], reach: float
+    draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray, inset: tuple[float, float], reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of the four corners, one in which least of the lesion lies, as the signs of its x and y, each (N,).
 
     `inset` is how far from the border the mark's centre lies, `reach` how far it extends about that.
     """
-    n = len(lesions)
-    order = rng.permuted(np.tile(np.arange(4), (n, 1)), axis=1)
+    order = draws.permuted(np.tile(np.arange(4), (draws.n, 1)), axis=1)
     far = x.max() - inset[0], y.max() - inset[1]
-    covered = np.empty((n, 4))
+    covered = np.empty(order.shape)
     for corner in range(4):
         right, below = 1 - 2 * (corner % 2), 1 - 2 * (corner // 2)
         near = (np.abs(x - right * far[0]) < reach) & (np.abs(y - below * far[1]) < reach)
         covered[:, corner] = (lesions & near).sum(axis=(1, 2))
     best = np.take_along_axis(covered, order, axis=1).argmin(axis=1)
-    corner = order[np.arange(n), best]
+    corner = order[np.arange(len(order)), best]
     return 1 - 2 * (corner % 2), 1 - 2 * (corner // 2)
 
 
 def _placed(
-    rng: Generator, x: FloatArray, y: FloatArray, lesions: np.ndarray, inset: tuple[float, float], reach: float
+    draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray, inset: tuple[float, float], reach: float
 ) -> tuple[FloatArray, FloatArray]:
     """Coordinates about the centre of a mark in a corner of each image, each (N, H, W) or one that broadcasts to it."""
-    n = len(lesions)
-    right, below = _corner(rng, x, y, lesions, inset, reach)
-    centre_x = right * (x.max() - inset[0] + rng.uniform(-0.05, 0.05, n))
-    centre_y = below * (y.max() - inset[1] + rng.uniform(-0.05, 0.05, n))
+    right, below = _corner(draws, x, y, lesions, inset, reach)
+    centre_x = right * (x.max() - inset[0] + draws.uniform(-0.05, 0.05, draws.n))
+    centre_y = below * (y.max() - inset[1] + draws.uniform(-0.05, 0.05, draws.n))
     return x - per_image(centre_x), y - per_image(centre_y)
 
 
-def _plaster(rng: Generator, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
+def _plaster(draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
     """A coloured plaster: rounded, its pad paler, the rest perforated."""
-    n = len(lesions)
-    u, v = _placed(rng, x, y, lesions, (0.30, 0.26), 0.36)
-    slope = rng.uniform(-0.6, 0.6, n)
+    n = draws.n
+    u, v = _placed(draws, x, y, lesions, (0.30, 0.26), 0.36)
+    slope = draws.uniform(-0.6, 0.6, n)
     length = np.sqrt(1 + slope**2)
     along, across = per_image(1 / length), per_image(slope / length)
     u, v = u * along + v * across, v * along - u * across
-    long, short = rng.uniform(0.34, 0.42, n), rng.uniform(0.19, 0.24, n)
+    long, short = draws.uniform(0.34, 0.42, n), draws.uniform(0.19, 0.24, n)
     a, b = u / per_image(long), v / per_image(short)
     inside = 1 - (a * a * a * a + b * b * b * b)
     cover = ramp(inside * np.float32(2.5))
@@ -248,17 +266,18 @@ def _plaster(rng: Generator, x: FloatArray, y: FloatArray, lesions: np.ndarray) 
     step = np.float32(0.085)
     hole_u, hole_v = u / step - np.rint(u / step), v / step - np.rint(v / step)
     holes = ramp((np.float32(0.05) - (hole_u * hole_u + hole_v * hole_v)) * np.float32(20)) * (1 - pad)
-    tint = _PLASTERS[rng.integers(len(_PLASTERS), size=n)] * rng.uniform(0.88, 1.08, (n, 1))
-    shade = (1 + np.float32(0.03) * smooth_noise(rng, n, x.shape[2], max(2.0, x.shape[2] / 20)))[:, : y.shape[1]]
-    shade = shade * (1 - np.float32(0.35) * holes)
+    tint = _PLASTERS[draws.integers(len(_PLASTERS), size=n)] * draws.uniform(0.88, 1.08, (n, 1))
+    height, width = y.shape[1], x.shape[2]
+    shade = smooth_noise(draws, n, max(height, width), max(2.0, width / 20))[:, :height, :width]
+    shade = (1 + np.float32(0.03) * shade) * (1 - np.float32(0.35) * holes)
     tint = tint.astype(np.float32)[:, :, None, None]
     colour = (tint + np.float32(0.45) * pad[:, None] * (1 - tint)) * shade[:, None]
     return cover, np.minimum(colour, 1)
 
 
-def _letter(rng: Generator, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
+def _letter(draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
     """The letter L of the left side, in lead: white, upright, in a corner."""
-    u, v = _placed(rng, x, y, lesions, (0.17, 0.20), 0.2)
+    u, v = _placed(draws, x, y, lesions, (0.17, 0.20), 0.2)
     edge = np.float32(1 / 0.03)
 
     def bar(left: float, top: float, right: float, bottom: float) -> FloatArray:
@@ -266,58 +285,58 @@ def _letter(rng: Generator, x: FloatArray, y: FloatArray, lesions: np.ndarray) -
         return ramp(across * edge + np.float32(0.5)) * ramp(down * edge + np.float32(0.5))
 
     cover = np.maximum(bar(-0.10, -0.16, -0.03, 0.16), bar(-0.10, 0.09, 0.11, 0.16))
-    return _white(rng, cover)
+    return _white(draws, cover)
 
 
-def _drain(rng: Generator, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
+def _drain(draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
     """A tube that enters from the side between the ribs and bends: bright walls, a grey middle."""
-    n = len(lesions)
-    right, below = _corner(rng, x, y, lesions, (0.45, 0.55), 0.5)
+    n = draws.n
+    right, below = _corner(draws, x, y, lesions, (0.45, 0.55), 0.5)
     from_edge = x.max() - x * per_image(right)  # 0 at the border where it enters
-    start, bend, slope = rng.uniform(0.30, 0.55, n), rng.uniform(0.35, 0.6, n), rng.uniform(0.05, 0.25, n)
+    start, bend, slope = draws.uniform(0.30, 0.55, n), draws.uniform(0.35, 0.6, n), draws.uniform(0.05, 0.25, n)
     path = per_image(start) - from_edge * (per_image(slope) + per_image(bend) * from_edge)
     steep = np.sqrt(1 + (per_image(slope) + 2 * per_image(bend) * from_edge) ** 2)
     off = np.abs(y * per_image(below) - path) / steep
     cover = ramp((np.float32(0.055) - off) * np.float32(1 / 0.025) + 0.5)
-    cover = cover * ramp((per_image(rng.uniform(0.65, 0.9, n)) - from_edge) * np.float32(1 / 0.03))
+    cover = cover * ramp((per_image(draws.uniform(0.65, 0.9, n)) - from_edge) * np.float32(1 / 0.03))
     wall = ramp((off - np.float32(0.02)) * np.float32(1 / 0.02))
     value = np.float32(0.80) + np.float32(0.17) * wall
-    return cover, np.broadcast_to(value[:, None], (n, 3, *value.shape[1:]))
+    return cover, np.broadcast_to(value[:, None], (len(value), 3, *value.shape[1:]))
 
 
-def _fiducial(rng: Generator, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
+def _fiducial(draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
     """A ring of jelly stuck to the scalp before navigation: bright, with a hole."""
-    u, v = _placed(rng, x, y, lesions, (0.40, 0.28), 0.2)
+    u, v = _placed(draws, x, y, lesions, (0.40, 0.28), 0.2)
     off = np.sqrt(u * u + v * v)
     cover = ramp((np.float32(0.13) - off) * np.float32(1 / 0.03) + 0.5)
-    return _white(rng, cover * ramp((off - np.float32(0.04)) * np.float32(1 / 0.02) + 0.5))
+    return _white(draws, cover * ramp((off - np.float32(0.04)) * np.float32(1 / 0.02) + 0.5))
 
 
-def _white(rng: Generator, cover: FloatArray) -> tuple[FloatArray, FloatArray]:
-    value = rng.uniform(0.90, 0.99, len(cover)).astype(np.float32)
+def _white(draws: _Draws, cover: FloatArray) -> tuple[FloatArray, FloatArray]:
+    value = draws.uniform(0.90, 0.99, draws.n).astype(np.float32)
     return cover, np.broadcast_to(value[:, None, None, None], (len(cover), 3, *cover.shape[1:]))
 
 
-def _camera(rng: Generator, pixels: np.ndarray) -> np.ndarray:
+def _camera(draws: _Draws, pixels: np.ndarray) -> np.ndarray:
     """Another camera: cooler, a little paler."""
     if pixels.shape[1] != 3:
         raise InvalidInputError('a camera\'s cast is one of colours: for grey images take the look "tube" or "coil"')
-    gain = rng.uniform((0.80, 0.93, 1.10), (0.87, 0.99, 1.20), (len(pixels), 3)).astype(np.float32)
+    gain = draws.uniform((0.80, 0.93, 1.10), (0.87, 0.99, 1.20), (draws.n, 3)).astype(np.float32)
     return _rounded(pixels * gain[:, :, None, None] + np.float32(6))
 
 
-def _tube(rng: Generator, pixels: np.ndarray) -> np.ndarray:
+def _tube(draws: _Draws, pixels: np.ndarray) -> np.ndarray:
     """Another X-ray tube: the dark parts brighter, v / (v + k (1 − v))."""
-    k = per_image(rng.uniform(0.55, 0.68, len(pixels)))[:, None]
+    k = per_image(draws.uniform(0.55, 0.68, draws.n))[:, None]
     value = pixels.astype(np.float32) / np.float32(255)
     return _rounded(np.float32(255) * value / (value + k * (1 - value)))
 
 
-def _coil(rng: Generator, pixels: np.ndarray) -> np.ndarray:
+def _coil(draws: _Draws, pixels: np.ndarray) -> np.ndarray:
     """Another coil: brighter towards one corner."""
-    n, _, height, width = pixels.shape
+    height, width = pixels.shape[2:]
     x, y = (np.linspace(-1, 1, length, dtype=np.float32) for length in (width, height))
-    right, below = (per_image(rng.uniform(0.13, 0.22, n))[:, None] for _ in range(2))
+    right, below = (per_image(draws.uniform(0.13, 0.22, draws.n))[:, None] for _ in range(2))
     return _rounded(pixels * (1 + right * x[None, None, None, :] + below * y[None, None, :, None]))
 
 

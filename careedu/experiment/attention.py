@@ -119,15 +119,15 @@ def attention_of(run: Run, dataset: LesionDataset) -> pandas.DataFrame:
     MissingWeightsError
         If the run was saved without weights or was not trained.
     InvalidInputError
-        If classes or image size are not those of the run, or no lesion is known.
+        If classes or image size are not those of the run, or neither a lesion nor a mark is known.
     """
     from careedu.methods.boxes import lesion_regions
 
     if dataset.classes != run.classes:
         raise InvalidInputError(f"the images have the classes {dataset.classes}, the run {run.classes}")
     regions = lesion_regions(dataset).numpy()
-    if not regions.any():
-        raise InvalidInputError("no image has a mask or box, so nobody knows where the network should look")
+    if not regions.any() and (dataset.marks is None or not dataset.marks.any()):
+        raise InvalidInputError("no image has a mask, box or mark, so nobody knows where the network should look")
     maps = run.class_maps(dataset.images, dataset.labels).numpy()
     columns: dict[str, Any] = {
         "id": dataset.ids,

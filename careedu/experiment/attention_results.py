@@ -80,9 +80,10 @@ class AttentionResults:
     def table(self, label: str | None = None) -> pandas.DataFrame:
         """One row a method: shares and pointing game as text with their intervals, and beside them chance.
 
-        What is said of marks is left out where no image that is looked at carries one.
+        What is said of marks is left out where no image that is looked at carries one, and what is said of lesions
+        where none is known.
         """
-        shown = [*MEASURES, *(measure for measure in MARK_MEASURES if self.has(measure, label))]
+        shown = [measure for measure in (*MEASURES, *MARK_MEASURES) if self.has(measure, label)] or MEASURES
         rows = {}
         for method in self.methods:
             found = {measure: self.estimate(method, measure, label) for measure in shown}
@@ -92,15 +93,13 @@ class AttentionResults:
     def has(self, measure: str, label: str | None = None) -> bool:
         """Whether there is an image of that class that has such a measure."""
         known = all(measure in measures for measures in self.values.values())
-        return known and bool(self._rows(self.methods[0], measure, label).any())
+        return known and any(self._rows(method, measure, label).any() for method in self.methods[:1])
 
     def _of(self, method: str, measure: str, label: str | None) -> tuple[np.ndarray, np.ndarray]:
         if method not in self.values:
             raise unknown_name("method that was measured", method, self.values)
         if measure not in (*MEASURES, *MARK_MEASURES):
             raise unknown_name("measure", measure, (*MEASURES, *MARK_MEASURES))
-        if label is not None and label not in self.classes:
-            raise unknown_name("class", label, self.classes)
         if measure not in self.values[method]:
             raise InvalidInputError(
                 f"{measure!r}: nothing is known of marks on these images; measure on a LesionDataset with marks"
@@ -113,6 +112,8 @@ class AttentionResults:
 
     def _rows(self, method: str, measure: str, label: str | None) -> np.ndarray:
         """The images of a class that have a measure; which have none is the same for all methods and seeds."""
+        if label is not None and label not in self.classes:
+            raise unknown_name("class", label, self.classes)
         rows = ~np.isnan(self.values[method][measure]).any(axis=0)
         return rows if label is None else rows & (self.labels == self.classes.index(label))
 
@@ -169,7 +170,7 @@ def measure_attention(results: Any, dataset: LesionDataset) -> AttentionResults:
     Raises
     ------
     InvalidInputError
-        If no run has weights, or no lesion is known.
+        If no run has weights, or neither a lesion nor a mark is known.
     """
     values: dict[str, dict[str, np.ndarray]] = {}
     for method, runs in results.runs.items():

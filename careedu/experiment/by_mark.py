@@ -13,35 +13,33 @@ import pandas
 
 from careedu.errors import InvalidInputError
 from careedu.experiment.metric_names import PARTS
-from careedu.measure.statistics import Estimate
+from careedu.measure.statistics import Estimate, estimate_of, recall_metric
 
 
 def recalls_by_mark(results: Any, method: str) -> pandas.DataFrame:
     """What `Results.recalls_by_mark` gives."""
-    rows = {}
-    for (label, part), n in _images(results).items():
-        found = results.estimate(method, f"recall of {label}{part}") if n else None
-        ends = (np.nan,) * 3 if found is None else (found.estimate, found.low, found.high)
-        rows[label, part.strip()] = (n, *ends)
-    index = pandas.MultiIndex.from_tuples(rows, names=["class", "mark"])
-    return pandas.DataFrame(rows.values(), index=index, columns=["n", "mean", "low", "high"])
+    found = _recalls(results, method)
+    rows = [(n, *((one.estimate, one.low, one.high) if one else (np.nan,) * 3)) for n, one in found.values()]
+    index = pandas.MultiIndex.from_tuples([(label, part.strip()) for label, part in found], names=["class", "mark"])
+    return pandas.DataFrame(rows, index=index, columns=["n", "mean", "low", "high"])
 
 
 def worst_group(results: Any, method: str) -> tuple[str, Estimate]:
     """What `Results.worst_group` gives."""
-    names = [label + part for (label, part), n in _images(results).items() if n]
-    found = {name: results.estimate(method, f"recall of {name}") for name in names}
+    found = {label + part: one for (label, part), (_, one) in _recalls(results, method).items() if one}
     return min(found.items(), key=lambda pair: pair[1].estimate)
 
 
-def _images(results: Any) -> dict[tuple[str, str], int]:
-    """How many test images each class has in each part."""
+def _recalls(results: Any, method: str) -> dict[tuple[str, str], tuple[int, Estimate | None]]:
+    """Class and part → how many test images there are and, where there are any, the recall."""
     if results.marked is None:
         raise InvalidInputError(
             "nothing is known of marks on these test images; use images that know theirs, a LesionDataset with marks"
         )
-    return {
-        (label, part): int(((results.labels == c) & (results.marked == flag)).sum())
-        for c, label in enumerate(results.classes)
-        for part, flag in PARTS.items()
-    }
+    found = {}
+    for c, label in enumerate(results.classes):
+        for part, flag in PARTS.items():
+            n = int(((results.labels == c) & (results.marked == flag)).sum())
+            # By number: another class may be called like this one's part.
+            found[label, part] = n, estimate_of(results._spread(method, recall_metric(c) + part)) if n else None
+    return found

@@ -213,9 +213,14 @@ def images_of(run: Run) -> Splits:
     MissingDataError
         If they are real images that are not on this machine.
     InvalidInputError
-        If what the recipe gives are other test images.
+        If nobody can load them, or what the recipe gives are other test images.
     """
     recipe = run.configuration["data"]["recipe"]
+    if "options" not in recipe:
+        raise InvalidInputError(
+            f"{run.configuration['data']['name']!r} was not made by careedu.load, which can load nothing else: give "
+            "it, careedu.Comparison(results.runs, data=...)"
+        )
     names = ("size", "imbalance", "counts", "seed", "rare", "augmentation")
     data = load(recipe["name"], **{name: recipe[name] for name in names}, **recipe["options"])
     if data.test.ids.tolist() != run.ids.tolist():

@@ -176,13 +176,7 @@ class _Evaluation:
     """What is measured of a network, after each epoch and at the end."""
 
     def __init__(
-        self,
-        data: Splits,
-        method: Method,
-        facts: TrainingFacts,
-        probes: int,
-        device: torch.device,
-        precision: str,
+        self, data: Splits, method: Method, facts: TrainingFacts, probes: int, device: torch.device, precision: str
     ) -> None:
         self.data, self.method, self.facts, self.precision, self.device = data, method, facts, precision, device
         # The first test images of each class: fixed by the data alone, so that all methods are probed alike.
@@ -278,8 +272,8 @@ def _shared_stages(
     if not leading:
         return []
     images = content_digest(train.images, train.labels)
-    known = [part for part in (train.boxes, train.has_box, train.masks, train.has_mask) if part is not None]
-    lesions = content_digest(*known)
+    known = (train.boxes, train.has_box, train.masks, train.has_mask, train.marks)
+    lesions = content_digest(*(part for part in known if part is not None))
     kept, steps = [], []
     for number, stage in enumerate(leading, 1):
         read = {} if stage.shared.get("lesions") is False else {"lesions": lesions}

@@ -52,8 +52,7 @@ def canonical_name(name: str, run: Any) -> str:
             "theirs, a LesionDataset with marks"
         )
     rare = [run.classes.index(label) for label in run.rare]
-    classes = averaged_classes(known[base], len(run.classes), rare)
-    classes = range(len(run.classes)) if classes is None else classes
+    classes = averaged_classes(known[base], len(run.classes), rare) or range(len(run.classes))
     if not np.isin(run.labels[run.marked == PARTS[part]], list(classes)).any():
         of = ", ".join(run.classes[c] for c in classes)
         raise InvalidInputError(f"{name!r}: no test image{part} of {of}; `recalls_by_mark` counts what there is")

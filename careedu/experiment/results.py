@@ -146,7 +146,7 @@ class Results:
         MissingDataError
             If they are real images that are not on this machine.
         InvalidInputError
-            If what the recipe gives are other test images.
+            If `careedu.load` has not made them, or what the recipe gives are other test images.
         """
         if self._data is None:
             from careedu.experiment.configuration import images_of

@@ -25,15 +25,7 @@ from careedu.nn.spatial_mask import START, FixedMask, FreeMask, MaskedFeatures, 
 from careedu.training.batch import Batch, FeatureBatch
 from careedu.training.stage import Stage, Update
 
-MAPS = (
-    "pixels",
-    "neighbourhood",
-    "principal-components",
-    "permuted",
-    "free",
-    "mean-image",
-    "negative-mean-image",
-)
+MAPS = ("pixels", "neighbourhood", "principal-components", "permuted", "free", "mean-image", "negative-mean-image")
 LEVELS = {"input": "before", "features": "after"}
 """What is multiplied with the map, and the network's slot that the map goes into."""
 

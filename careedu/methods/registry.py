@@ -11,68 +11,32 @@ from careedu.errors import unknown_name
 # type checkers see follow from it. A table, and not a search through the classes, so that naming them needs no torch.
 METHODS = {
     "cross-entropy": ("imbalance", "CrossEntropy", "plain cross-entropy, the naive way"),
-    "class-balanced": (
-        "imbalance",
-        "ClassBalanced",
-        "cross-entropy weighted by the inverse effective number of images (Cui 2019)",
-    ),
+    "class-balanced": ("imbalance", "ClassBalanced", "weights by the inverse effective number of images (Cui 2019)"),
     "focal": ("imbalance", "Focal", "focal loss: what is already classified well counts less (Lin 2017)"),
     "ldam": ("imbalance", "LDAM", "larger margins for rarer classes, re-weighted late (LDAM-DRW, Cao 2019)"),
-    "logit-adjusted": (
-        "imbalance",
-        "LogitAdjusted",
-        "class priors added to the logits in training, or taken off after it (Menon 2021)",
-    ),
-    "balanced-sampling": (
-        "imbalance",
-        "BalancedSampling",
-        "batches with every class equally likely; rare images come more often",
-    ),
+    "logit-adjusted": ("imbalance", "LogitAdjusted", "class priors added to logits, or taken off after (Menon 2021)"),
+    "balanced-sampling": ("imbalance", "BalancedSampling", "batches in which every class is equally likely"),
     "classifier-retraining": (
         "imbalance",
         "ClassifierRetraining",
         "features from all images, then a new head from balanced batches (cRT, Kang 2020)",
     ),
-    "feature-smote": (
-        "imbalance",
-        "FeatureSMOTE",
-        "new rare features between neighbouring ones (SMOTE), then a new head",
-    ),
-    "global-attention": (
-        "global_attention",
-        "GlobalAttention",
-        "one weight map for all images, learned from their pixels (Xu 2020)",
-    ),
+    "feature-smote": ("imbalance", "FeatureSMOTE", "rare features between neighbouring ones (SMOTE), then a new head"),
+    "global-attention": ("global_attention", "GlobalAttention", "one learned weight map for all images (Xu 2020)"),
     "local-attention": (
         "global_attention",
         "LocalAttention",
         "rival: attention that differs from image to image (SE, Hu 2018; CBAM, Woo 2018)",
     ),
-    "lesion-transplant": (
-        "lesion_transplant",
-        "LesionTransplant",
-        "rival: rare lesions cut out and pasted over the lesions of common images",
-    ),
+    "lesion-transplant": ("lesion_transplant", "LesionTransplant", "rival: rare lesions pasted into common images"),
     "care": ("care", "CARE", "attention to lesions: boxes of rare images steer the map (Zhuang 2019)"),
     "drop-marked": ("shortcut", "DropMarked", "rival: training images that carry a mark are left out"),
     "paint-over": ("shortcut", "PaintOver", "rival: marks are covered with tissue from beside them"),
-    "group-weights": (
-        "shortcut",
-        "GroupWeights",
-        "rival: all groups, class × marked or not, weigh alike (Sagawa 2020)",
-    ),
+    "group-weights": ("shortcut", "GroupWeights", "rival: groups, class × marked or not, weigh alike (Sagawa 2020)"),
     "crop-to-box": ("shortcut", "CropToBox", "rival: rare training images are cropped to the box around the lesion"),
     "random-erasing": ("shortcut", "RandomErasing", "a random rectangle is filled with noise (Zhong 2020)"),
-    "misplaced-weights": (
-        "controls",
-        "MisplacedWeights",
-        "control: inverse-frequency weights, each at the wrong class",
-    ),
-    "nearest-neighbour": (
-        "references",
-        "NearestNeighbour",
-        "reference: label of the training image with the nearest thumbnail",
-    ),
+    "misplaced-weights": ("controls", "MisplacedWeights", "control: inverse-frequency weights, each at a wrong class"),
+    "nearest-neighbour": ("references", "NearestNeighbour", "reference: label of the nearest training thumbnail"),
     "lesion-size": ("references", "LesionSize", "reference: a decision tree on the lesion's area alone"),
 }
 

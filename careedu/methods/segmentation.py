@@ -102,11 +102,7 @@ def segmentation_stage(epochs: int, rows: Tensor | None = None, learning_rate: f
 
 @plain_torch()
 def train_segmentation(
-    dataset: LesionDataset,
-    augmentation: Augmentation,
-    seed: int,
-    updates: int,
-    workspace: Workspace | None = None,
+    dataset: LesionDataset, augmentation: Augmentation, seed: int, updates: int, workspace: Workspace | None = None
 ) -> Callable[[Tensor], Tensor]:
     """Train a small U-Net on images whose masks are known.
 

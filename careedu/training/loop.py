@@ -235,12 +235,7 @@ class Training:
             after_epoch(index, optimizations, row)
 
     def _run_epoch(
-        self,
-        index: int,
-        epoch: int,
-        sampling: Sampling,
-        optimizations: Sequence[Optimization],
-        bar: tqdm,
+        self, index: int, epoch: int, sampling: Sampling, optimizations: Sequence[Optimization], bar: tqdm
     ) -> dict[str, Any]:
         stage = sampling.stage
         self._set_mode(stage)

@@ -20,6 +20,7 @@ from careedu.experiment.results import Results
 from careedu.files import write_tensors
 from careedu.measure import statistics
 from careedu.measure.crossed import spread_of_images
+from careedu.show.report.marks import marks
 
 SHIPPED = Path(__file__).parents[2] / "data" / "runs"
 
@@ -84,6 +85,24 @@ def test_the_table_has_the_mark_where_an_image_carries_one():
     with pytest.raises(InvalidInputError, match="no image of that class carries a mark"):
         results.attention.estimate("focal", "mark share", "selten")
     assert list(made(marks=False).attention.table().columns) == list(MEASURES)
+
+
+def test_where_no_lesion_is_known_the_table_has_the_mark_alone():
+    results = made()
+    for measures in results.attention.values.values():
+        for measure in MEASURES:
+            measures[measure][:] = np.nan
+    assert list(results.attention.table().columns) == list(MARK_MEASURES)
+    assert list(marks(results)["looks"]["of all classes"]["focal"]) == list(MARK_MEASURES)
+    for measures in results.attention.values.values():
+        for measure in MARK_MEASURES:
+            measures[measure][:, results.labels == 2] = np.nan
+    with pytest.raises(InvalidInputError, match="no image of that class has a lesion that is known"):
+        results.attention.table("selten")
+    with pytest.raises(UnknownNameError, match="Did you mean 'selten'"):
+        results.attention.table("selte")
+    results.attention = AttentionResults({}, results.labels, results.groups, results.classes)
+    assert not results.attention.has("inside share")
 
 
 def test_wrong_names_and_unknown_marks_are_said():

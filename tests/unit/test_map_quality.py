@@ -133,8 +133,10 @@ def test_a_run_is_measured_image_by_image():
     np.testing.assert_allclose(table["chance"], 64 / 1024)
     boxed = replace(data.test, masks=None, has_mask=None)  # square lesions: box and mask are the same pixels
     assert attention_of(run, boxed).equals(table)
-    with pytest.raises(InvalidInputError, match="no image has a mask or box"):
+    with pytest.raises(InvalidInputError, match="no image has a mask, box or mark"):
         attention_of(run, replace(boxed, boxes=None))
+    with pytest.raises(InvalidInputError, match="no image has a mask, box or mark"):
+        attention_of(run, replace(boxed, boxes=None, marks=torch.zeros_like(data.test.masks)))
     with pytest.raises(InvalidInputError, match="classes"):
         attention_of(run, replace(data.test, classes=("a", "b", "c")))
     with pytest.raises(MissingWeightsError):
@@ -160,6 +162,10 @@ def test_of_marked_images_the_share_on_the_mark_is_measured_too():
     np.testing.assert_allclose(table["mark share"][::2], expected[::2])
     np.testing.assert_allclose(table["mark chance"][::2], 32 / 1024)
     assert table[["mark share", "mark chance"]][1::2].isna().all(axis=None)
+    # Nobody has to know the lesions for that.
+    alone = attention_of(run, replace(data.test, masks=None, has_mask=None, boxes=None))
+    assert alone["mark share"].equals(table["mark share"])
+    assert alone["inside share"].isna().all()
     # Seen by a comparison: as many decimals as are saved.
     results = Results({"plain": {0: run}, "again": {0: run}}, data=data)
     measured = measure_attention(results, data.test)

@@ -330,6 +330,21 @@ def test_a_part_without_images_of_a_class_is_a_gap_and_never_the_worst():
             results.estimate("focal", metric)
 
 
+def test_a_class_that_is_called_like_a_part_of_another_is_not_taken_for_it():
+    plain = Results(marked_runs())
+    twin = Results(marked_runs(classes=["häufig", "häufig with mark", "selten"]))
+    for method in plain.methods:
+        np.testing.assert_array_equal(twin.recalls_by_mark(method), plain.recalls_by_mark(method))
+        assert twin.worst_group(method)[1] == plain.worst_group(method)[1]
+
+
+def test_images_that_load_has_not_made_have_to_be_given(results):
+    with pytest.raises(InvalidInputError, match=r"'mädé up' was not made by careedu.load.*data="):
+        _ = results.data
+    given = object()
+    assert Results(results.runs, data=given).data is given
+
+
 def test_where_nothing_is_known_of_marks_it_is_said(results):
     assert results.marked is None
     for call in (

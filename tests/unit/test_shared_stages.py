@@ -70,12 +70,14 @@ class OtherFeatures(ClassifierRetraining):
             "sampler": {"sampler": "class-balanced"},
             "rate": {"updates": Update(terms, learning_rate=0.5)},
             "lesions": {"shared": {"loss": "of masks"}},
+            "marks": {"shared": {"loss": "of masks"}},
         }
         return [replace(first, **changes[self.changed]), second]
 
     def prepare(self, data, seed):
         masks = data.train.masks.roll(seed, 0)
-        return replace(data.train, masks=masks) if self.changed == "lesions" else data.train
+        changed = {"lesions": {"masks": masks}, "marks": {"masks": masks, "marks": masks}}
+        return replace(data.train, **changed.get(self.changed, {}))
 
 
 def test_what_differs_is_not_shared(tmp_path, updates):
@@ -95,6 +97,7 @@ def test_what_differs_is_not_shared(tmp_path, updates):
             # Boxes and masks that a method has changed make another stage, unless it says that it reads none.
             (DATA, OtherFeatures(changed="lesions"), {}),
             (DATA, OtherFeatures(changed="lesions"), {"seed": 1}),
+            (DATA, OtherFeatures(changed="marks"), {}),
         ]
     ):
         shared = fit(data, method, **{**one, **options})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +27,7 @@ def shares(part: LesionDataset) -> list[float]:
 
 
 def sets(name: str, **options: object) -> Splits:
-    return careedu.load(name, **SMALL, **options)
+    return careedu.load(name, **{**SMALL, **options})
 
 
 @pytest.mark.parametrize("name", USUAL)
@@ -128,6 +129,31 @@ def test_any_image_set_can_carry_a_letter(height, width):
     assert data.train.boxes.isnan().equal(parts["train"].boxes.isnan())
 
 
+@pytest.mark.parametrize(("height", "width"), [(24, 40), (40, 24), (16, 16)])
+@pytest.mark.parametrize(("shortcut", "look"), [one for one in ANY_LOOK if one != ("cast", "camera")])
+def test_what_changes_an_image_marks_it_whatever_its_size(height, width, shortcut, look):
+    parts = {name: grey(30, height, width, None, [0, 1] * 15, name) for name in ("train", "val", "test")}
+    marked = with_shortcut(Splits(**parts), shortcut, share=(1.0, 1.0), look=look).train
+    changed = (marked.images != parts["train"].images).flatten(1).any(dim=1)
+    assert torch.equal(marked.marked, changed)
+    assert changed.float().mean() > 0.7  # a letter of so few pixels may fall between their centres
+
+
+@pytest.mark.parametrize(("shortcut", "look"), ANY_LOOK)
+def test_images_are_changed_part_by_part_to_the_same_bits_in_little_memory(shortcut, look, monkeypatch):
+    options = {"shortcut": shortcut, "shortcut_look": look, "shortcut_share": (0.9, 0.7)}
+    whole = sets("phantom-skin", **options).fingerprint()
+    monkeypatch.setattr("careedu.data.shortcuts.PART", 5 * 64 * 64)
+    assert sets("phantom-skin", **options).fingerprint() == whole
+    plain = sets("phantom-skin", test=100)
+    tracemalloc.start()
+    try:
+        with_shortcut(plain, shortcut, share=(1.0, 1.0), test="reversed", look=look)
+        assert tracemalloc.get_traced_memory()[1] < 3 * plain.test.images.nbytes
+    finally:
+        tracemalloc.stop()
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 6), min_size=1, max_size=12),
@@ -151,6 +177,7 @@ def test_groups_stay_together_and_come_as_near_to_the_share_as_one_of_them_allow
     [
         ({"shortcut": "mask"}, "mark"),
         ({"shortcut": "mark", "shortcut_look": "camera"}, "plaster"),
+        ({"shortcut": "mark", "shortcut_look": ["plaster"]}, "plaster"),
         ({"shortcut": "mark", "shortcut_test": "turned"}, "reversed"),
         ({"shortcut": "mark", "shortcut_share": 0.5}, "two numbers"),
         ({"shortcut": "mark", "shortcut_share": (1.2, 0)}, "from 0 to 1"),
@@ -173,6 +200,19 @@ def test_the_recipe_makes_it_again():
     recipe = dict(data.recipe)
     again = careedu.load(recipe["name"], imbalance=recipe["imbalance"], **recipe["options"])
     assert again.fingerprint() == data.fingerprint()
+
+
+def test_a_second_shortcut_leaves_the_first_known():
+    first = sets("phantom-skin", shortcut="mark", shortcut_share=(1.0, 0.5))
+    second = with_shortcut(first, "cast", share=(0.0, 0.5))
+    assert torch.equal(second.train.marks & first.train.marks, first.train.marks)
+    assert 0 < second.train.marks.flatten(1).all(dim=1).sum() < second.train.marked.sum()
+
+
+def test_what_is_marked_later_does_not_keep_a_recipe_that_makes_it_without_marks():
+    data = with_shortcut(sets("phantom-chest"), "mark")
+    assert data.recipe == {}
+    assert data.redraw(3).fingerprint() == sets("phantom-chest", shortcut="mark").redraw(3).fingerprint()
 
 
 def test_marks_go_with_the_images_of_a_batch():

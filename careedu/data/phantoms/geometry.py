@@ -314,11 +314,5 @@ class Blobs:
         holds_centre = (np.abs(x) <= 1.0 / size) & (np.abs(y) <= 1.0 / size)
         cover = np.where(holds_centre, np.maximum(cover, np.float32(0.5)), cover)
         return Patch(
-            index[:, None, None],
-            first_row[:, :, None],
-            first_column[:, None, :],
-            x,
-            y,
-            distance / outline,
-            cover,
+            index[:, None, None], first_row[:, :, None], first_column[:, None, :], x, y, distance / outline, cover
         )
