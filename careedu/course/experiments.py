@@ -203,7 +203,6 @@ _ALL = (
             **{name: _RIVALS[name] for name in list(_RIVALS)[:4]},
         },
         ON_SKIN,
-        weights=("logit adjustment", "CARE", f"CARE, dose {DOSE}"),
     ),
     _attention(
         "02-cast-skin",

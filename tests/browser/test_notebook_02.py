@@ -11,6 +11,8 @@ MOVES = [
     ("Epoch", ("Home",), "B", "epoch"),
     ("Picture", ("ArrowRight",), "wipe", "picture"),
     ("Class", ("Tab", "Tab", "Space"), "A", "picture_of"),
+    ("Dose of B", ("ArrowRight",), "B", "dose"),
+    ("Dose of B", ("Home",), "wipe", "b"),
     ("B: method", ("Tab", "Tab", "Tab", "Space"), "B", "b"),
     ("A: method", ("Tab", "Tab", "Space"), "A", "a"),
     ("Pictures", ("Tab", "Space"), "wipe", "source"),
@@ -31,7 +33,7 @@ def test_every_control_changes_picture_and_state(open_notebook):
     # What the page does alone, without the kernel.
     page.move_in_page("Map opacity", ("ArrowRight", "ArrowRight"), PANELS["A"])
     page.move_in_page("Wipe between A and B", ("Home",), PANELS["wipe"])
-    page.move_in_page("Outline the lesion", ("Space",), PANELS["B"])
+    page.move_in_page("Outline the lesion and the mark", ("Space",), PANELS["B"])
     page.screenshot("02-microscope")
     page.assert_nothing_clipped()
     page.assert_no_errors()

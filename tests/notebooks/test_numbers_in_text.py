@@ -360,7 +360,7 @@ SAID = {
     },
     ("02", "where-found-text"): {
         "several times the mass that chance would put there": lambda: (
-            looks(MARKED, BASE, "mark share")[:, marked()].mean() > 4 * looks(MARKED, BASE, "mark chance")[:, marked()].mean()
+            np.nanmean(looks(MARKED, BASE, "mark share")) > 4 * np.nanmean(looks(MARKED, BASE, "mark chance"))
         ),
         "the lesion holds little more than its share": lambda: (
             0 < inside(MARKED, BASE) - looks(MARKED, BASE, "chance").mean() < 0.06
@@ -434,7 +434,9 @@ SAID = {
             and against(MARKED, SHIFTED, AT_DOSE).verdict == "worse"
             else "not"
         ],
-        "in a third of the images that lands them on the plaster": lambda: is_share((held("shifted")[1] > 0.5).mean(), 1, 3),
+        "in a third of the images that lands them on the plaster": lambda: is_share(
+            (held("shifted")[1] > 0.5).mean(), 1, 3
+        ),
         "random boxes gain {}, half of what true ones do": lambda: [
             short(against(MARKED, RANDOM).effect)
             if against(MARKED, RANDOM).verdict == "better"
@@ -490,7 +492,7 @@ SAID = {
             else "more"
         ],
     },
-    #REST
+    # REST
     ("03", "mean-text"): {
         "the negative scores above .5": lambda: map_auroc(-mean_image(), careedu.lesion_zones("chest", 64)) > 0.5,
     },

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+import torch
 
 import careedu
 import careedu.show
 from careedu.data.shipped import shipped
-from careedu.experiment.attention_results import AttentionResults
 from careedu.show.global_attention.maps import MEAN, ROLES
 from careedu.show.results_state import RECORDED
 
@@ -29,8 +30,11 @@ def run(source, **names):
 
 @pytest.fixture(scope="module")
 def microscope():
-    saved = careedu.Comparison.load("02-phantom-skin")
-    made = run(cells("02")["widget"], saved=saved, rarest=saved.rare[-1])["microscope"]
+    options = {"shortcut": "mark", "shortcut_test": "random", "test": 200}
+    data = careedu.load("phantom-skin", imbalance=10, **options)
+    assert all(f'{name}="{value}"' in cells("02")["look"] for name, value in options.items() if name != "test")
+    tuning = careedu.Comparison.load("02-dose-marked")
+    made = run(cells("02")["widget"], data=data, tuning=tuning, rarest=tuning.rare[-1], DOSE=4)["microscope"]
     made.task.join()
     return made
 
@@ -38,9 +42,9 @@ def microscope():
 def test_the_microscope_opens_on_the_rare_class_the_only_one_that_had_boxes(microscope):
     text = " ".join(cells("02")["widget-text"].split())
     assert "opens on an image of the rare class, the only one that had boxes" in text
-    assert "picture=" not in cells("02")["widget"], "no picture by a number that a comment explains"
+    assert "picture_of=" not in cells("02")["widget"], "it opens there by itself"
     assert [microscope.true_class] == list(microscope.results.rare) and microscope.settings["source"] == RECORDED
-    options = microscope.results.runs["CARE"][0].configuration["method"]["options"]
+    options = microscope.results.runs[microscope.settings["b"]][100].configuration["method"]["options"]
     assert (options["classes"], options["boxes"]) == ("rare", "given")
 
 
@@ -55,13 +59,29 @@ def test_no_network_has_seen_the_new_images(microscope):
 
 
 def test_what_the_reader_is_to_find_in_the_microscope_is_there(microscope):
+    text = cells("02")["widget-text"]
     results = microscope.results
-    stages = results.runs["CARE"][0].history["stage"]
-    assert stages.nunique() == 2, "(a) a second stage sets in"
-    pointing = AttentionResults.load("02-phantom-skin").values["CARE"]["pointing"][0]
-    wrong = results.runs["CARE"][0].probabilities.argmax(axis=1) != results.labels
-    assert (wrong & (pointing == 1)).any(), "(b) one that CARE gets wrong while it looks at the lesion"
-    assert "CARE, random boxes" in results.methods, "(c)"
+    assert '"Dose of B" from none to the largest' in text and microscope.doses == (0, 0.25, 1, 4, 16)
+    shares = []
+    for dose in microscope.doses:
+        microscope.set(dose=dose)
+        shares.append(np.nanmean([_share_on_the_mark(microscope, k) for k in range(1, len(microscope.members) + 1)]))
+    assert shares[-1] < shares[0] / 2, "(a) the share on the mark falls"
+    microscope.set(dose=4)
+    assert results.runs["dose 4"][100].history["stage"].nunique() == 2, "(b) a second stage sets in"
+    assert "Set B to shifted boxes" in text and "dose 4, shifted boxes" in results.methods, "(c)"
+    # (d) A common lesion with a plaster, which A calls rare.
+    given = microscope.given
+    rows = given.marked & (given.labels != results.rare_indices[-1])
+    network = results.runs["logit adjustment"][100].network()
+    with torch.no_grad():
+        said = network(given.images[rows].float() / 255).argmax(dim=1)
+    assert (said == results.rare_indices[-1]).double().mean() > 0.9
+
+
+def _share_on_the_mark(microscope, picture):
+    microscope.set(picture=picture)
+    return microscope.seen["B"].mark
 
 
 def test_the_spatial_explorer_has_the_maps_and_the_points_that_the_text_names():
