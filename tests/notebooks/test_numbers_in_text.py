@@ -6,6 +6,7 @@ in `SAID`, with the expression that gives it, or in `GIVEN`: a paper's, a defini
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from functools import cache
@@ -15,6 +16,7 @@ import pytest
 
 import careedu
 from careedu.data.shipped import shipped
+from careedu.data.shortcuts import with_shortcut
 from careedu.measure import map_auroc, map_difference, recall_per_class
 from careedu.methods.boxes import inside_boxes
 from careedu.nn.losses import effective_number_weights, inverse_frequency_weights
@@ -245,9 +247,11 @@ def loaded(name):
 
 
 MARKED, CAST, TUNED, BASE = "02-marked-skin", "02-cast-skin", "02-dose-marked", "logit adjustment"
+BROKEN, BOXED = "02-rivals-marked", "02-boxes-marked"
 AT_DOSE, ENERGY = "CARE, dose 4", "CARE, dose 4, energy"
 SHIFTED, RANDOM = "CARE, dose 4, shifted boxes", "CARE, dose 4, random boxes"
 CURVE = ["CARE without attention", "dose 0.25", "dose 1", "dose 4", "dose 16"]
+DEFAULT_SHARE = inspect.signature(with_shortcut).parameters["share"].default[0]
 NEARLY_AS_MANY = ["inverse-frequency weights", "logit adjustment", "classifier retraining"]
 WITH_MASK = ["phantom-chest", "aligned-chest", "pneumonia"]
 NETWORKS = ["googlenet", "vgg16", "resnet18", "densenet121"]
@@ -354,7 +358,9 @@ SAID = {
         ),
     },
     ("02", "look-text"): {
-        "{} of 100 lesions of the rare class": lambda: [round(100 * marked_share("train"))],
+        "{} of 100 lesions of the rare class": lambda: [
+            round(100 * DEFAULT_SHARE) if abs(marked_share("train") - DEFAULT_SHARE) < 0.02 else "not"
+        ],
         "half of the images of each class have one": lambda: marked_share("test") == 0.5,
         "and no others": lambda: not marked_phantoms().train.marked[marked_phantoms().train.labels < 2].any(),
     },
@@ -492,7 +498,50 @@ SAID = {
             else "more"
         ],
     },
-    # REST
+    ("02", "rivals-found-text"): {
+        "leaves two rare ones: {}": lambda: [short(clinic(BROKEN, "marked images dropped"))],
+        "{} without the mark, {} with it. With boxes for *all* training images cropping finds {}, as transplant does": (
+            lambda: [
+                short(clinic(BROKEN, "rare images cropped")),
+                short(load(BROKEN).estimate("rare images cropped", "recall of streaked with mark").estimate),
+                short(clinic(BROKEN, "all images cropped")),
+            ]
+        ),
+        "with a tenth of the rare images boxed {}, a quarter {}, half {}, all {}": lambda: [
+            *(short(clinic(BOXED, f"boxes for {percent}%")) for percent in (10, 25, 50)),
+            short(clinic(TUNED, "dose 4")),
+        ],
+        "boxes of *saliency* (what stands out in the image) {}, of a *segmentation* network trained on the common "
+        "classes' outlines {}": lambda: [short(clinic(BOXED, f"{source} boxes")) for source in ("saliency", "segmentation")],
+        "Boxes *on the mark* are the control: {}": lambda: [short(clinic(BOXED, "boxes on the mark"))],
+        "Boxes of *all classes* ({}) are no better": lambda: [
+            short(clinic(BOXED, "boxes of all classes"))
+            if clinic(BOXED, "boxes of all classes") <= clinic(TUNED, "dose 4")
+            else "better"
+        ],
+        "All of these are {} seeds": lambda: [{seeds(name) for name in (BROKEN, BOXED, TUNED)}.pop()],
+    },
+    ("02", "plain-text"): {
+        "(meningioma thinned to {} images, {} runs of slices in the test set)": lambda: [
+            counts("02-brain-tumor")["meningioma"],
+            WORDS[groups_of("02-brain-tumor")],
+        ],
+        "a letter in a corner of {0} % of the rare training images, and at test on {0} % of the others": lambda: [
+            round(100 * DEFAULT_SHARE) if option("02-lettered-brain", "shortcut_test") == "reversed" else "no"
+        ],
+    },
+    ("02", "stated-text"): {
+        "α = .5; λ = .7 on skin; τ = .5": lambda: (
+            (careedu.CARE().alpha, careedu.CARE().outside_weight, careedu.CARE().cap) == (0.5, 0.7, 0.5)
+        ),
+        "{} % of the rare training images": lambda: [round(100 * DEFAULT_SHARE)],
+        "It takes about four times the paper's dose": lambda: (
+            against(MARKED, "CARE").verdict == "no difference shown" and dose_of(AT_DOSE) == pytest.approx(4)
+        ),
+        "the cheap rival with the same boxes finds twice as many": lambda: is_share(
+            clinic(MARKED, AT_DOSE) / clinic(MARKED, "lesion transplant"), 1, 2
+        ),
+    },
     ("03", "mean-text"): {
         "the negative scores above .5": lambda: map_auroc(-mean_image(), careedu.lesion_zones("chest", 64)) > 0.5,
     },
@@ -628,12 +677,15 @@ GIVEN = [
     ("01", "exercise-3-text", r"a test of \.9 and \.95", MEANT),
     (None, None, r"47\.83 % to 52\.17 %", PAPER),
     (None, None, "23 (test )?images", PAPER),
-    ("02", "control-found-text", "α = 0,", MEANT),
-    ("02", "brain-text", r"median overlap below \.1", "tests/real/test_brain_boxes.py"),
+    ("02", "rivals-found-text", r"median overlap below \.1", "tests/real/test_brain_boxes.py"),
     ("02", "stated-text", r"47\.83 → 52\.17 on skin, 7\.41 → 31\.12", PAPER),
+    ("02", "loss-text", r"is 0 for the others|the \*dose\*, 1 at the paper's α = \.5", "tests/unit/test_care.py"),
+    ("02", None, r"[Dd]ose [14]|at 16 the|\*How was 4 chosen|[Ee]xercise [23]", "arms and exercises by their names"),
+    ("02", "control-text", "α = 0", MEANT),
     ("02", "exercise-1-text", "and 0 for an image", MEANT),
-    ("02", "exercise-2-text", "A flat map is 0", MEANT),
-    ("02", "exercise-3-text", r"p < \.05", MEANT),
+    ("02", "exercise-3-text", r"\.30|95 %|\.95 · 1 \+ \.05 · \.30 = \.965|standard error of \.1", MEANT),
+    ("02", "exercise-4-text", r"p < \.05", MEANT),
+    ("02", "exercise-5-text", "α = 0", MEANT),
     ("03", "idea-text", r"\(2: all pixels|limit of 1 GiB", "tests/unit/test_global_attention.py"),
     ("03", "reach-text", "12 × 12 grid", ASSERTED),
     ("03", "reach-found-text", "N = 36 above|Exercise 1 asks", ASSERTED),
@@ -692,8 +744,8 @@ def test_every_number_is_computed_or_listed(notebook):
 def test_a_number_that_nobody_holds_is_noticed():
     assert unheld("02", "new", "Its recall is .71, and it takes 1,200 images.") != []
     assert unheld("02", "new", "Its recall is high (notebook 01, section 3), and $x=3$ `y=4`.") == []
-    assert unheld("02", "buys-found-text", "CARE's mean recall is .19 below the baseline's") == []
-    assert len(unheld("02", "other", "CARE's mean recall is .19 below the baseline's")) == 1
+    assert unheld("02", "control-found-text", "Shifted boxes gain nothing, .37 less than true ones") == []
+    assert len(unheld("02", "other", "Shifted boxes gain nothing, .37 less than true ones")) == 1
 
 
 def test_what_is_listed_stands_there():
