@@ -512,7 +512,9 @@ SAID = {
             short(clinic(TUNED, "dose 4")),
         ],
         "boxes of *saliency* (what stands out in the image) {}, of a *segmentation* network trained on the common "
-        "classes' outlines {}": lambda: [short(clinic(BOXED, f"{source} boxes")) for source in ("saliency", "segmentation")],
+        "classes' outlines {}": lambda: [
+            short(clinic(BOXED, f"{source} boxes")) for source in ("saliency", "segmentation")
+        ],
         "Boxes *on the mark* are the control: {}": lambda: [short(clinic(BOXED, "boxes on the mark"))],
         "Boxes of *all classes* ({}) are no better": lambda: [
             short(clinic(BOXED, "boxes of all classes"))
