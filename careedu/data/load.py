@@ -133,6 +133,7 @@ def load(
         )
     else:
         parts, facts, usual = _real_parts(name_or_path, size, int(seed), root, options)
+        facts["options"] = {**recipe["options"], **facts.get("options", {})}  # with those of a shortcut
         splits = _real_splits(parts, imbalance, counts, int(seed), rare, augmentation or usual, {**recipe, **facts})
     return replace(with_shortcut(splits, **shortcut, seed=int(seed)), recipe=splits.recipe) if shortcut else splits
 

@@ -236,3 +236,11 @@ def test_real_slices_carry_a_letter(real_data):
     assert bool(boxed.any())
     for marks, (x0, y0, x1, y1) in zip(data.train.marks[boxed], data.train.boxes[boxed].int().tolist(), strict=True):
         assert not marks[y0:y1, x0:x1].any()
+
+
+@pytest.mark.real
+def test_the_recipe_of_real_slices_makes_their_letters_again(real_data):
+    made = careedu.load("brain-tumor", plane="axial", size=32, shortcut="mark", shortcut_test="random")
+    again = careedu.load("brain-tumor", size=made.recipe["size"], **made.recipe["options"])
+    assert made.recipe["options"].items() >= {"plane": "axial", "shortcut": "mark", "shortcut_test": "random"}.items()
+    assert again.fingerprint() == made.fingerprint()
