@@ -541,6 +541,13 @@ SAID = {
         "dose 1 costs nothing that is shown either ({}, the baseline {})": lambda: [
             short(mean("02-phantom-skin", arm)) for arm in ("CARE", BASE)
         ],
+        "the baseline finds two meningiomas in three": lambda: is_share(mean("02-brain-tumor", BASE), 2, 3),
+        "in none of its {} maps does the maximum lie in the tumour": lambda: [
+            looks("02-brain-tumor", BASE, "pointing").size if pointing("02-brain-tumor", BASE) == 0 else "no"
+        ],
+        "CARE's mean is {} lower, transplant's {}; neither": lambda: [
+            short(lead("02-brain-tumor", BASE, arm)) for arm in ("CARE", "lesion transplant")
+        ],
         "In the rare recall no difference is shown: {} runs of slices": lambda: [
             WORDS[groups_of(LETTERED)] if table_verdicts(LETTERED) == {"no difference shown"} else "no"
         ],
@@ -711,7 +718,12 @@ GIVEN = [
     ("02", "rivals-found-text", r"median overlap below \.1", "tests/real/test_brain_boxes.py"),
     ("02", "stated-text", r"47\.83 → 52\.17 on skin, 7\.41 → 31\.12", PAPER),
     ("02", "loss-text", r"is 0 for the others|the \*dose\*, 1 at the paper's α = \.5", "tests/unit/test_care.py"),
-    ("02", None, r"[Dd]ose [14]|at 16 the|\*How was 4 chosen|[Ee]xercise [23]", "arms and exercises by their names"),
+    (
+        "02",
+        None,
+        r"[Dd]ose [14]|also at 4|at 16 the|\*How was 4 chosen|[Ee]xercise [23]",
+        "arms and exercises by their names",
+    ),
     ("02", "control-text", "α = 0", MEANT),
     ("02", "exercise-1-text", "and 0 for an image", MEANT),
     ("02", "exercise-3-text", r"\.30|95 %|\.95 · 1 \+ \.05 · \.30 = \.965|standard error of \.1", MEANT),
