@@ -529,7 +529,7 @@ SAID = {
             counts("02-brain-tumor")["meningioma"],
             WORDS[groups_of("02-brain-tumor")],
         ],
-        "a letter in a corner of {0} % of the rare training images, and at test on {0} % of the others": lambda: [
+        "a letter in a corner of {0} % of the rare training images, at test on {0} % of the *others*": lambda: [
             round(100 * DEFAULT_SHARE) if option("02-lettered-brain", "shortcut_test") == "reversed" else "no"
         ],
     },
