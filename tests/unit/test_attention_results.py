@@ -205,11 +205,3 @@ def test_a_file_beside_of_other_images_is_refused(tmp_path):
     measured = made_up_attention(Results(made_up_runs(seeds=7, per_class=(10, 20, 30))))
     with pytest.raises(CheckpointError, match=r"attention\.safetensors was measured on other images"):
         Results.load(beside(results.save(tmp_path / "r"), measured))
-
-
-@pytest.mark.parametrize("folder", sorted(path.parent.name for path in SHIPPED.glob("*/attention.safetensors")))
-def test_what_comes_with_careedu_opens_untouched(folder):
-    before = content(SHIPPED / folder)
-    attention = Results.load(folder).attention
-    assert attention.table().shape == (len(attention.methods), 3)
-    assert content(SHIPPED / folder) == before

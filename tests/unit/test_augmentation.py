@@ -68,7 +68,9 @@ def test_the_moved_box_encloses_the_moved_mask_whatever_is_drawn(box, seed):
     mask_box = enclosing(moved_mask)[0]
     if moved_box.isnan().any():  # then at most a rim of the lesion is left
         assert moved_mask.any(1).sum() <= 2 or moved_mask.any(2).sum() <= 2
-    else:
+    elif (
+        moved_mask.any()
+    ):  # else the lesion is gone, of which an upright box about its corners may still touch the image
         assert (moved_box[:2] <= mask_box[:2] + 1.5).all()
         assert (moved_box[2:] >= mask_box[2:] - 1.5).all()
 
