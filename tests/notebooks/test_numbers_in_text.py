@@ -406,7 +406,7 @@ SAID = {
         "no gain is shown, and {} at most is left open": lambda: [
             short(against(MARKED, "CARE").high) if against(MARKED, "CARE").verdict == "no difference shown" else "all"
         ],
-        "CARE misses more than half": lambda: clinic(MARKED, AT_DOSE) < 0.5,
+        "Even so it misses more than half": lambda: clinic(MARKED, AT_DOSE) < 0.5,
         "*lesion transplant* finds {}, and whoever knows the plaster and *paints over it* {}": lambda: [
             short(clinic(MARKED, arm)) for arm in ("lesion transplant", "marks painted over")
         ],
@@ -453,7 +453,7 @@ SAID = {
         "on average they hold {} of the lesion and {} of the plaster": lambda: [
             short(one.mean()) for one in held("random")
         ],
-        "the maximum is in the lesion in every image, {} is left on the plaster": lambda: [
+        "the maximum is in the lesion in nearly every image, {} is left on the plaster": lambda: [
             short(np.nanmean(looks(MARKED, ENERGY, "mark share"))) if pointing(MARKED, ENERGY) > 0.99 else "not"
         ],
         "its recall is the same": lambda: (
