@@ -253,6 +253,18 @@ def test_recursion_without_end_is_told(exercise):
     assert "recursion depth" in exercise.check(lambda *given: nested).text
 
 
+@pytest.mark.parametrize("seconds", [0.005, 0.01, 0.02, 0.04])
+def test_recursion_that_is_stopped_on_the_way_ends(exercise, seconds):
+    """What sets the trace that stops it is taken back before anything else is called: else this hung."""
+
+    def deeper(*given):
+        return deeper(*given)
+
+    exercise.seconds = seconds
+    text = exercise.check(deeper).text
+    assert "RecursionError" in text or "had not ended" in text
+
+
 @on_unix
 def test_somebody_who_interrupts_is_heard(exercise, interruptible):
     """A real Ctrl-C ends the cell, also where the answer makes another error of it."""

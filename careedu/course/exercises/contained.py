@@ -156,8 +156,10 @@ def _stopped_after(judge: Callable[[], Said], seconds: float, ctrl_c: threading.
         return judge()
     finally:
         over = True  # first, and by an assignment alone: between it and the answer Python looks at no signal
-        if late.is_set():
+        # Then, before any Python function is called here: one that is entered under `_raise_on_the_next_line` may hang.
+        if sys.gettrace() is not tracer:
             sys.settrace(tracer)
+        if late.is_set():
             time.sleep(0.01)  # a signal on its way comes while there is somebody to take it
         ended.set()
         watcher.join()
