@@ -8,7 +8,8 @@ attention that differs from image to image.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -17,15 +18,26 @@ from torch.nn import functional
 
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.imbalance import CrossEntropy
-from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts, two_stages
 from careedu.nn.local_attention import KINDS, build_local_attention
 from careedu.nn.maps import resize_map
-from careedu.nn.pixel_features import mean_image, permuted_pixels, pixel_scores, pixel_stack, principal_components
-from careedu.nn.spatial_mask import START, FixedMask, FreeMask, MaskedFeatures, SpatialMask, total_variation
-from careedu.training.batch import Batch, FeatureBatch
-from careedu.training.stage import Stage, Update
+from careedu.nn.pixel_features import (
+    average_image,
+    mean_image,
+    permuted_pixels,
+    pixel_scores,
+    pixel_stack,
+    principal_components,
+)
+from careedu.nn.spatial_mask import OPEN, START, FixedMask, FreeMask, MaskedFeatures, SpatialMask, total_variation
+from careedu.training.batch import Batch
+from careedu.training.stage import Stage, Terms, Update
 
-MAPS = ("pixels", "neighbourhood", "principal-components", "permuted", "free", "mean-image", "negative-mean-image")
+LEARNED = ("pixels", "neighbourhood", "principal-components", "permuted", "free", "shuffled")
+FIXED = ("mean-image", "negative-mean-image", "mean-mask")
+MAPS = (*LEARNED, *FIXED)
+ORDERS = ("together", "after")
+FILLS = ("black", "mean")
 LEVELS = {"input": "before", "features": "after"}
 """What is multiplied with the map, and the network's slot that the map goes into."""
 
@@ -114,9 +126,9 @@ class GlobalSpatialAttention(SpatialMask):
 class GlobalAttention(BuiltOnLoss):
     """Global spatial attention (Xu et al., arXiv 2007.15897): L = CE + λ_s mean(M) + λ_tv TV(M).
 
-    The map is learned with the network. In training it is moved as the augmentation moves each image; test images are
-    seen through it as it is. Both are continued beyond the border by their border's values, so what a rotation brings
-    in is weighted like the border it repeats.
+    In training the map is moved as the augmentation moves each image; test images are seen through it as it is. Both
+    are continued beyond the border by their border's values, so what a rotation brings in is weighted like the border
+    it repeats.
 
     Parameters
     ----------
@@ -128,12 +140,25 @@ class GlobalAttention(BuiltOnLoss):
         λ_tv, how much a ragged map costs (our choice).
     map : str
         ``"pixels"``, the method; ``"neighbourhood"`` and ``"principal-components"``, variants of its features.
-        Controls: ``"permuted"`` (another pixel's features, the same permutation for all images), ``"free"`` (a free
-        logit a pixel), ``"mean-image"`` and ``"negative-mean-image"`` (fixed: the mean training image stretched to
-        [0, 1], and one minus it).
+        Controls: ``"permuted"`` (another pixel's features, the same permutation for all images); ``"free"`` (a free
+        logit a pixel), and ``"shuffled"`` (that one, its pixels shuffled once it is learned: the same weights in wrong
+        places; only after the network). Fixed ones: ``"mean-image"`` and ``"negative-mean-image"`` (the mean training
+        image stretched to [0, 1], and one minus it) and ``"mean-mask"`` (likewise the mean of the training masks, what
+        somebody who has drawn all lesions knows of their places).
     level : str
-        What is multiplied with the map. ``"input"``: the images, before they are standardised, so that M = 0 is black.
-        ``"features"``: the feature maps, with the map averaged to their grid.
+        What is multiplied with the map. ``"input"``: the images, before they are standardised. ``"features"``: the
+        feature maps, with the map averaged to their grid.
+    order : str
+        ``"together"``, as the paper has it: network and map in one stage. ``"after"`` (our choice): the network learns
+        with all pixels open, then rests while only the map learns, on class-balanced batches; a fixed map is put on.
+    fill : str
+        What is seen where an image is hidden: ``"black"``, M ⊙ x, as the paper has it; or ``"mean"`` (our choice), the
+        mean training image x̄ at this place: M ⊙ x + (1 − M) ⊙ x̄. That hides what tells the images apart, and not light.
+        It is moved and toned as each image is.
+    map_epochs : int
+        How long only the map learns after the network; they come on top of the network's own epochs.
+    retrain : float
+        Share of the network's epochs, in [0, 1), in which both learn at last, after the map.
     images : int, optional
         So many training images, evenly spaced, instead of all.
     grid : int, optional
@@ -145,9 +170,11 @@ class GlobalAttention(BuiltOnLoss):
 
     Notes
     -----
-    What moves the map is mostly λ_s: with batch normalisation behind it, cross-entropy hardly minds one brightness more
-    or less. Aligned images are alike, so Adam moves all a_n together, and the map stays near the negative mean image
-    as long as nothing tells the images apart: compare it with ``map="negative-mean-image"`` before believing it.
+    Together, what moves the map is mostly λ_s: with batch normalisation behind it, cross-entropy hardly minds one
+    brightness more or less. Aligned images are alike, so Adam moves all a_n together, and the map stays near the
+    negative mean image as long as nothing tells the images apart: compare it with ``map="negative-mean-image"`` before
+    believing it. After the network with the mean image behind, a pixel is worth what its differences between images are
+    worth to the network. Before the map the network is that of the loss alone, to the last bit.
     """
 
     name: ClassVar[str] = "global-attention"
@@ -159,6 +186,10 @@ class GlobalAttention(BuiltOnLoss):
     variation: float = 0.1
     map: str = "pixels"
     level: str = "input"
+    order: str = "together"
+    fill: str = "black"
+    map_epochs: int = 18
+    retrain: float = 0.0
     images: int | None = None
     grid: int | None = None
     components: int = 32
@@ -166,30 +197,52 @@ class GlobalAttention(BuiltOnLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for value, known, what in ((self.map, MAPS, "map"), (self.level, LEVELS, "level")):
-            if value not in known:
-                raise unknown_name(what, value, known)
+        for name, known in {"map": MAPS, "level": LEVELS, "order": ORDERS, "fill": FILLS}.items():
+            if getattr(self, name) not in known:
+                raise unknown_name(name, getattr(self, name), known)
+        if self.fill == "mean" and self.level != "input":
+            raise InvalidInputError('fill="mean" is for level="input": features have no mean image')
+        if not 0 <= self.retrain < 1:
+            raise InvalidInputError(f"retrain={self.retrain!r} must be a share of the epochs, in [0, 1)")
+        if self.order == "together" and (self.map == "shuffled" or self.retrain):
+            raise InvalidInputError('map="shuffled" and retrain= need order="after": they follow the map\'s own stage')
         for name in ("sparsity", "variation", "learning_rate"):
             value = getattr(self, name)
             if not (0 <= value < math.inf):
                 raise InvalidInputError(f"{name}={value!r} must be at least 0 and finite")
-        for name in ("images", "grid", "components"):
+        for name in ("images", "grid", "components", "map_epochs"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InvalidInputError(f"{name}={value!r} must be a whole number, at least 1")
 
     def mask(self, facts: TrainingFacts) -> SpatialMask:
-        """The mask before training; of a saved run, one that its state can be loaded into."""
-        size = facts.image_shape[1:]
+        """The mask before training; of a saved run, one that its state can be loaded into.
+
+        Raises
+        ------
+        InvalidInputError
+            If the map is the mean mask and no training image has a mask.
+        """
         if facts.dataset is None:
-            return FixedMask(torch.ones(size))
-        if self.map == "free":
-            return FreeMask(size)
-        images = facts.dataset.images
+            return FixedMask(torch.ones(facts.image_shape[1:]))
+        mask = self._map_of(facts)
+        if self.fill == "mean":
+            mask.behind = average_image(facts.dataset.images)
+        return mask
+
+    def _map_of(self, facts: TrainingFacts) -> SpatialMask:
+        dataset = facts.dataset
+        if self.map in ("free", "shuffled"):
+            return FreeMask(facts.image_shape[1:])
+        if self.map == "mean-mask":
+            if dataset.masks is None or not dataset.masks.any():
+                raise InvalidInputError('map="mean-mask" is the mean of the training masks, and there are none')
+            return FixedMask(mean_image(dataset.masks[:, None]))
+        images = dataset.images
         if self.images is not None and self.images < len(images):
             # Evenly spaced, so that a table sorted by class gives images of every class.
             images = images[torch.linspace(0, len(images) - 1, self.images).round().long()]
-        if self.map.endswith("mean-image"):
+        if self.map in FIXED:
             mean = mean_image(images)
             return FixedMask(1 - mean if self.map.startswith("negative") else mean)
         return GlobalSpatialAttention(
@@ -201,8 +254,10 @@ class GlobalAttention(BuiltOnLoss):
         )
 
     def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
-        """What the loss needs, seen through the mask."""
+        """What the loss needs, seen through the mask, which is open as long as the network learns alone."""
         model, mask = super().wrap(model, facts), self.mask(facts)
+        if self.order == "after":
+            mask.flatten(OPEN)
         model.fill(LEVELS[self.level], mask if self.level == "input" else MaskedFeatures(mask))
         return model
 
@@ -210,27 +265,77 @@ class GlobalAttention(BuiltOnLoss):
         """The mask in a network that this method has wrapped."""
         return model.before if self.level == "input" else model.after.mask
 
-    def features(self, model: nn.Module, inputs: Tensor, maps: Tensor) -> Tensor:
-        """Features of images that are each seen through a map of their own, float (B, 1, H, W)."""
-        if self.level == "input":
-            return model.after(model.body(model.standardized(inputs * maps)))
-        return model.after(model.body(model.seen(inputs)), maps)
+    def features(self, model: nn.Module, batch: Batch, values: Tensor) -> Tensor:
+        """Features of a batch whose images are seen through a map (H, W) that is moved as each of them."""
+        moved = batch.warp(values.expand(len(batch), 1, *values.shape))
+        if self.level == "features":
+            return model.after(model.body(model.seen(batch.inputs)), moved)
+        seen, behind = batch.inputs * moved, model.before.behind
+        if behind is not None:
+            seen = seen + (1 - moved) * batch.augmented(behind)
+        return model.after(model.body(model.standardized(seen)))
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
-        """One stage: network and map together, the map at its own learning rate."""
+        """Network and map together; or the network, then the map alone, then both where some epochs are kept for it."""
+        slot = f"{LEVELS[self.level]}."
+        both = Update(self._terms(facts), learning_rates={slot: self.learning_rate})
+        if self.order == "together":
+            return [Stage(self.name, epochs, both)]
+        first, last = two_stages(epochs, self.retrain, self.name) if self.retrain else (epochs, 0)
+        loss = {"method": self.classification.name, **self.classification.options()}
+        network = Stage(
+            "network",
+            first,
+            Update(self._open_terms(facts, first / epochs), trainable=("body.", "head.")),
+            end=self._put_on(facts) if self.map in FIXED else None,
+            # Masks count where they are the map that is put on at the end.
+            shared=None if self.map in FIXED else {"loss": loss, "revision": self.all_revisions(), "lesions": False},
+        )
+        # Batches have all classes alike, so the loss is to see no imbalance in them either.
+        balanced = replace(facts, counts=(max(facts.counts),) * len(facts.counts))
+        alone = Stage(
+            "map",
+            self.map_epochs,
+            Update(self._terms(balanced, 1.0), trainable=(slot,), learning_rate=self.learning_rate),
+            sampler="class-balanced",
+            begin=lambda model: self.mask_of(model).flatten(START),
+            end=self._shuffle if self.map == "shuffled" else None,
+            record=lambda model: self.mask_of(model).record(),
+            supervised=False,
+        )
+        stages = [network] if self.map in FIXED else [network, alone]
+        return [*stages, Stage("both", last, both)] if last else stages
 
-        def terms(model: nn.Module, batch: Batch | FeatureBatch) -> dict[str, Tensor]:
+    def _terms(self, facts: TrainingFacts, progress: float | None = None) -> Terms:
+        """The loss through the map; `progress` in place of the batch's, where the network's training is over."""
+
+        def through_the_map(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
             values = self.mask_of(model).map()
-            moved = batch.warp(values.expand(len(batch), 1, *values.shape))
-            logits = model.head(model.pool(self.features(model, batch.inputs, moved)))
+            logits = model.head(model.pool(self.features(model, batch, values)))
+            done = batch.progress if progress is None else progress
             return {
-                "classification": self.classification.loss(logits, batch.labels, facts, batch.progress),
+                "classification": self.classification.loss(logits, batch.labels, facts, done),
                 "sparsity": self.sparsity * values.mean(),
                 "variation": self.variation * total_variation(values),
             }
 
-        learning_rates = {f"{LEVELS[self.level]}.": self.learning_rate}
-        return [Stage(self.name, epochs, Update(terms, learning_rates=learning_rates))]
+        return through_the_map
+
+    def _open_terms(self, facts: TrainingFacts, share: float) -> Terms:
+        """The loss of the network without any map, which is its bits; it has this share of the training."""
+
+        def open_to_all(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+            logits = model.head(model.pool(model.body(model.standardized(batch.inputs))))
+            return {"classification": self.classification.loss(logits, batch.labels, facts, batch.progress * share)}
+
+        return open_to_all
+
+    def _put_on(self, facts: TrainingFacts) -> Callable[[nn.Module], object]:
+        return lambda model: self.mask_of(model).values.copy_(self._map_of(facts).values)
+
+    def _shuffle(self, model: nn.Module) -> None:
+        logits = self.mask_of(model).logits
+        logits.copy_(permuted_pixels(logits[None], 0)[0])
 
 
 @dataclass(frozen=True)

@@ -135,8 +135,8 @@ class Classifier(nn.Module):
         # A set of constant images has no spread; dividing by one leaves them alone.
         self.standardize(torch.stack(mean).float(), torch.where(spread > 1e-6, spread, 1.0).float())
 
-    def standardized(self, x: Tensor, weights: Tensor | None = None) -> Tensor:
-        """The images as `body` takes them: (w ⊙ x − mean) / std, in channels-last order.
+    def standardized(self, x: Tensor, weights: Tensor | None = None, behind: Tensor | None = None) -> Tensor:
+        """The images as `body` takes them: (w ⊙ x + (1 − w) ⊙ x̄ − mean) / std, in channels-last order.
 
         Parameters
         ----------
@@ -144,6 +144,8 @@ class Classifier(nn.Module):
             Images in [0, 1].
         weights : float (H, W), optional
             w, for all images alike; 1 where it is left out.
+        behind : float (C, H, W), optional
+            x̄, what is seen where w is 0; black where it is left out.
 
         Returns
         -------
@@ -169,9 +171,12 @@ class Classifier(nn.Module):
         mean, std = self.mean[:, None, None], self.std[:, None, None]
         if weights is None:
             return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
-        # x·(w/std) − mean/std: one pass over the images, as what all of them share is computed once, in their order.
-        shared = (weights / std)[None].contiguous(memory_format=torch.channels_last)
-        return torch.addcmul(-mean / std, x, shared).contiguous(memory_format=torch.channels_last)
+        # x·(w/std) + (what all share): one pass over the images, as the rest is computed once, in their order.
+        scale = (weights / std)[None].contiguous(memory_format=torch.channels_last)
+        base = -mean / std
+        if behind is not None:
+            base = (base + (1 - weights) * behind / std)[None].contiguous(memory_format=torch.channels_last)
+        return torch.addcmul(base, x, scale).contiguous(memory_format=torch.channels_last)
 
     def features(self, x: Tensor) -> Tensor:
         """Feature maps, float (B, K, h, w), of images x (B, C, H, W) in [0, 1], which are `standardized` first.
@@ -186,7 +191,7 @@ class Classifier(nn.Module):
         A mask that only multiplies, the same for all images, is folded into the standardisation: one pass.
         """
         if isinstance(self.before, SpatialMask) and type(self.before).forward is SpatialMask.forward:
-            return self.standardized(x, self.before.map_for(x))
+            return self.standardized(x, self.before.map_for(x), self.before.behind)
         return self.standardized(self.before(x))
 
     def fill(self, slot: str, part: nn.Module) -> None:

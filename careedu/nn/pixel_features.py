@@ -133,11 +133,22 @@ def principal_components(stack: Tensor, components: int) -> tuple[Tensor, float]
 
 def mean_image(images: Tensor) -> Tensor:
     """Mean of images (N, C, H, W) over images and channels, stretched to [0, 1], float32 (H, W); ones if it is flat."""
-    total = torch.zeros(images.shape[2:], dtype=torch.float64, device=images.device)
-    for rows in _chunks(len(images), images[0].numel()):
-        total += images[rows].sum(dim=(0, 1), dtype=torch.float64)
+    total = _total(images).sum(dim=0)
     low, high = total.amin(), total.amax()
     return ((total - low) / (high - low)).float() if high > low else torch.ones_like(total, dtype=torch.float32)
+
+
+def average_image(images: Tensor) -> Tensor:
+    """Mean over images, uint8 (N, C, H, W), as they are seen: float32 (C, H, W) in [0, 1]."""
+    return (_total(images) / (255 * len(images))).float()
+
+
+def _total(images: Tensor) -> Tensor:
+    """Sum over images, float64 (C, H, W); part by part, so that the floats take little memory."""
+    total = torch.zeros(images.shape[1:], dtype=torch.float64, device=images.device)
+    for rows in _chunks(len(images), images[0].numel()):
+        total += images[rows].sum(dim=0, dtype=torch.float64)
+    return total
 
 
 class _PixelScores(torch.autograd.Function):

@@ -15,7 +15,9 @@ from torch.nn import functional
 from careedu.errors import InvalidInputError
 
 START = 2.0
-"""Logit of every pixel before training: σ(2) = .88, open, but with a slope (our choice)."""
+"""Logit of every pixel before a map is trained: σ(2) = .88, open, but with a slope (our choice)."""
+OPEN = 30.0
+"""Logit of every pixel of an open map: in float32 σ(30) is 1 and has no slope, so that nothing is hidden or moved."""
 
 
 class SpatialMask(nn.Module):
@@ -25,12 +27,15 @@ class SpatialMask(nn.Module):
     ----------
     values : float (H, W) or None
         The map itself where it is fixed; None while it is learned. A saved state always holds it, and what is learned
-        beside it as long as the mask is not frozen; it never holds an image.
+        beside it as long as the mask is not frozen; it never holds an image of the training, only their mean.
+    behind : float (C, H, W) or None
+        What is seen where the map is closed: the mean image x̄, so that x̃ = M ⊙ x + (1 − M) ⊙ x̄; None for black.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("values", None)
+        self.register_buffer("behind", None)
 
     def map(self) -> Tensor:
         """The map M, float (H, W) in [0, 1], in at least float32 under mixed precision too."""
@@ -47,8 +52,18 @@ class SpatialMask(nn.Module):
         return values
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply float images x (B, C, H, W) with the map: x ⊙ M."""
-        return x * self.map_for(x)
+        """Multiply float images x (B, C, H, W) with the map, x ⊙ M, and add what is behind it."""
+        values = self.map_for(x)
+        return x * values if self.behind is None else x * values + (1 - values) * self.behind
+
+    @torch.no_grad()
+    def flatten(self, logit: float) -> SpatialMask:
+        """Give all pixels this logit, `OPEN` or `START`; a fixed map becomes its sigmoid. Returns the mask itself."""
+        if self.values is None:
+            self._flatten(logit)
+        else:
+            self.values.fill_(torch.sigmoid(torch.tensor(logit)))
+        return self
 
     def freeze(self) -> SpatialMask:
         """Keep the map as it is, and drop what it was computed from: parameters and the images' pixels.
@@ -57,20 +72,25 @@ class SpatialMask(nn.Module):
         """
         values = self.map().detach().clone()
         for name in [*self._parameters, *self._buffers]:
-            delattr(self, name)
+            if name != "behind":
+                delattr(self, name)
         self.register_buffer("values", values)
         return self
 
     @torch.no_grad()
     def record(self) -> dict[str, Tensor]:
-        """What is kept of each epoch: ``"attention map"`` uint16 (H, W), 65535 times the map.
+        """What is kept of each epoch: ``"attention map"`` uint16 (H, W), 65535 times the map; nothing of an open one.
 
         Eight bits are too few: the whole map of a short training may lie within three of their 256 steps, and its AUROC
         would be that of the ties.
         """
-        return {"attention map": (self.map() * 65535).round().to(torch.uint16)}
+        values = self.map()
+        return {} if bool((values == 1).all()) else {"attention map": (values * 65535).round().to(torch.uint16)}
 
     def _computed(self) -> Tensor:
+        raise NotImplementedError
+
+    def _flatten(self, logit: float) -> None:
         raise NotImplementedError
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
@@ -87,6 +107,8 @@ class SpatialMask(nn.Module):
             state_dict.pop(prefix + "values", None)
         elif self.values is None and prefix + "values" in state_dict:
             self.freeze()
+        if self.behind is None and prefix + "behind" in state_dict:  # opened without the images that it is the mean of
+            self.behind = torch.empty_like(state_dict[prefix + "behind"])
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
@@ -112,6 +134,9 @@ class FreeMask(SpatialMask):
 
     def _computed(self) -> Tensor:
         return torch.sigmoid(self.logits)
+
+    def _flatten(self, logit: float) -> None:
+        self.logits.fill_(logit)
 
 
 class FixedMask(SpatialMask):

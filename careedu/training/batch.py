@@ -103,6 +103,10 @@ class Batch:
         """Move maps that lie on the original images the way the images were moved, float (B, C, H, W)."""
         return self.draw.maps(maps)
 
+    def augmented(self, image: Tensor) -> Tensor:
+        """One more image, float (C, H, W) in [0, 1], moved and toned as each of the batch's: float (B, C, H, W)."""
+        return self.draw.images(image.expand(len(self), *image.shape))
+
     def view(self, augmentation: Augmentation | None = None) -> Tensor:
         """Another augmented view of the same images, float32 (B, C, H, W), from a draw of its own."""
         augmentation = augmentation or self.augmentation

@@ -208,7 +208,8 @@ def declared(part: Stage | Update) -> dict[str, Any]:
         elif isinstance(value, Augmentation):
             own[f.name] = dataclasses.asdict(value)
         elif value is not None and value != f.default:
-            own[f.name] = True if callable(value) else dict(value) if isinstance(value, Mapping) else value
+            plain = list(value) if isinstance(value, tuple) else value  # as JSON gives them back
+            own[f.name] = True if callable(value) else dict(value) if isinstance(value, Mapping) else plain
     return own
 
 
