@@ -121,10 +121,6 @@ class GlobalSpatialAttention(SpatialMask):
         self.weight.zero_()
         self.bias.fill_(logit)
 
-    def _flatten(self, logit: float) -> None:
-        self.weight.zero_()
-        self.bias.fill_(logit)
-
 
 @dataclass(frozen=True)
 class GlobalAttention(BuiltOnLoss):
