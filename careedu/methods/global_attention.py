@@ -108,9 +108,8 @@ class GlobalSpatialAttention(SpatialMask):
 
     def _computed(self) -> Tensor:
         with torch.autocast(self.weight.device.type, enabled=False):
-            scores = pixel_features.pixel_scores(torch.atleast_2d(self.weight), self.pixels) * (
-                self.scale / len(self.pixels)
-            )
+            scores = pixel_features.pixel_scores(torch.atleast_2d(self.weight), self.pixels)
+            scores = scores * (self.scale / len(self.pixels))
             if len(scores) == 9:
                 # Each of nine score maps is moved by its offset and they are added: a 3 × 3 convolution.
                 scores = functional.fold(scores[None] / 9, self.grid, kernel_size=3, padding=1)
