@@ -54,19 +54,21 @@ def wrapped(method, train, channels=1):
 
 # The fold
 
+SMALL = {channels: build_model("small", 3, channels) for channels in (1, 3)}
+
 
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from([torch.float32, torch.float64]),
     st.sampled_from([1, 3]),
     st.integers(1, 4),
-    st.tuples(st.integers(8, 20), st.integers(8, 20)),
+    st.tuples(st.integers(16, 24), st.integers(16, 24)),
     st.integers(0, 2**16),
     st.sampled_from(["mean", "black"]),
 )
 def test_the_fold_is_what_the_mask_makes_of_the_images_standardised(dtype, channels, n, size, seed, fill):
-    network = build_model("small", 3, channels).to(dtype)
-    network.standardize(drawn(channels, seed=seed), 0.3 + drawn(channels, seed=seed + 1))
+    network = copy.deepcopy(SMALL[channels]).to(dtype)
+    network.standardize(drawn(channels, seed=seed), 0.5 + drawn(channels, seed=seed + 1))
     behind = drawn(channels, *size, seed=seed + 2, dtype=dtype) if fill == "mean" else None
     values = drawn(*size, seed=seed + 3, dtype=dtype).mul(1.2).clamp(max=1)
     network.before = with_behind(FixedMask(values), behind)
@@ -88,6 +90,7 @@ def test_the_fold_is_what_the_mask_makes_of_the_images_standardised(dtype, chann
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_maps_gradient_through_the_fold_is_that_of_finite_differences(channels):
     network = build_model("small", 3, channels).double()
+    network.smallest = 4  # nothing but the images is computed
     network.standardize([0.4] * channels, [0.3] * channels)
     mask = GlobalSpatialAttention(drawn(4, channels, 8, 9))
     network.before = with_behind(mask, drawn(channels, 8, 9, seed=1))
@@ -222,7 +225,7 @@ def test_a_run_opens_without_images_and_predicts_the_same(name, runs, tmp_path):
     run = runs[name]
     network = careedu.Run.load(run.save(tmp_path / "run")).network()
     assert torch.equal(network.before.behind, average_image(DATA.train.images))
-    assert network.before.map().std() > 1e-3 and list(network.before.parameters()) == []
+    assert network.before.map().std() > 0 and list(network.before.parameters()) == []
     logits = predict_logits(network, DATA.test.images)
     np.testing.assert_array_equal(run.adjusted(logits).softmax(dim=1).numpy(), run.probabilities)
     black = with_behind_of(network, None)
