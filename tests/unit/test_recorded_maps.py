@@ -1,4 +1,4 @@
-"""The maps of a training in several stages, as they were recorded and as they are saved: in order, the last the last."""
+"""The maps of a training in several stages, recorded and saved: in order, the last one last."""
 
 from __future__ import annotations
 
