@@ -286,7 +286,11 @@ def test_arms_that_are_not_there_are_named():
     assert explorer.maps["Free mask"].about == (
         'no arm with map="free", order="together", fill="black" in these results'
     )
-    assert 'no arm with map="permuted"' in plain(SpatialView(explorer).parts["note"])
+    view = SpatialView(explorer)
+    for name in ("permuted", "principal-components", "free"):
+        said = f'no arm with map="{name}", order="together", fill="black" in these results'
+        assert plain(picture(view, name)["notes"]) == said and said in picture(view, name)["alt"]
+    assert "no arm with" not in plain(view.parts["note"])
     with pytest.raises(InvalidInputError, match="no arm with a map"):
         SpatialExplorer(made_up_comparison(2, arms={"plain": None}))
 

@@ -106,7 +106,9 @@ class SpatialView(ResultsView):
             lines.append(f"Of seed {seed} only the map after the last epoch was kept")
         if state.no_zone:
             lines.append(f"No AUROC: {state.no_zone}")
-        return self.notes(lines + [f"{role}: {look.about}" for role, look in state.maps.items() if look.map is None])
+        # That there is no arm for a role stands in its panel: of most orders and fills there are but a few.
+        lacking = [look for look in state.maps.values() if look.map is None and (look.arm or look.role == MEAN)]
+        return self.notes(lines + [f"{look.role}: {look.about}" for look in lacking])
 
     def _heading(self) -> str:
         state, settings = self.state, self.state.settings
@@ -154,13 +156,16 @@ class SpatialView(ResultsView):
             caption = drawings.range_words(look.map)
             own = f"; AUROC of this map {auroc}" if auroc else ""
             said = f"{look.about}, values {caption}{own}, over the mean training image"
-            caption += f", AUROC {auroc}" if auroc else ""
-        arm = f"arm: {html.escape(look.arm)}" if look.arm else "no arm here"
+            caption += f"\nAUROC {auroc}" if auroc else ""
+        if look.arm is None and look.role != MEAN:
+            arm, measures = html.escape(look.about), ""
+        else:
+            arm = f"arm: {html.escape(look.arm)}" if look.arm else "no arm here"
         # A name may be long: it wraps.
         style = f"font-size:12px;line-height:1.4;margin-bottom:6px;overflow-wrap:anywhere;color:{QUIET}"
         return panel(
             NAMES[look.role],
-            f"<b>{look.role}</b>",
+            f'<b style="font-size:12px">{look.role}</b>',
             f"{look.role}{f', {look.arm}' if look.arm else ''}: {said}",
             [image, map_layer(stretched, self.state.size), zones],
             caption,
