@@ -165,7 +165,7 @@ class SpatialView(ResultsView):
         style = f"font-size:12px;line-height:1.4;margin-bottom:6px;overflow-wrap:anywhere;color:{QUIET}"
         return panel(
             NAMES[look.role],
-            f'<b style="font-size:12px">{look.role}</b>',
+            f'<b style="font:bold 12px/1.5 sans-serif">{look.role}</b>',
             f"{look.role}{f', {look.arm}' if look.arm else ''}: {said}",
             [image, map_layer(stretched, self.state.size), zones],
             caption,
