@@ -121,6 +121,10 @@ class GlobalSpatialAttention(SpatialMask):
             values = torch.sigmoid(scores.view(self.grid) + self.bias)
             return values if self.grid == self.size else resize_map(values[None], self.size)[0]
 
+    def _flatten(self, logit: float) -> None:
+        self.weight.zero_()
+        self.bias.fill_(logit)
+
 
 @dataclass(frozen=True)
 class GlobalAttention(BuiltOnLoss):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from careedu.show.style import COLOURS, MARKERS, figure
 
 if TYPE_CHECKING:
     from careedu.experiment.results import Results
+    from careedu.experiment.run import Run
 
 MOST_MATRICES = 6
 """So many confusion matrices stand in one picture: it fits a printed page."""
@@ -90,7 +91,9 @@ def _confusion_in_words(share: np.ndarray, classes: Sequence[str]) -> str:
 
 
 def plot_sweep(
-    results: Mapping[float, Results], setting: str, metrics: Sequence[str] = ("balanced accuracy", "rare recall")
+    results: Mapping[float, Results],
+    setting: str,
+    metrics: Sequence[str] | Mapping[str, Callable[[Run], float]] = ("balanced accuracy", "rare recall"),
 ) -> Picture:
     """Means over seeds along a setting, one panel a metric; a faint sign is one seed.
 
@@ -102,8 +105,9 @@ def plot_sweep(
         Value of the setting → results there, all of the same methods, seven at most.
     setting : str
         What the horizontal axis is called.
-    metrics : sequence of str
-        As `Results.estimate` takes them.
+    metrics : sequence of str, or mapping of str to callable
+        As `Results.estimate` takes them; or by name what is measured of each run, NaN where there is nothing to
+        measure.
 
     Returns
     -------
@@ -116,6 +120,11 @@ def plot_sweep(
     """
     import pandas
     import seaborn
+
+    def measured(at: Results, method: str, metric: str) -> Sequence[float]:
+        if isinstance(metrics, Mapping):
+            return [metrics[metric](run) for run in at.runs[method].values()]
+        return at.values_per_seed(method, metric)
 
     values = sorted(results)
     if len(values) < 2 or not metrics:
@@ -139,7 +148,7 @@ def plot_sweep(
                     (value + apart * (k - (len(methods) - 1) / 2), method, value, of_seed)
                     for k, method in enumerate(methods)
                     for value in values
-                    for of_seed in results[value].values_per_seed(method, metric)
+                    for of_seed in measured(results[value], method, metric)
                 ],
                 columns=["place", "method", "value", "metric"],
             )

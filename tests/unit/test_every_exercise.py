@@ -82,19 +82,20 @@ CONTROLS = {
         right={
             "lesion": "mean image",
             "classifier": "free mask",
-            "pixel": "permuted pixels",
-            "alignment": "more jitter",
+            "places": "shuffled map",
+            "remedy": "classifier retrained",
         },
         method="Global attention",
         aliases=(
-            {"lesion": "negative mean image", "alignment": "alignment jitter"},
-            {"classifier": "free", "pixel": "permuted"},
+            {"lesion": "negative mean image", "remedy": "classifier retraining"},
+            {"classifier": "free", "places": "shuffled"},
         ),
         reasons={
-            ("lesion", "local attention"): "no one map to lay over the zones",
-            ("classifier", "mean image"): "learns nothing",
-            ("pixel", "more jitter"): "anatomy moves",
-            ("alignment", "no mask"): "has no map",
+            ("lesion", "shuffled map"): "by chance",
+            ("classifier", "permuted pixels"): "has the pixel classifier",
+            ("places", "more jitter"): "on other images",
+            ("places", "permuted pixels"): "learned anew",
+            ("remedy", "no mask"): "neither a map nor balanced batches",
         },
     ),
 }

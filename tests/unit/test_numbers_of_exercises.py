@@ -29,7 +29,7 @@ def test_the_predictive_value_that_is_asked_for_is_far_from_certain():
 
 
 def test_the_jump_of_a_pixel_is_so():
-    praise, start, jump = global_attention.exercise_4.praise, sigmoid(2), 4096 * 0.001
+    praise, start, jump = global_attention.exercise_3.praise, sigmoid(2), 4096 * 0.001
     up, down = sigmoid(2 + jump), sigmoid(2 - jump)
     assert f"= {jump:.1f} in one step: from σ(2) = {short(start)} to {short(up, 3)}, or down to {short(down)}" in praise
     assert "With the division by N it is .001" in praise and pytest.approx(0.001) == 4096 * 0.001 / 4096

@@ -184,7 +184,9 @@ class FunctionExercise(Exercise):
 
     def _but_for_a_factor(self, results: Results, wanted: Results) -> str | None:
         """What to say where results are multiples of those that are wanted."""
-        factors = [float((a * b).sum() / (b * b).sum()) for a, b in zip(results, wanted, strict=True)]
+        sizes = [(float((a * b).sum()), float((b * b).sum())) for a, b in zip(results, wanted, strict=True)]
+        overall = sum(size for size, _ in sizes) / max(sum(size for _, size in sizes), 1e-12)
+        factors = [size / own if own else overall for size, own in sizes]  # of 0 each multiple is 0
         multiples = [factor * b for factor, b in zip(factors, wanted, strict=True)]
         if not all(factors) or not all(self._agree(results, multiples)):
             return None

@@ -44,58 +44,6 @@ fewest_exercise = NumberExercise(
     why="V has h·w rows and N columns; its rank is at most the smaller of the two, and has to be h·w.",
 )
 
-# The weights themselves
-
-
-def reach(pixels: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The shortest weights among those that come nearest; the pseudo-inverse does not mind a lower rank."""
-    return torch.linalg.pinv(pixels) @ target
-
-
-def _reach_cases() -> list[tuple]:
-    """As many images as pixels, more, fewer, and as many of which two are one and the same."""
-    random = np.random.default_rng(2007)
-    cases = []
-    for pixels, images in ((12, 12), (12, 20), (12, 5), (10, 10)):
-        cases.append((random.random((pixels, images)) / images, random.normal(0.4, 1, size=pixels)))
-    cases[3][0][:, 7] = cases[3][0][:, 2]
-    return cases
-
-
-reach_exercise = FunctionExercise(
-    reach,
-    cases=_reach_cases(),
-    # Many weights may give one map, so the maps are compared.
-    seen=lambda weights, pixels, target: pixels @ weights if weights.shape == pixels.shape[1:] else weights,
-    tolerance=0.01,
-    mistakes={
-        "This says how much each image looks like the target, Vᵀt. Weights of images that look alike then add up: "
-        "V Vᵀt is not t. Solve V a = t instead.": lambda pixels, target: pixels.T @ target,
-        "This is the map that is reached, V a, one number a pixel. Asked are the weights, one an image.": (
-            lambda pixels, target: pixels @ reach(pixels, target)
-        ),
-        "The target is already one of logits: no sigmoid before solving.": (
-            lambda pixels, target: reach(pixels, target.sigmoid())
-        ),
-        "Negative weights are cut off: an image may count against a pixel too.": (
-            lambda pixels, target: reach(pixels, target).clamp(min=0)
-        ),
-        "The same weight for all images gives the mean image, whatever the target is.": (
-            lambda pixels, target: torch.ones(pixels.shape[1])
-        ),
-    },
-    expected="weights of shape (N,), one an image, with which `pixels @ weights` comes as near to the target as can "
-    "be, in the sum of squares; also with more or fewer images than pixels, and where two images are the same",
-    praise="With at least as many independent images as pixels, V a hits any target: the free mask's every map.",
-    thought="Which of the many right weights would Adam find from zero? And what does the map look like that five "
-    "images can reach: whose pattern does it keep?",
-    hints=[
-        "V a = t is a system of linear equations: one for each pixel, with one unknown for each image.",
-        "It may have one solution, many, or none; least squares has an answer in all three cases.",
-        "`torch.linalg.pinv(pixels)` is the pseudo-inverse: multiply the target with it.",
-    ],
-)
-
 # Sparse and smooth
 
 
@@ -148,7 +96,7 @@ regulariser_exercise = FunctionExercise(
     },
     expected="one number, λ_s · mean(M) + λ_tv · (mean |differences down| + mean |differences across|)",
     praise="Open pixels cost, and so do steps between neighbours.",
-    thought="Which map has the lowest term of all, and what keeps the network from it? And of two maps with half of "
+    thought="Which map has the lowest term of all, and what keeps training from it? And of two maps with half of "
     "their pixels open, one in a block and one as a chessboard: how many times more does the second pay?",
     hints=[
         "Two parts: how open the map is on average, and how much neighbours differ.",
@@ -184,6 +132,58 @@ jump_exercise = NumberExercise(
     ],
     code="jump = 4096 * 0.001",
     why="Adam takes the gradient's size out: each weight moves by lr, whatever N is, and N of them add up.",
+)
+
+# Why black is information
+
+
+def light_lost(images: torch.Tensor, values: torch.Tensor, behind: torch.Tensor) -> torch.Tensor:
+    """It is mean((1 − M) · |behind − x̄|): nothing with the mean image x̄ behind, whatever the map."""
+    seen = values * images + (1 - values) * behind
+    return (seen.mean(0) - images.mean(0)).abs().mean()
+
+
+def _light_cases() -> list[tuple]:
+    """Black, the mean image and grey behind; in steps of 1/256 and 1/16, so that 0 is 0 in float32 too."""
+    random = np.random.default_rng(2020)
+    images, values = random.integers(257, size=(3, 8, 4, 6)) / 256, random.integers(17, size=(3, 4, 6)) / 16
+    return list(zip(images, values, [np.zeros((4, 6)), images[1].mean(0), np.full((4, 6), 0.4)], strict=True))
+
+
+def _change(images: torch.Tensor, values: torch.Tensor, behind: torch.Tensor) -> torch.Tensor:
+    return (1 - values) * (behind - images)
+
+
+light_exercise = FunctionExercise(
+    light_lost,
+    cases=_light_cases(),
+    mistakes={
+        "What stands behind the map is not used: this is always black. Add `(1 - values) * behind`.": (
+            lambda images, values, behind: light_lost(images, values, 0 * behind)
+        ),
+        "M and 1 − M have changed places: an open pixel, M = 1, shows the image.": (
+            lambda images, values, behind: light_lost(images, 1 - values, behind)
+        ),
+        "What stands behind is added at open places too. It is seen where the map is closed: weight it with 1 − M.": (
+            lambda images, values, behind: (values * images + behind - images).mean(0).abs().mean()
+        ),
+        "The absolute value comes after the mean over the pixels, or not at all: a place that is darker and one that "
+        "is brighter cancel, and a network sees both.": lambda *given: _change(*given).mean().abs(),
+        "The differences are squared, so that one dark place counts more than two that are half as dark. Take absolute "
+        "values.": lambda *given: (_change(*given).mean(0) ** 2).mean(),
+        "This compares image by image: there the mean image hides something too, what tells an image from the others. "
+        "Asked is the light: take the mean over the images first.": lambda *given: _change(*given).abs().mean(),
+    },
+    expected="one number: the mean over the pixels of |mean of the images as seen − mean of the images as they are|",
+    praise="Black takes mean((1 − M) · x̄), and takes it where it was bright. The mean image takes no light at all: "
+    "what is hidden is what tells the images apart.",
+    thought="A network that learned from whole images has never seen such darkness. What does one make of it that "
+    "learns with the map? And with the mean image behind, what gives a hidden pixel away across many images?",
+    hints=[
+        "What is seen of an image: M of it, and 1 − M of what stands behind.",
+        "Two mean images, of what is seen and of what is there: `.mean(0)` of each.",
+        "Their difference pixel by pixel, then `.abs()`, and only then the mean over the pixels.",
+    ],
 )
 
 # What a map and its negative score
@@ -248,37 +248,37 @@ control_exercise = ControlExercise(
     method="global attention",
     claims={
         "lesion": ("mean image", "What scores high for reasons that have nothing to do with lesions?"),
-        "classifier": ("free mask", "Keep the learning of one map for all, and drop the classifier alone."),
-        "pixel": ("permuted pixels", "Keep the classifier, and spoil which intensities belong to which pixel."),
-        "alignment": ("more jitter", "Keep the method, and take the alignment away: it should fail."),
+        "classifier": ("free mask", "Keep the learning of one map for all, and drop the pixel classifier alone."),
+        "places": ("shuffled map", "Keep each weight that was learned, and spoil where it stands."),
+        "remedy": ("classifier retrained", "Keep the balanced batches, and drop the map."),
     },
     arms={
-        "mean image": "learns nothing: it is made of each pixel's own intensities, in images as aligned as before",
-        "free mask": "learns a map another way, without intensities or classifier, from images as aligned as before",
-        "permuted pixels": "has the classifier, fed with other pixels' intensities; all images are permuted alike",
-        "more jitter": "has the same classifier, on images whose anatomy moves, lesions included",
-        "local attention": "has no one map to lay over the zones: it weights each image by its own features, and "
-        "differs in too many things at once",
-        "no mask": "has no map. Its recall tells whether looking through one helps, not why",
+        "mean image": "learns nothing: a picture is laid over the images, with other weights in other places",
+        "free mask": "learns a map on the same batches, with a logit for each pixel and no pixel classifier",
+        "shuffled map": "has the learned weights, each at another pixel, and scores against the zones by chance",
+        "classifier retrained": "has no map; the network's last layer learns on the same balanced batches",
+        "permuted pixels": "has the pixel classifier, fed with other pixels' intensities: its map is learned anew",
+        "more jitter": "is the same method on other images, whose lesions lie less well upon each other",
+        "no mask": "has neither a map nor balanced batches. Its recall tells whether something helps, not what",
     },
     aliases={
         "negative mean image": "mean image",
         "free": "free mask",
+        "shuffled": "shuffled map",
+        "retrained classifier": "classifier retrained",
+        "classifier retraining": "classifier retrained",
         "permuted": "permuted pixels",
-        "alignment jitter": "more jitter",
-        "jitter": "more jitter",
     },
-    praise="Each takes away what its claim is about: the learning, the classifier, the pixel's own intensities, the "
-    "alignment. If the score stays, the claim falls.",
-    thought="Two arms are left: what would it mean for the whole idea if a network without a mask, or with attention "
-    "of its own to each image, found as many of the rare images? And if all four controls fail to refute their claims: "
-    "is any of these proved?",
+    praise="Each takes away what its claim is about: the learning, the pixel classifier, the places, the map. If the "
+    "result stays, the claim falls.",
+    thought="Shuffled, a map is ragged too: does that spoil the control, and which map would be as smooth, and wrong? "
+    "And if all four controls fail to refute their claims: is any of these proved?",
     hints=[
         "A control takes away the one thing that the claim is about. If it does as well all the same, the claim falls.",
-        "Which arm learns nothing? Which learns without the classifier? Which judges a pixel by another's intensities?",
-        "And for the last one: let the images lie more loosely, and see whether it fails as it should.",
+        "Which arm learns nothing? Which learns a map without the pixel classifier? Which has all the learned weights?",
+        "And the last one: take the map away from the method, and keep the batches.",
     ],
-    why="No learning, no classifier, another pixel's intensities, loose images: one change each.",
+    why="No learning, no pixel classifier, wrong places, no map: one change each.",
 )
 
 exercises = numbered(globals())
