@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from careedu.experiment.run import Run
 
 ATTENTION_MAP = "attention map"
-"""Name of the trace that holds an attention map after each epoch."""
+"""Name of the trace that holds an attention map after each epoch; of a stage that is no supervised one, ends in it."""
 MEASURES = ("inside share", "pointing", "chance")
 """What is measured of the map of a class."""
 MARK_MEASURES = ("mark share", "mark chance")
@@ -56,7 +56,7 @@ def attention_map(network: Any) -> np.ndarray:
 
 
 def recorded_maps(run: Run) -> np.ndarray:
-    """The attention maps that were recorded after each epoch.
+    """The attention maps that were recorded after each epoch, in order of the training.
 
     Parameters
     ----------
@@ -66,12 +66,16 @@ def recorded_maps(run: Run) -> np.ndarray:
     -------
     ndarray
         float64 (E, H, W) in [0, 1], the last being that after the last epoch. E is 0 without any, and 1 where only the
-        last was kept, as saved results do for all seeds but the first.
+        last was kept, as saved results do for all seeds but the first. Epochs of an open map are not recorded.
     """
-    kept = run.traces.get(ATTENTION_MAP)
-    if kept is None or not len(kept):
-        return np.zeros((0, *run.configuration["data"]["image shape"][1:]))
-    return kept / np.iinfo(kept.dtype).max
+    kept = [maps / np.iinfo(maps.dtype).max for maps in _traces(run)]
+    return np.concatenate(kept) if kept else np.zeros((0, *run.configuration["data"]["image shape"][1:]))
+
+
+def _traces(run: Run) -> list[np.ndarray]:
+    """What was recorded of the map: first while it learned alone, then with the network. Saved traces have no order."""
+    alone = [trace for name, trace in run.traces.items() if name.endswith(f": {ATTENTION_MAP}")]
+    return [trace for trace in (*alone, run.traces.get(ATTENTION_MAP, ())) if len(trace)]
 
 
 def trained_map(run: Run) -> np.ndarray | None:
@@ -86,14 +90,14 @@ def trained_map(run: Run) -> np.ndarray | None:
     ndarray or None
         float64 (H, W) in [0, 1]; None where the run has none.
     """
-    maps = recorded_maps(run)
+    traces = _traces(run)
     # The record is finer than weights that were saved as float16, unless it is an older one of eight bits. Every state
     # of a `SpatialMask` holds the map, so that no network has to be built for it.
-    rough = not len(maps) or run.traces[ATTENTION_MAP].dtype == np.uint8
+    rough = not traces or traces[-1].dtype == np.uint8
     held = [name for name in run.weights or () if name in _MAPS] if rough else []
     if held:
         return run.weights[held[0]].double().numpy()
-    return maps[-1] if len(maps) else None
+    return recorded_maps(run)[-1] if traces else None
 
 
 def attention_of(run: Run, dataset: LesionDataset) -> pandas.DataFrame:

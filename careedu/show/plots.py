@@ -210,12 +210,15 @@ def plot_recalls(runs: Run | Sequence[Run] | Mapping[str, Run]) -> Picture:
 def plot_history(run: Run) -> Picture:
     """Loss terms of the training, and validation metrics beside them, over the epochs.
 
-    Epochs of pretraining, which are unsupervised and are counted apart, have a panel of their own before them.
+    Epochs that are counted apart, those of a pretraining or of a map that learns while the network rests, have a panel
+    of their own behind them, whenever they were.
     """
     if len(run.history) == 0:
         raise InvalidInputError(f"{run.method} was not trained, so it has no history")
-    panels = {"pretraining loss": run.pretraining} if len(run.pretraining) else {}
-    panels |= {"training loss": run.history, "validation": run.history}
+    panels = {"training loss": run.history, "validation": run.history}
+    apart = len(run.pretraining)
+    if apart:
+        panels[f"loss counted apart: {', '.join(run.pretraining['stage'].unique())}"] = run.pretraining
     with figure(4.2 * len(panels), 2.8) as fig:
         for axis, (title, history) in zip(fig.subplots(1, len(panels)), panels.items(), strict=True):
             columns = [name for name in history if name.startswith("loss: ")]
@@ -232,10 +235,10 @@ def plot_history(run: Run) -> Picture:
             axis.xaxis.get_major_locator().set_params(integer=True)
             axis.legend()
         last = run.history.iloc[-1]
-        before = f", after {len(run.pretraining)} of pretraining" if len(run.pretraining) else ""
+        more = f" and {apart} counted apart" if apart else ""
         words = f"validation balanced accuracy {last['balanced accuracy']:.2f}, rare recall {last['rare recall']:.2f}"
         return Picture.of_figure(
-            fig, f"Training of {run.method} over {len(run.history)} epochs{before}; at the end {words}."
+            fig, f"Training of {run.method} over {len(run.history)} epochs{more}; at the end {words}."
         )
 
 

@@ -17,10 +17,10 @@ CELLS = (
 import sys
 sys.path.insert(0, {str(MADE_UP)!r})
 import careedu
-from made_up_maps import ARMS, made_up_comparison
+from made_up_maps import AFTER, ARMS, made_up_comparison
 from careedu.show.global_attention import SpatialExplorer, SpatialView
 
-comparison = made_up_comparison(worth={{"pixels": 0.5}}, epochs=16)
+comparison = made_up_comparison(worth={{"pixels": 0.5}}, epochs=16, arms=ARMS | AFTER)
 chest = careedu.load("phantom-chest", size=32, largest=20, val=3, test=4)
 learned = {{arm: kind for arm, kind in ARMS.items() if kind != "mean-image"}}
 few = made_up_comparison(3, worth={{"pixels": 0.2}}, arms=learned, data=chest)
@@ -34,15 +34,24 @@ alone = SpatialExplorer(made_up_comparison(2, data=chest, arms=learned))
 SpatialView(alone)
 """,
 )
-PANELS = {name: f'[data-panel="{name}"]' for name in ("pixels", "free", "permuted", "mean")}
+ROLES = ("pixels", "principal-components", "free", "permuted", "mean")
+PANELS = {name: f'[data-panel="{name}"]' for name in ROLES}
 # Label, keys, panel that must change, setting that must follow, its value.
+# It opens on maps learned after the network, 16 and 4 epochs long; the sweep has only such as are learned with it.
 MOVES = [
+    ("Epoch", ("ArrowLeft",), "free", "epoch", 19),
+    ("Epoch", ("Home",), "principal-components", "epoch", 1),
+    ("Epoch", ("End",), "free", "epoch", 20),
+    ("Behind the map", ("Space",), "principal-components", "fill", "black"),
+    ("Behind the map", ("Tab", "Space"), "principal-components", "fill", "mean"),
+    ("Map learns", ("Space",), "pixels", "order", "together"),
     ("Epoch", ("ArrowLeft",), "pixels", "epoch", 15),
     ("Epoch", ("Home",), "free", "epoch", 1),
     ("Epoch", ("End",), "permuted", "epoch", 16),
     ("Seed", ("ArrowRight", "ArrowRight"), "mean", "seed", 2),
     ("Training images N", ("ArrowLeft",), "pixels", "images", 40),
     ("Training images N", ("ArrowRight",), "mean", "images", 160),
+    ("Map learns", ("Tab", "Space"), "pixels", "order", "after"),
     ("Alignment jitter", ("ArrowRight",), "free", "jitter", 0.1),
     ("Epoch", ("ArrowLeft",), "permuted", "epoch", 2),
 ]
@@ -71,6 +80,8 @@ def test_every_control_changes_picture_and_state(open_cells):
 
 def test_opacity_and_outline_do_not_ask_the_kernel(open_cells):
     page = open_cells(*CELLS, timeout=400)
+    page.run_in_kernel("explorer.set(order='together')")  # of which there are all maps
+    page.settle()
     asked = page.sent()
     for name in PANELS:
         before = page.pixels(PANELS[name])

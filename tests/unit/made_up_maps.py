@@ -18,12 +18,19 @@ ZONE = lesion_zones("chest", SIZE)
 ARMS = {
     "plain": None,
     "global attention": "pixels",
+    "components": "principal-components",
     "free mask": "free",
     "permuted": "permuted",
     "mean image": "mean-image",
 }
-WORTH = {"pixels": 0.9, "free": 0.4, "permuted": 0.0, "mean-image": 0.5}
+WORTH = {"pixels": 0.9, "principal-components": 0.7, "free": 0.4, "permuted": 0.0, "mean-image": 0.5}
 """How much brighter the zone is than the rest, in standard deviations of the noise."""
+AFTER = {
+    "components after": careedu.GlobalAttention(map="principal-components", order="after", fill="mean", map_epochs=4),
+    "free after": careedu.GlobalAttention(map="free", order="after", fill="mean", map_epochs=4),
+    "free after, black": careedu.GlobalAttention(map="free", order="after", map_epochs=4, retrain=0.5),
+}
+"""Arms whose map learns after the network, for four epochs; in the last of them both learn then."""
 
 
 def made_up_maps(kind, seed, epochs, worth):
@@ -32,6 +39,23 @@ def made_up_maps(kind, seed, epochs, worth):
     share = np.ones(epochs) if kind == "mean-image" else np.arange(1, epochs + 1) / epochs
     scores = noise + worth * share[:, None, None] * ZONE
     return (65535 / (1 + np.exp(-scores / 4))).round().astype(np.uint16)
+
+
+def made_up_course(run, method, seed, epochs, worth):
+    """The run as `method` would have trained it in so many supervised epochs, whose map is worth so much."""
+    about = {"name": method.name, "label": method.label(), "options": method.options(), "revision": "1"}
+    alone = method.map_epochs if method.order == "after" else 0
+    both = round(epochs * method.retrain) if alone else epochs
+    maps = made_up_maps(method.map, seed, alone + both, worth)
+    recorded = {"map: attention map": maps[:alone], "attention map": maps[alone:]}
+    stages = ["network"] * (epochs - both) + ["both" if alone else method.name] * both
+    return replace(
+        run,
+        configuration=run.configuration | {"method": about},
+        traces=run.traces | {name: trace for name, trace in recorded.items() if len(trace)},
+        history=pandas.DataFrame({"stage": stages, "epoch": np.arange(1, epochs + 1)}),
+        pretraining=pandas.DataFrame({"stage": ["map"] * alone, "epoch": np.arange(1, alone + 1)}),
+    )
 
 
 def made_up_comparison(
@@ -45,7 +69,7 @@ def made_up_comparison(
     data=None,
     **more,
 ):
-    """A comparison of runs on chest phantoms; `worth` by kind of map changes `WORTH`."""
+    """A comparison of runs on chest phantoms; arms are kinds of map, or methods; `worth` by either changes `WORTH`."""
     worth = WORTH | (worth or {})
     recipe = {"name": "phantom-chest", "options": {"jitter": jitter}}
     told = {"name": "phantom-chest", "recipe": recipe, "train counts": [images - 60, 50, 10]} | more
@@ -55,11 +79,8 @@ def made_up_comparison(
         for seed in range(seeds):
             run = made_up_run("cross-entropy", seed, skill=0.5 + len(arm) / 20, **told)
             if kind is not None:
-                method = careedu.GlobalAttention(map=kind)
-                about = {"name": method.name, "label": method.label(), "options": method.options(), "revision": "1"}
-                traces = run.traces | {"attention map": made_up_maps(kind, seed, epochs, worth[kind])}
-                history = pandas.DataFrame({"epoch": np.arange(1, epochs + 1)})
-                run = replace(run, configuration=run.configuration | {"method": about}, traces=traces, history=history)
+                method = careedu.GlobalAttention(map=kind) if isinstance(kind, str) else kind
+                run = made_up_course(run, method, seed, epochs, worth.get(arm, worth[method.map]))
             runs[arm][seed] = run
     return Comparison(runs, data=data)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import replace
+from itertools import product
 from time import monotonic
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_maps import ARMS, SIZE, ZONE, made_up_comparison, with_weights
+from made_up_maps import AFTER, ARMS, SIZE, ZONE, made_up_comparison, with_weights
 from sklearn.metrics import roc_auc_score
 
 import careedu
@@ -29,7 +30,8 @@ from careedu.show.global_attention.maps import MEAN, ROLES, SpatialMap
 from careedu.show.global_attention.view import NAMES, SpatialView
 
 LEARNED = {arm: kind for arm, kind in ARMS.items() if kind != "mean-image"}
-KIND = {"Method": "pixels", "Free mask": "free", "Permuted pixels": "permuted"}
+METHOD = ROLES["pixels"]
+KIND = {role: kind for kind, role in ROLES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def test_the_maps_are_those_of_arm_seed_and_epoch(comparison):
     for seed in (0, 5):
         for epoch in (1, 3):
             explorer.set(seed=seed, epoch=epoch)
-            for role, arm in explorer.here.arms.items():
+            for role, arm in explorer.here.ways[explorer.way].items():
                 look = explorer.maps[role]
                 assert (
                     look.arm == arm and comparison.runs[arm][0].configuration["method"]["options"]["map"] == KIND[role]
@@ -114,24 +116,28 @@ def test_each_arm_is_compared_with_the_mean_image_seed_by_seed(comparison):
         assert (against.effect, against.low, against.high) == pytest.approx(interval_over_seeds(values))
         assert against.adjusted_p == pytest.approx(adjusted[role])
     verdicts = [explorer.maps[role].against_mean.verdict for role in ROLES.values()]
-    assert verdicts == ["better", "worse", "worse"] and explorer.maps[MEAN].against_mean is None
+    assert verdicts == ["better", "better", "worse", "worse"] and explorer.maps[MEAN].against_mean is None
 
 
 @pytest.mark.parametrize(
     ("seeds", "worth", "words"),
     [
-        (8, 0.9, "Method: the map beats the mean image (AUROC 0.65): difference +"),
-        (8, 0.5, "Method: the map does not beat the mean image (AUROC 0.65): difference "),
-        (8, 0.2, "Method: the map does not beat the mean image (AUROC 0.65): difference −"),
-        (5, 0.9, "Method: the map does not beat the mean image (AUROC 0.65): difference +"),
-        (1, 0.9, "Method: the map does not beat the mean image (AUROC 0.65): difference +0.080, no interval, 1 seed."),
+        (8, 0.9, f"{METHOD}: the map beats the mean image (AUROC 0.65): difference +"),
+        (8, 0.5, f"{METHOD}: the map does not beat the mean image (AUROC 0.65): difference "),
+        (8, 0.2, f"{METHOD}: the map does not beat the mean image (AUROC 0.65): difference −"),
+        (5, 0.9, f"{METHOD}: the map does not beat the mean image (AUROC 0.65): difference +"),
+        (
+            1,
+            0.9,
+            f"{METHOD}: the map does not beat the mean image (AUROC 0.65): difference +0.080, no interval, 1 seed.",
+        ),
     ],
 )
 def test_the_verdict_is_said_in_words_and_claims_no_more_than_the_interval(seeds, worth, words):
     view = SpatialView(SpatialExplorer(made_up_comparison(seeds, worth={"pixels": worth})))
     said = plain(view.parts["verdict"])
     assert words in said
-    of_method = said.split("Free mask")[0]
+    of_method = said.split("Principal components")[0]
     assert ("beats" in of_method) == (seeds == 8 and worth == 0.9)
     assert ("show nothing either way" in of_method) == (seeds < 6)
     assert ("It scores worse" in of_method) == (worth == 0.2)
@@ -141,10 +147,10 @@ def test_the_verdict_is_said_in_words_and_claims_no_more_than_the_interval(seeds
 def test_the_negative_of_the_mean_image_is_the_rival_where_it_scores_higher():
     darker = made_up_comparison(worth={"mean-image": -0.6, "pixels": 0.5})
     explorer = SpatialExplorer(darker)
-    mean, own = explorer.maps[MEAN].aurocs, explorer.maps["Method"].aurocs
+    mean, own = explorer.maps[MEAN].aurocs, explorer.maps[METHOD].aurocs
     assert explorer.here.negative and explorer.maps[MEAN].over_seeds.estimate < 0.5
     expected = np.mean([own[s] - (1 - mean[s]) for s in mean])
-    assert explorer.maps["Method"].against_mean.effect == pytest.approx(expected)
+    assert explorer.maps[METHOD].against_mean.effect == pytest.approx(expected)
     view = SpatialView(explorer)
     assert "the map does not beat the mean image (its negative scores 0.6" in plain(view.parts["verdict"])
     assert "hollow square: the negative of the mean image, 0.6" in picture(view, "pixels")["notes"]
@@ -165,7 +171,7 @@ def test_an_arm_that_has_the_negative_mean_as_its_map_gives_the_mean_image():
 def test_without_a_mean_image_arm_the_training_images_of_each_seed_are_averaged(chest):
     explorer = SpatialExplorer(made_up_comparison(3, arms=LEARNED, data=chest))
     assert explorer.here.wants_images and explorer.maps[MEAN].map is None
-    assert explorer.maps["Method"].against_mean is None
+    assert explorer.maps[METHOD].against_mean is None
     view = SpatialView(explorer)
     explorer.task.join()
     for seed in (0, 2):
@@ -173,7 +179,7 @@ def test_without_a_mean_image_arm_the_training_images_of_each_seed_are_averaged(
         mean = mean_image(chest.redraw(seed).train.images).numpy()
         np.testing.assert_allclose(explorer.maps[MEAN].map, mean, atol=1e-6)
         assert explorer.maps[MEAN].aurocs[seed] == pytest.approx(auroc(mean), abs=1e-6)
-    assert explorer.maps["Method"].against_mean.seeds == 3 and not explorer.here.wants_images
+    assert explorer.maps[METHOD].against_mean.seeds == 3 and not explorer.here.wants_images
     assert "no arm here" in picture(view, "mean")["notes"] and "not known" in picture(view, "mean")["notes"]
 
 
@@ -214,9 +220,7 @@ def test_missing_images_leave_the_maps(monkeypatch, error):
     view = SpatialView(explorer)
     explorer.task.join()
     assert str(error) in explorer.here.missing and str(error) in view.parts["note"].value
-    assert (
-        explorer.maps["Method"].map is not None and layers(view, "pixels")["words"] == "mean image not on this machine"
-    )
+    assert explorer.maps[METHOD].map is not None and layers(view, "pixels")["words"] == "mean image not on this machine"
     assert "is not known as long as the mean image is not" in plain(view.parts["verdict"])
     assert explorer.errors == [] and not explorer.here.wants_images
 
@@ -247,15 +251,15 @@ def test_of_saved_results_other_seeds_have_their_last_map_alone(comparison, tmp_
     view = SpatialView(explorer)
     assert not view.controls["epoch"].disabled and view.controls["epoch"].min == 1
     explorer.set(epoch=1)
-    np.testing.assert_array_equal(explorer.maps["Method"].map, recorded(comparison, "global attention")[0])
+    np.testing.assert_array_equal(explorer.maps[METHOD].map, recorded(comparison, "global attention")[0])
     explorer.set(seed=4)
-    assert explorer.settings["epoch"] == 3 and explorer.maps["Method"].about == "map after epoch 3 of 3"
-    np.testing.assert_array_equal(explorer.maps["Method"].map, recorded(comparison, "global attention", 4)[-1])
+    assert explorer.settings["epoch"] == 3 and explorer.maps[METHOD].about == "map after epoch 3 of 3"
+    np.testing.assert_array_equal(explorer.maps[METHOD].map, recorded(comparison, "global attention", 4)[-1])
     assert view.controls["epoch"].disabled and "Of seed 4 only the map after the last epoch" in plain(
         view.parts["note"]
     )
     explorer.set(seed=0, epoch=2)
-    assert explorer.maps["Method"].about == "map after epoch 2 of 3" and view.controls["epoch"].value == 2
+    assert explorer.maps[METHOD].about == "map after epoch 2 of 3" and view.controls["epoch"].value == 2
 
 
 def test_runs_without_maps_are_named_and_weights_take_their_place():
@@ -279,8 +283,14 @@ def test_runs_without_maps_are_named_and_weights_take_their_place():
 def test_arms_that_are_not_there_are_named():
     arms = {"plain": None, "global attention": "pixels", "mean image": "mean-image"}
     explorer = SpatialExplorer(made_up_comparison(2, arms=arms))
-    assert explorer.maps["Free mask"].about == 'no arm with map="free" in these results'
-    assert 'no arm with map="permuted"' in plain(SpatialView(explorer).parts["note"])
+    assert explorer.maps["Free mask"].about == (
+        'no arm with map="free", order="together", fill="black" in these results'
+    )
+    view = SpatialView(explorer)
+    for name in ("permuted", "principal-components", "free"):
+        said = f'no arm with map="{name}", order="together", fill="black" in these results'
+        assert plain(picture(view, name)["notes"]) == said and said in picture(view, name)["alt"]
+    assert "no arm with" not in plain(view.parts["note"])
     with pytest.raises(InvalidInputError, match="no arm with a map"):
         SpatialExplorer(made_up_comparison(2, arms={"plain": None}))
 
@@ -292,10 +302,10 @@ def test_images_without_known_zones_are_not_scored():
         view = SpatialView(explorer)
         assert view.controls["jitter"].value == "not known" and view.controls["jitter"].disabled
         assert name in plain(view.parts["note"]) and "as long as the zones are not" in plain(view.parts["verdict"])
-        assert np.isnan(explorer.maps["Method"].auroc) and layers(view, "pixels")["outline"] == ""
+        assert np.isnan(explorer.maps[METHOD].auroc) and layers(view, "pixels")["outline"] == ""
         assert "AUROC of the trained map not known" in picture(view, "pixels")["notes"]
     given = SpatialExplorer(made_up_comparison(2, recipe={"name": "brain-tumor"}, name="brain-tumor"), zone=ZONE)
-    assert given.maps["Method"].auroc == pytest.approx(auroc(given.maps["Method"].map))
+    assert given.maps[METHOD].auroc == pytest.approx(auroc(given.maps[METHOD].map))
     for wrong in (ZONE.astype(float), ZONE[1:], np.ones_like(ZONE), np.zeros_like(ZONE)):
         with pytest.raises(InvalidInputError, match="zone must be bool"):
             SpatialExplorer(made_up_comparison(2), zone=wrong)
@@ -308,12 +318,170 @@ def test_the_zones_are_the_phantoms_own():
         np.testing.assert_array_equal(explorer.zone, lesion_zones(kind, SIZE))
 
 
+# Order and fill
+
+
+@pytest.fixture(scope="module")
+def both_orders():
+    return made_up_comparison(arms=ARMS | AFTER, epochs=6, worth={"free after": 0.9})
+
+
+def test_it_opens_on_maps_learned_after_the_network_with_the_mean_image_behind(both_orders, comparison):
+    explorer = SpatialExplorer(both_orders)
+    assert explorer.way == ("after", "mean") and explorer.settings["epoch"] == explorer.epochs == 6 + 4
+    shown = {role: look.arm for role, look in explorer.maps.items()}
+    after = {"Principal components": "components after", "Free mask": "free after"}
+    assert shown == {METHOD: None, **after, "Permuted pixels": None, MEAN: "mean image"}
+    assert explorer.maps[METHOD].about == 'no arm with map="pixels", order="after", fill="mean" in these results'
+    assert SpatialExplorer(comparison).way == ("together", "black")
+    black = {"free": AFTER["free after, black"]}
+    assert SpatialExplorer(made_up_comparison(1, arms=black)).way == ("after", "black"), "the first there is"
+
+
+def test_order_and_fill_choose_the_arms_and_move_to_what_is_there(both_orders):
+    explorer = SpatialExplorer(both_orders)
+    assert explorer.choices()["order"] == ("together", "after") and explorer.choices()["fill"] == ("black", "mean")
+    for change, way, arms in (
+        ({"order": "together"}, ("together", "black"), set(ARMS) - {"plain", "mean image"}),
+        ({"fill": "mean"}, ("after", "mean"), {"components after", "free after"}),
+        ({"fill": "black"}, ("after", "black"), {"free after, black"}),
+        ({"order": "together"}, ("together", "black"), set(ARMS) - {"plain", "mean image"}),
+        ({"order": "after"}, ("after", "black"), {"free after, black"}),
+    ):
+        explorer.set(**change)
+        assert explorer.way == way and {explorer.maps[role].arm for role in ROLES.values()} - {None} == arms
+        assert explorer.maps[MEAN].arm == "mean image" and explorer.maps[MEAN].map is not None
+    with pytest.raises(InvalidInputError, match="no results at order='together', fill='mean'; there are order="):
+        explorer.set(order="together", fill="mean")
+    with pytest.raises(InvalidInputError, match="unknown order 'before'"):
+        explorer.set(order="before")
+    assert explorer.way == ("after", "black")
+
+
+def test_of_several_arms_that_learn_alike_the_first_is_shown(both_orders):
+    runs = {"first": both_orders.runs["free after"], **both_orders.runs}
+    assert SpatialExplorer(Comparison(runs)).maps["Free mask"].arm == "first"
+
+
+def test_each_way_is_judged_by_itself(both_orders):
+    explorer = SpatialExplorer(both_orders)
+    for way in explorer.here.ways:
+        explorer.set(order=way[0], fill=way[1])
+        against = {role: look.against_mean for role, look in explorer.maps.items() if look.against_mean}
+        assert set(against) == set(explorer.here.ways[way])
+        adjusted = holm([one.p for one in against.values()])
+        assert [one.adjusted_p for one in against.values()] == pytest.approx(adjusted)
+    explorer.set(order="after", fill="mean")
+    said = plain(SpatialView(explorer).parts["verdict"])
+    assert "Free mask: the map beats the mean image" in said and METHOD not in said
+
+
+def test_another_point_of_the_sweep_has_its_own_ways(both_orders, comparison):
+    explorer = SpatialExplorer(both_orders, {(40, 0.02): comparison})
+    explorer.set(fill="black")
+    explorer.set(images=40)
+    assert explorer.way == ("together", "black") and explorer.choices()["order"] == ("together",)
+    explorer.set(images=160, order="after", fill="mean")
+    assert explorer.way == ("after", "mean")
+    explorer.set(images=40)
+    assert explorer.way == ("together", "black")
+    explorer.set(images=160, order="after")
+    assert explorer.way == ("after", "black"), "the fill stays where it can"
+
+
+def test_results_of_an_older_careedu_learned_together_in_front_of_black(comparison):
+    old = {
+        arm: {seed: replace(run, configuration=_older(run.configuration)) for seed, run in by_seed.items()}
+        for arm, by_seed in comparison.runs.items()
+    }
+    explorer = SpatialExplorer(Comparison(old))
+    assert list(explorer.here.ways) == [("together", "black")] and explorer.maps[METHOD].arm == "global attention"
+    assert explorer.maps[METHOD].about == "map after epoch 3 of 3"
+
+
+def _older(configuration):
+    method = configuration["method"]
+    options = {name: value for name, value in method["options"].items() if name not in ("order", "fill")}
+    return configuration | {"method": method | {"options": options}}
+
+
+# The stages of a training
+
+
+@pytest.mark.parametrize(("arm", "network"), [("free after", 6), ("free after, black", 3)])
+def test_epochs_run_through_all_stages(both_orders, arm, network):
+    explorer = SpatialExplorer(both_orders)
+    explorer.set(fill=AFTER[arm].fill)
+    view = SpatialView(explorer)
+    run = both_orders.runs[arm][0]
+    known = np.concatenate([run.traces[name] for name in sorted(run.traces, reverse=True) if "attention" in name])
+    assert len(known) == 10 - network and (view.controls["epoch"].min, view.controls["epoch"].max) == (1, 10)
+    for epoch in range(1, 11):
+        view.controls["epoch"].value = epoch
+        look = explorer.maps["Free mask"]
+        stage = 0 if epoch <= network else 1 if epoch <= network + 4 else 2
+        words = ("the network learns, all pixels open", "the map learns, the network rests", "both learn")[stage]
+        assert look.about == f"map after epoch {epoch} of 10: {words}" and look.about in picture(view, "free")["alt"]
+        assert plain(view.parts["heading"]).startswith(
+            f"phantom-chest, jitter 0.02, seed 0, epoch {epoch} of 10: {words} "
+        )
+        if stage:
+            np.testing.assert_array_equal(look.map, known[epoch - network - 1] / 65535)
+        else:
+            assert (look.map == 1).all() and look.auroc == 0.5 and "flat at 1.000" in picture(view, "free")["caption"]
+        assert look.over_seeds == explorer.here.look("Free mask", explorer.way, 0, 10).over_seeds
+    assert explorer.here.course(arm, 0).maps.shape == known.shape, "open maps are not kept"
+
+
+def test_what_stands_at_the_last_epoch_stays_at_the_last(both_orders):
+    explorer = SpatialExplorer(both_orders)
+    for order, last in (("together", 6), ("after", 10)):
+        explorer.set(order=order)
+        assert explorer.settings["epoch"] == explorer.epochs == last
+    explorer.set(epoch=4, order="together")
+    explorer.set(order="after")
+    assert explorer.settings["epoch"] == 4
+
+
+def test_a_shorter_training_stands_at_its_last_epoch(both_orders):
+    longer = replace(AFTER["components after"], map_epochs=9)
+    runs = both_orders.runs | made_up_comparison(arms={"components after": longer}, epochs=6).runs
+    view = SpatialView(SpatialExplorer(Comparison(runs)))
+    assert view.state.epochs == 15
+    assert [view.state.maps[role].about.split(":")[0] for role in ("Principal components", "Free mask")] == [
+        "map after epoch 15 of 15",
+        "map after epoch 10 of 10",
+    ]
+    heading = plain(view.parts["heading"])
+    assert "epoch 15 of 15: the map learns, the network rests; epoch 10 of 10: the map learns" in heading
+
+
+def test_of_saved_results_in_stages_the_first_seed_has_all_and_the_others_the_last(both_orders, tmp_path):
+    explorer = SpatialExplorer(Comparison.load(both_orders.save(tmp_path / "results")))
+    view, whole = SpatialView(explorer), SpatialExplorer(both_orders)
+    for way in whole.here.ways:
+        whole.set(order=way[0], fill=way[1])
+        explorer.set(order=way[0], fill=way[1], seed=0)
+        for role, look in whole.maps.items():
+            assert explorer.maps[role].over_seeds == pytest.approx(look.over_seeds)
+        assert (view.controls["epoch"].min, view.controls["epoch"].max) == (1, whole.epochs)
+        explorer.set(seed=4)
+        whole.set(seed=4)
+        assert view.controls["epoch"].disabled and explorer.settings["epoch"] == whole.epochs
+        assert "Of seed 4 only the map after the last epoch" in plain(view.parts["note"])
+        np.testing.assert_array_equal(explorer.maps["Free mask"].map, whole.maps["Free mask"].map)
+        assert explorer.maps["Free mask"].about == whole.maps["Free mask"].about
+
+
 # The sweep
 
 
 @pytest.fixture
 def swept(comparison):
-    few, loose = made_up_comparison(3, epochs=5), made_up_comparison(2, jitter=0.1, worth={"pixels": 0.0})
+    few, loose = (
+        made_up_comparison(3, epochs=5, arms=ARMS | AFTER),
+        made_up_comparison(2, jitter=0.1, worth={"pixels": 0.0}),
+    )
     both = made_up_comparison(3, worth={"pixels": 0.3})
     sweeps = {(40, 0.02): few, (160, 0.1): loose, (80, 0.2): both, (160, 0.02): made_up_comparison(2)}
     return SpatialExplorer(comparison, sweeps)
@@ -325,10 +493,10 @@ def test_number_and_jitter_choose_the_results(swept, comparison):
     swept.set(seed=7)
     swept.set(images=40)
     assert (swept.settings["jitter"], swept.settings["seed"], swept.epochs) == (0.02, 0, 5)
-    assert swept.maps["Method"].over_seeds.estimate != SpatialExplorer(comparison).maps["Method"].over_seeds.estimate
+    assert swept.maps[METHOD].over_seeds.estimate != SpatialExplorer(comparison).maps[METHOD].over_seeds.estimate
     swept.set(jitter=0.1)
-    assert swept.settings["images"] == 160 and len(swept.maps["Method"].aurocs) == 2
-    np.testing.assert_allclose(swept.maps["Method"].over_seeds.estimate, 0.5, atol=0.03)
+    assert swept.settings["images"] == 160 and len(swept.maps[METHOD].aurocs) == 2
+    np.testing.assert_allclose(swept.maps[METHOD].over_seeds.estimate, 0.5, atol=0.03)
     swept.set(images=80)
     assert swept.settings["jitter"] == 0.2
     swept.set(images=160)
@@ -381,23 +549,44 @@ def test_a_sweep_of_another_size_is_named(comparison):
 # The view
 
 
-def test_every_control_changes_what_is_shown(swept):
+def test_every_control_changes_what_is_shown(both_orders):
+    few = made_up_comparison(4, arms=ARMS | AFTER, epochs=5)
+    swept = SpatialExplorer(both_orders, {(40, 0.02): few, (160, 0.1): made_up_comparison(2, jitter=0.1)})
     view = SpatialView(swept)
     for setting, value, part in (
         ("epoch", 1, "pictures"),
         ("seed", 3, "pictures"),
         ("images", 40, "pictures"),
-        ("jitter", 0.2, "verdict"),
+        ("order", "together", "verdict"),
+        ("order", "after", "pictures"),
+        ("fill", "mean", "verdict"),
+        ("fill", "black", "pictures"),
+        ("jitter", 0.1, "verdict"),
     ):
         before = view.parts[part].value
         view.controls[setting].value = value
         assert view.parts[part].value != before, f"{setting} changed nothing in {part}"
         assert swept.settings[setting] == value
-    assert swept.errors == [] and not any(control.disabled for control in view.controls.values())
+        enabled = {name for name, control in view.controls.items() if not control.disabled}
+        assert enabled == set(view.controls) - (set() if setting != "jitter" else {"order", "fill"})
+    assert swept.errors == []
     assert {name: control.value for name, control in view.controls.items()} == swept.settings
     swept.set(images=160, jitter=0.1, seed=1)
     assert {name: control.value for name, control in view.controls.items()} == swept.settings
     assert [value for _, value in view.controls["seed"].options] == [0, 1]
+
+
+def test_order_and_fill_that_no_arm_varies_are_disabled_and_say_why(both_orders, comparison):
+    view = SpatialView(SpatialExplorer(comparison))
+    assert view.controls["order"].disabled and view.controls["fill"].disabled
+    assert "when the map learns and what is behind the map cannot be changed: no arm has another" in plain(
+        view.parts["note"]
+    )
+    view = SpatialView(SpatialExplorer(both_orders))
+    assert not view.controls["order"].disabled and not view.controls["fill"].disabled
+    assert view.controls["order"].options == (("with the network", "together"), ("after the network", "after"))
+    assert view.controls["fill"].options == (("black", "black"), ("mean image", "mean"))
+    assert "no arm has another" not in plain(view.parts["note"])
 
 
 def test_without_a_sweep_the_controls_are_disabled_and_say_why(comparison):
@@ -432,7 +621,7 @@ def test_the_pictures_are_named_and_outlined_alike(comparison):
     shown = [layers(view, name) for name in NAMES.values()]
     assert all(list(one) == ["image", "map", "outline"] for one in shown)
     assert len({one["image"] for one in shown}) == len({one["outline"] for one in shown}) == 1
-    assert len({one["map"] for one in shown}) == 4
+    assert len({one["map"] for one in shown}) == 5
 
 
 def test_names_are_not_read_as_html():
@@ -453,11 +642,11 @@ def test_it_says_whether_there_are_as_many_images_as_pixels(images, words):
 @settings(max_examples=50, deadline=None)
 @given(low=st.floats(-0.5, 0.5), middle=st.floats(0.5, 0.6), high=st.floats(0.6, 1.5), rival=st.floats(0, 1))
 def test_intervals_are_drawn_where_they_lie_and_within_the_axis(low, middle, high, rival):
-    look = SpatialMap("Method", "m", np.eye(2), "map", over_seeds=Interval(middle, low, high))
+    look = SpatialMap(METHOD, "m", np.eye(2), "map", over_seeds=Interval(middle, low, high))
     drawn = drawings.measures(look, rival, "the mean image", "")
 
     def x(value):
-        return 8 + 172 * min(max(value, 0), 1)
+        return 8 + (drawings.PICTURE - 16) * min(max(value, 0), 1)
 
     (ends,) = re.findall(r'<line x1="([\d.]+)" y1="46.0" x2="([\d.]+)"', drawn)
     np.testing.assert_allclose([float(end) for end in ends], [x(low), x(high)], atol=0.06)
@@ -470,7 +659,7 @@ def test_intervals_are_drawn_where_they_lie_and_within_the_axis(low, middle, hig
 @given(st.integers(1, 12), st.floats(-0.4, 0.4), st.floats(0, 0.3), st.floats(0.0, 1.0))
 def test_nothing_is_said_to_beat_that_is_not_shown_to(seeds, effect, half, p):
     against = Difference("AUROC of the map", effect, effect - half, effect + half, p, seeds, np.nan)
-    said = drawings.verdict_words("Method", against, 0.6, False)
+    said = drawings.verdict_words(METHOD, against, 0.6, False)
     shows = seeds >= 6 and effect - half > 0 and p <= 0.05
     assert ("beats the mean image" in said) == shows and ("does not beat the mean image" in said) != shows
 
@@ -488,21 +677,29 @@ def test_a_flat_map_is_drawn_and_said_to_be_flat():
 # Trained
 
 
+@pytest.mark.slow
 def test_what_is_trained_is_what_is_shown(chest, tmp_path):
     methods = {
         "method": careedu.GlobalAttention(),
         "free": careedu.GlobalAttention(map="free"),
+        "after": careedu.GlobalAttention(map="free", order="after", fill="mean", map_epochs=2, retrain=0.5),
         "mean": careedu.GlobalAttention(map="mean-image"),
     }
     comparison = careedu.compare(chest, methods, seeds=2, epochs=2, progress=False)
     explorer = SpatialExplorer(Comparison.load(comparison.save(tmp_path / "results")))
-    assert explorer.settings == {"epoch": 2, "seed": 0, "images": 60, "jitter": 0.02}
-    for seed in (0, 1):
-        explorer.set(seed=seed)
-        for role, arm in explorer.here.arms.items():
+    chosen = {"epoch": 4, "order": "after", "fill": "mean"}
+    assert explorer.settings == {"seed": 0, "images": 60, "jitter": 0.02, **chosen}
+    for seed, order in product((0, 1), ("together", "after")):
+        explorer.set(seed=seed, order=order)
+        assert explorer.settings["epoch"] == explorer.epochs == (4 if order == "after" else 2)
+        for role, arm in explorer.here.ways[explorer.way].items():
             with torch.no_grad():
                 exact = comparison.runs[arm][seed].network().before.map().numpy()
             np.testing.assert_allclose(explorer.maps[role].map, exact, atol=2e-5)
             assert explorer.maps[role].auroc == pytest.approx(auroc(exact), abs=0.01)
         mean = mean_image(chest.redraw(seed).train.images)
         np.testing.assert_allclose(explorer.maps[MEAN].map, mean, atol=2e-5)
+    explorer.set(seed=0, epoch=1)
+    assert (explorer.maps["Free mask"].map == 1).all() and explorer.when.startswith("epoch 1 of 4: the network learns")
+    explorer.set(epoch=2)
+    assert explorer.maps["Free mask"].map.max() < 1 and explorer.when.startswith("epoch 2 of 4: the map learns")

@@ -361,14 +361,14 @@ def test_what_has_changed_since_is_seen_at_once(base):
         assert line in page.text
 
 
-def test_epochs_of_pretraining_are_told(base):
+def test_epochs_that_are_counted_apart_are_told(base):
     runs = {name: dict(by_seed) for name, by_seed in base.runs.items()}
     first, second = list(runs)[:2]
     rows = pandas.DataFrame({"stage": ["pretraining"] * 3, "epoch": [1, 2, 3], "loss: contrast": [3.0, 2.0, 1.5]})
     runs[second] = {seed: replace(run, pretraining=rows) for seed, run in runs[second].items()}
     text = Page(report_page(Comparison(runs))).text
-    assert f"unsupervised epochs beside the supervised ones: {second} 3." in text
-    assert "unsupervised epochs" not in Page(report_page(Comparison({first: runs[first]}))).text
+    assert f"Some methods had epochs that are counted apart: {second} 3." in text
+    assert "counted apart" not in Page(report_page(Comparison({first: runs[first]}))).text
 
 
 def test_what_is_not_alike_is_told(base):

@@ -305,13 +305,17 @@ def test_a_class_without_test_images_still_has_its_row():
     assert f"{LONG[3]} nan (0.00 to 1.00)" in plot_recalls(run).alt
 
 
-def test_pretraining_has_epochs_and_a_panel_of_its_own(drawn):
+@pytest.mark.parametrize("stages", [["contrast"] * 2, ["contrast", "map"]])
+def test_epochs_that_are_counted_apart_have_a_panel_of_their_own(stages, drawn):
     run = made_up_run()
-    run.pretraining = pandas.DataFrame({"epoch": [1, 2], "stage": ["contrast"] * 2, "loss: nt-xent": [5.0, 4.0]})
-    assert "over 6 epochs, after 2 of pretraining; at the end" in plot_history(run).alt
+    run.pretraining = pandas.DataFrame({"epoch": [1, 2], "stage": stages, "loss: nt-xent": [5.0, 4.0]})
+    alt = plot_history(run).alt
+    # Of a map that learns after the network it would not be true that they came before.
+    assert "over 6 epochs and 2 counted apart; at the end" in alt
     titles = [axis.get_title(loc="left") for axis in drawn[0].axes]
-    assert titles == ["pretraining loss", "training loss", "validation"]
-    [line] = [line for line in drawn[0].axes[0].lines if line.get_marker() != "None"]
+    named = ", ".join(dict.fromkeys(stages))
+    assert titles == ["training loss", "validation", f"loss counted apart: {named}"]
+    [line] = [line for line in drawn[0].axes[2].lines if line.get_marker() != "None"]
     assert line.get_xydata().tolist() == [[1, 5], [2, 4]] and line.get_label() == "nt-xent"
 
 

@@ -13,8 +13,8 @@ from careedu.show.comparison_plots import SIGNS
 from careedu.show.drawing import QUIET, TEXT, Scale, estimate, signed_number
 from careedu.show.global_attention.maps import MEAN, METRICS, SpatialMap
 
-PICTURE = 188
-"""Width of a picture: four of them with their margins fill the widget."""
+PICTURE = 145
+"""Width of a picture: five of them with their margins fill the widget."""
 
 
 def measures(look: SpatialMap, rival: float, rival_name: str, no_zone: str) -> str:
@@ -29,7 +29,7 @@ def measures(look: SpatialMap, rival: float, rival_name: str, no_zone: str) -> s
     no_zone : str
         Why there is no AUROC; empty where there is one.
     """
-    x, height = Scale(8, 180), 60
+    x, height = Scale(8, PICTURE - 8), 60
     rows: list[tuple[str, Interval | None]] = [("AUROC, all seeds", look.over_seeds)]
     for metric in METRICS:
         found = look.metrics.get(metric)

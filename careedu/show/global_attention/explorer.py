@@ -6,7 +6,7 @@ so without learning: the explorer says which of the two it is, and never more th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from math import inf
 from numbers import Integral, Real
@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from careedu.errors import InvalidInputError
-from careedu.show.global_attention.maps import MEAN, ROLES, SpatialMap, SpatialMaps, anatomy, arm_with, known_zone
+from careedu.show.global_attention.maps import (
+    FILLS,
+    MEAN,
+    ORDERS,
+    ROLES,
+    SpatialMap,
+    SpatialMaps,
+    Way,
+    anatomy,
+    arm_with,
+    known_zone,
+)
 from careedu.show.results_state import ResultsState
 
 if TYPE_CHECKING:
@@ -24,19 +35,24 @@ if TYPE_CHECKING:
 
 Point = tuple[int, float | None]
 """Number of training images that the map is learned from, and jitter of their alignment (None where not known)."""
+BEST = ("after", "mean")
+"""Order and fill that the widget opens on."""
 
 
 class SpatialExplorer(ResultsState):
     """State of the spatial explorer.
 
-    Settings: ``epoch``, from 1; ``seed``; ``images`` and ``jitter``, which choose among the results and the sweeps.
-    Where there are no results at both, the other of the two moves to the nearest at which there are.
+    Settings: ``epoch``, from 1, through all stages of the longest training; ``seed``; ``images`` and ``jitter``, which
+    choose among the results and the sweeps; ``order`` and ``fill``, which choose among the arms there. Of either pair,
+    where there is nothing at both, the other of the two moves to the nearest at which there is. It opens on maps that
+    are learned after the network with the mean image behind them, where there are such.
 
     Parameters
     ----------
     results : Results
-        With arms of `careedu.GlobalAttention`: of each ``map`` in `ROLES` the first arm is shown, and where there is
-        one with ``map="mean-image"`` (or its negative) no image is needed.
+        With arms of `careedu.GlobalAttention`: of each ``map`` in `ROLES` the first arm with the chosen order and fill
+        is shown, and where there is one with ``map="mean-image"`` (or its negative), however learned, no image is
+        needed.
     sweeps : mapping of (int, float) to Results, optional
         Number of training images and alignment jitter → the same arms there. The results themselves are one more, and
         take the place of a sweep at their own point.
@@ -47,13 +63,15 @@ class SpatialExplorer(ResultsState):
     ----------
     points : dict of (int, float or None) to SpatialMaps
     maps : dict of str to SpatialMap
-        By role: the three of `ROLES`, then `MEAN`.
+        By role: the four of `ROLES`, then `MEAN`.
     zone : ndarray or None
         bool (H, W): union of the zones.
     no_zone : str
         Why there is none.
     epochs, lowest : int
-        Last epoch, and the first of which there is a map.
+        Last epoch of the longest training, and the first of which there is a map.
+    when : str
+        The epoch in words, with what goes on in it.
 
     Raises
     ------
@@ -77,14 +95,20 @@ class SpatialExplorer(ResultsState):
                 raise InvalidInputError(f"the sweep at {key} has images of {_size(other)} pixels, not {self.size}")
             self.points.setdefault(_checked_point(key), SpatialMaps(other, self.zone))
         self._moved = -inf
-        super().__init__(epoch=1, seed=results.seeds[0], images=first[0], jitter=first[1])
-        self.settings["epoch"] = max(self._last(role) for role in self.here.arms)
+        ways = self.points[first].ways
+        order, fill = BEST if BEST in ways else next(iter(ways))
+        super().__init__(epoch=inf, seed=results.seeds[0], images=first[0], jitter=first[1], order=order, fill=fill)
         self.update()
 
     @property
     def here(self) -> SpatialMaps:
         """The maps at the chosen point."""
         return self.points[self.settings["images"], self.settings["jitter"]]
+
+    @property
+    def way(self) -> Way:
+        """The chosen order and fill."""
+        return self.settings["order"], self.settings["fill"]
 
     @property
     def results(self) -> Results:
@@ -113,7 +137,14 @@ class SpatialExplorer(ResultsState):
 
     def choices(self) -> dict[str, Any]:
         """What a setting can be that is one of several."""
-        return {"images": self.image_counts, "jitter": self.jitters, "seed": self.results.seeds}
+        orders, fills = (set(values) for values in zip(*self.here.ways, strict=True))
+        return {
+            "order": tuple(order for order in ORDERS if order in orders),
+            "fill": tuple(fill for fill in FILLS if fill in fills),
+            "images": self.image_counts,
+            "jitter": self.jitters,
+            "seed": self.results.seeds,
+        }
 
     def limits(self) -> dict[str, tuple[float, float]]:
         """Clamped above, not refused: another seed or point has another number of recorded epochs."""
@@ -121,44 +152,61 @@ class SpatialExplorer(ResultsState):
 
     def check(self) -> None:
         """Refuse settings that cannot be, by name."""
-        images, jitter = point = self.settings["images"], self.settings["jitter"]
-        if point not in self.points:
-            there = "; ".join(f"images={images}, jitter={jitter}" for images, jitter in self.points)
-            raise InvalidInputError(f"no results at images={images!r}, jitter={jitter!r}; there are {there}")
+        self._require(("images", "jitter"), self.points)
         super().check()
+        self._require(("order", "fill"), self.here.ways)
+
+    def _require(self, names: tuple[str, str], there: Iterable[tuple[Any, Any]]) -> None:
+        def told(pair: tuple[Any, Any]) -> str:
+            return ", ".join(f"{name}={value!r}" for name, value in zip(names, pair, strict=True))
+
+        wanted = self.settings[names[0]], self.settings[names[1]]
+        if wanted not in there:
+            raise InvalidInputError(f"no results at {told(wanted)}; there are {'; '.join(map(told, there))}")
 
     def set(self, **changes: Any) -> None:
-        """Change settings and compute what follows; where another point lacks the seed, it begins with its first."""
-        if len({"images", "jitter"} & changes.keys()) == 1:
-            changes |= self._nearest(changes)
-        point = changes.get("images", self.settings["images"]), changes.get("jitter", self.settings["jitter"])
-        if point in self.points and "seed" not in changes:
+        """Change settings and compute what follows.
+
+        Where another point lacks the seed, it begins with its first; what stands at the last epoch stays at the last.
+        """
+        changes = self._nearest(("images", "jitter"), self.points, changes) | changes
+        point = changes.get("images"), changes.get("jitter")
+        if point in self.points:
+            changes = self._nearest(("order", "fill"), self.points[point].ways, changes) | changes
             seeds = self.points[point].results.seeds
-            changes["seed"] = self.settings["seed"] if self.settings["seed"] in seeds else seeds[0]
+            changes.setdefault("seed", self.settings["seed"] if self.settings["seed"] in seeds else seeds[0])
+        if self.settings["epoch"] == self.epochs:
+            changes.setdefault("epoch", inf)
         self._moved = monotonic()
         super().set(**changes)
 
-    def _nearest(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """The other of number and jitter: as it is where there are results, else the nearest at which there are."""
-        place, other = (0, "jitter") if "images" in changes else (1, "images")
-        wanted = changes["images" if place == 0 else "jitter"]
-        there = [point[1 - place] for point in self.points if point[place] == wanted]
-        now = self.settings[other]
-        # None, a jitter that nobody knows, is the nearest only to itself.
-        return {other: min(there, key=lambda v: (v != now, abs((v or 0) - (now or 0))))} if there else {}
+    def _nearest(
+        self, names: tuple[str, str], there: Iterable[tuple[Any, Any]], changes: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What two settings become: each as it is where there are results, else the nearest at which there are."""
+        wanted = [changes.get(name, self.settings[name]) for name in names]
+
+        def distances(pair: tuple[Any, Any]) -> list[tuple[bool, float]]:
+            # One word is as near as another; None, a jitter that nobody knows, is the nearest only to itself.
+            both = zip(pair, wanted, strict=True)
+            return [(v != w, 0 if isinstance(v, str) else abs((v or 0) - (w or 0))) for v, w in both]
+
+        left = [p for p in there if all(changes.get(name, v) == v for name, v in zip(names, p, strict=True))]
+        return dict(zip(names, min(left, key=distances), strict=True)) if left else {}
 
     def update(self) -> None:
         """Compute everything that is shown from the settings."""
-        settings, here = self.settings, self.here
-        self.epochs = max(self._last(role) for role in here.arms)
-        self.lowest = min(self.epochs, *(here.epochs(role, settings["seed"])[0] for role in here.arms))
+        settings, arms = self.settings, self.here.ways[self.way].values()
+        courses = [self.here.course(arm, settings["seed"]) for arm in arms]
+        self.epochs = max(course.last for course in courses)
+        self.lowest = min(self.epochs, *(course.first for course in courses))
         settings["epoch"] = int(min(max(settings["epoch"], self.lowest), self.epochs))
+        # Arms whose trainings differ are not all at the same.
+        self.when = "; ".join(dict.fromkeys(course.when(settings["epoch"]) for course in courses))
         self.maps: dict[str, SpatialMap] = {
-            role: here.look(role, settings["seed"], settings["epoch"]) for role in (*ROLES.values(), MEAN)
+            role: self.here.look(role, self.way, settings["seed"], settings["epoch"])
+            for role in (*ROLES.values(), MEAN)
         }
-
-    def _last(self, role: str) -> int:
-        return self.here.epochs(role, self.settings["seed"])[1]
 
     def load_images(self, rest: float = 0.0) -> None:
         """Average the training images of each seed of the chosen point; `here.missing` says why that cannot be.

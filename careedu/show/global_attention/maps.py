@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +20,22 @@ if TYPE_CHECKING:
     from careedu.measure.intervals import Interval
     from careedu.measure.statistics import Difference, Estimate
 
-ROLES = {"pixels": "Method", "free": "Free mask", "permuted": "Permuted pixels"}
+ROLES = {
+    "pixels": "Pixel classifier",
+    "principal-components": "Principal components",
+    "free": "Free mask",
+    "permuted": "Permuted pixels",
+}
 """Arms that learn a map: the option ``map`` of `careedu.GlobalAttention`, and what it is called here."""
 MEAN = "Mean image"
 METRICS = ("balanced accuracy", "rare recall")
+ORDERS = {"together": "with the network", "after": "after the network"}
+FILLS = {"black": "black", "mean": "mean image"}
+"""The options ``order`` and ``fill`` of `careedu.GlobalAttention`, and what they are called here."""
+Way = tuple[str, str]
+"""How a map is learned: order and fill."""
+STAGES = ("the network learns, all pixels open", "the map learns, the network rests", "both learn")
+"""Of a run whose map learns after the network."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,48 @@ class SpatialMap:
     metrics: Mapping[str, Estimate] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Course:
+    """A run's maps over all its epochs, whichever stage they belong to.
+
+    Parameters
+    ----------
+    stages : dict of str to int
+        What goes on → its epochs, in order; one without a name where network and map learn together.
+    maps : ndarray
+        float64 (E, H, W), those that were recorded, the last being that of the trained network.
+    """
+
+    stages: Mapping[str, int]
+    maps: np.ndarray
+
+    @property
+    def last(self) -> int:
+        """The last epoch."""
+        return sum(self.stages.values())
+
+    @property
+    def first(self) -> int:
+        """The first epoch of which the map is known, 1 if only open ones were not recorded; n + 1 if none is."""
+        whole = len(self.maps) == self.last - self.stages.get(STAGES[0], 0)
+        return 1 if whole else self.last - len(self.maps) + 1
+
+    def when(self, epoch: int) -> str:
+        """An epoch, or the nearest of which the map is known, in words, with what goes on in it."""
+        epoch = self._nearest(epoch)
+        ends = zip(np.cumsum(list(self.stages.values())), self.stages, strict=True)
+        stage = next(stage for end, stage in ends if epoch <= end)
+        return f"epoch {epoch} of {self.last}" + (f": {stage}" if stage else "")
+
+    def at(self, epoch: int) -> np.ndarray:
+        """The map after an epoch, or the nearest of which it is known, float64 (H, W)."""
+        place = self._nearest(epoch) - self.last - 1  # from the end
+        return self.maps[place] if place >= -len(self.maps) else np.ones(self.maps.shape[1:])
+
+    def _nearest(self, epoch: int) -> int:
+        return min(max(epoch, self.first), self.last)
+
+
 class SpatialMaps:
     """The maps of one set of results. Everything is computed once, so that a move of a slider costs little.
 
@@ -73,8 +128,8 @@ class SpatialMaps:
 
     Attributes
     ----------
-    arms : dict of str to str
-        The arms that are shown, by role.
+    ways : dict of (str, str) to dict of str to str
+        Order and fill → role → the first arm that learns the role's map so.
     missing : str
         Why there is no mean image; empty while nobody has asked, and where there is one.
 
@@ -86,33 +141,33 @@ class SpatialMaps:
 
     def __init__(self, results: Results, zone: np.ndarray | None = None) -> None:
         self.results, self.zone, self.missing = results, zone, ""
-        found = {role: arm_with(results, option) for option, role in ROLES.items()}
-        self.arms = {role: arm for role, arm in found.items() if arm is not None}
-        if not self.arms:
+        self.ways: dict[Way, dict[str, str]] = {}
+        for (option, role), arm in product(ROLES.items(), results.methods):
+            options = options_of(results, arm)
+            if options.get("map") == option:
+                # Results of an older careedu know neither option.
+                way = options.get("order", "together"), options.get("fill", "black")
+                self.ways.setdefault(way, {}).setdefault(role, arm)
+        if not self.ways:
             raise InvalidInputError(
                 f"{results!r} has no arm with a map; train careedu.GlobalAttention() and "
                 'careedu.GlobalAttention(map="free") beside it'
             )
-        self._courses: dict[tuple[str, int], np.ndarray] = {}
+        self._courses: dict[tuple[str, int], Course] = {}
         self._aurocs: dict[str, dict[int, float]] = {}
         self._means: dict[int, np.ndarray] = {}
         self._mean_aurocs: dict[int, float] = {}
-        self._contests: tuple[int, dict[str, Difference]] = (-1, {})
+        self._contests: dict[tuple[Way, int], dict[str, Difference]] = {}
 
-    def epochs(self, role: str, seed: int) -> tuple[int, int]:
-        """The first epoch of which there is a map, and the last of the training; (n + 1, n) where there is none."""
-        arm = self.arms[role]
-        last = len(self.results.runs[arm][seed].history)
-        return last - len(self._course(arm, seed)) + 1, last
-
-    def look(self, role: str, seed: int, epoch: int) -> SpatialMap:
-        """The map of a role: of one seed, after one epoch or the nearest that was recorded; its scores over seeds."""
+    def look(self, role: str, way: Way, seed: int, epoch: int) -> SpatialMap:
+        """The map of a role: of one seed, after one epoch or the nearest that is known; its scores over seeds."""
         if role == MEAN:
             return self._mean_look(seed)
-        arm = self.arms.get(role)
+        arm = self.ways[way].get(role)
         if arm is None:
             option = next(option for option, known in ROLES.items() if known == role)
-            return SpatialMap(role, None, None, f'no arm with map="{option}" in these results')
+            wanted = f'map="{option}", order="{way[0]}", fill="{way[1]}"'
+            return SpatialMap(role, None, None, f"no arm with {wanted} in these results")
         scores = self.aurocs(arm)
         look = SpatialMap(
             role,
@@ -121,15 +176,14 @@ class SpatialMaps:
             f"these results hold no map of {arm}, seed {seed}",
             aurocs=scores,
             over_seeds=interval_over_seeds(list(scores.values())) if scores else None,
-            against_mean=self._against_mean().get(role),
+            against_mean=self._against_mean(way).get(role),
             metrics=self._metrics(arm),
         )
-        first, last = self.epochs(role, seed)
-        if first > last:
+        course = self.course(arm, seed)
+        if not len(course.maps):
             return look
-        epoch = min(max(epoch, first), last)
-        shown = self._course(arm, seed)[epoch - first]
-        return replace(look, map=shown, about=f"map after epoch {epoch} of {last}", auroc=self._score(shown))
+        shown = course.at(epoch)
+        return replace(look, map=shown, about=f"map after {course.when(epoch)}", auroc=self._score(shown))
 
     def aurocs(self, arm: str) -> dict[int, float]:
         """AUROC of an arm's trained map, by seed; nothing without a zone, or for a seed without a map."""
@@ -184,12 +238,18 @@ class SpatialMaps:
 
         self.missing = why_missing(load)
 
-    def _course(self, arm: str, seed: int) -> np.ndarray:
-        """Recorded maps, float64 (E, H, W), the last being that of the trained network."""
+    def course(self, arm: str, seed: int) -> Course:
+        """An arm's maps over the epochs of one seed."""
         if (arm, seed) not in self._courses:
             run = self.results.runs[arm][seed]
             maps, last = recorded_maps(run), trained_map(run)
-            self._courses[arm, seed] = maps if last is None else np.concatenate([maps[:-1], last[None]])
+            stages = {"": len(run.history)}
+            if options_of(self.results, arm).get("order") == "after":
+                network = int((run.history["stage"] == "network").sum())
+                lengths = network, len(run.pretraining), len(run.history) - network
+                stages = dict(zip(STAGES, lengths, strict=True))
+            maps = maps if last is None else np.concatenate([maps[:-1], last[None]])
+            self._courses[arm, seed] = Course(stages, maps)
         return self._courses[arm, seed]
 
     def _score(self, shown: np.ndarray) -> float:
@@ -203,12 +263,12 @@ class SpatialMaps:
     def _metrics(self, arm: str) -> dict[str, Estimate]:
         return {metric: self.results.estimate(arm, metric) for metric in METRICS}
 
-    def _against_mean(self) -> dict[str, Difference]:
+    def _against_mean(self, way: Way) -> dict[str, Difference]:
         """Each arm's trained maps against the mean image or its negative, Holm-adjusted over the arms shown."""
         means = self.mean_aurocs()
-        if self._contests[0] != len(means):
+        if (way, len(means)) not in self._contests:
             found = {}
-            for role, arm in self.arms.items():
+            for role, arm in self.ways[way].items():
                 own = self.aurocs(arm)
                 both = [seed for seed in own if seed in means]
                 if both:
@@ -216,8 +276,9 @@ class SpatialMaps:
                     found[role] = map_difference([own[seed] for seed in both], rival)
             adjusted = holm([one.p for one in found.values()])
             pairs = zip(found.items(), adjusted, strict=True)
-            self._contests = len(means), {role: replace(one, adjusted_p=float(p)) for (role, one), p in pairs}
-        return self._contests[1]
+            contests = {role: replace(one, adjusted_p=float(p)) for (role, one), p in pairs}
+            self._contests[way, len(means)] = contests
+        return self._contests[way, len(means)]
 
     def _mean_look(self, seed: int) -> SpatialMap:
         arms = (arm_with(self.results, option) for option in ("mean-image", "negative-mean-image"))
@@ -240,13 +301,15 @@ class SpatialMaps:
         )
 
 
+def options_of(results: Results, arm: str) -> Mapping[str, Any]:
+    """An arm's options where its method is `careedu.GlobalAttention`; else none."""
+    method = next(iter(results.runs[arm].values())).configuration["method"]
+    return method["options"] if method["name"] == "global-attention" else {}
+
+
 def arm_with(results: Results, option: str) -> str | None:
     """The first arm of `careedu.GlobalAttention` with ``map=option``; None where there is none."""
-    for arm, by_seed in results.runs.items():
-        method = next(iter(by_seed.values())).configuration["method"]
-        if method["name"] == "global-attention" and method["options"].get("map") == option:
-            return arm
-    return None
+    return next((arm for arm in results.methods if options_of(results, arm).get("map") == option), None)
 
 
 def known_zone(results: Results) -> tuple[np.ndarray | None, str]:

@@ -1,4 +1,4 @@
-"""What the spatial explorer looks like: four maps over the mean image, what they score, and a verdict in words."""
+"""What the spatial explorer looks like: five maps over the mean image, what they score, and a verdict in words."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from careedu.show.drawing import QUIET, TEXT, WIDTH
 from careedu.show.global_attention import drawings
 from careedu.show.global_attention.drawings import PICTURE
 from careedu.show.global_attention.explorer import SpatialExplorer
-from careedu.show.global_attention.maps import MEAN, ROLES, SpatialMap
+from careedu.show.global_attention.maps import FILLS, MEAN, ORDERS, ROLES, SpatialMap, options_of
 from careedu.show.layered_picture import image_uri, layer, lesion_shape, map_layer, panel
 from careedu.show.results_view import ResultsView
+from careedu.show.view import COLUMN
 
 REST = 0.3
 """Seconds without a move before a mean image is drawn beside the widget: what is chosen comes first, undisturbed."""
 NAMES = dict(zip((*ROLES.values(), MEAN), (*ROLES, "mean"), strict=True))
 """What the panels are called in the page, by role."""
+SETTINGS = {
+    "images": "the number of images",
+    "jitter": "the jitter",
+    "order": "when the map learns",
+    "fill": "what is behind the map",
+}
 LEGEND = drawing.legend(
     "Yellow is where the map is high, blue where it is low; each is stretched to its own range, written below it. The "
     "outline is where lesions can lie. AUROC: how well the trained map tells the zones from the rest, .5 by chance, "
@@ -41,6 +48,8 @@ class SpatialView(ResultsView):
         legend.value = LEGEND
         self.open(
             self.row(
+                self.buttons("order", "Map learns", width=COLUMN, label=ORDERS.get),
+                self.buttons("fill", "Behind the map", width=COLUMN, label=FILLS.get),
                 self.slider("epoch", "Epoch", lambda: (state.lowest, state.epochs)),
                 self.choice("seed", "Seed"),
                 self.choice("images", "Training images N"),
@@ -85,25 +94,30 @@ class SpatialView(ResultsView):
     def _note(self) -> str:
         state, seed = self.state, self.state.settings["seed"]
         lines = []
-        both = (("the number of images", state.image_counts), ("the jitter", state.jitters))
-        if fixed := [name for name, values in both if len(values) < 2]:
-            why = "they were given without a sweep" if len(state.points) == 1 else "the sweep does not vary it"
-            lines.append(f"In these results {' and '.join(fixed)} cannot be changed: {why}")
+        choices, swept = state.choices(), len(state.points) > 1
+        why = {
+            ("images", "jitter"): "the sweep does not vary it" if swept else "they were given without a sweep",
+            ("order", "fill"): "no arm has another",
+        }
+        for names, reason in why.items():
+            if fixed := [SETTINGS[name] for name in names if len(choices[name]) < 2]:
+                lines.append(f"In these results {' and '.join(fixed)} cannot be changed: {reason}")
         if state.lowest == state.epochs > 1:
             lines.append(f"Of seed {seed} only the map after the last epoch was kept")
         if state.no_zone:
             lines.append(f"No AUROC: {state.no_zone}")
-        return self.notes(lines + [f"{role}: {look.about}" for role, look in state.maps.items() if look.map is None])
+        # That there is no arm for a role stands in its panel: of most orders and fills there are but a few.
+        lacking = [look for look in state.maps.values() if look.map is None and (look.arm or look.role == MEAN)]
+        return self.notes(lines + [f"{look.role}: {look.about}" for look in lacking])
 
     def _heading(self) -> str:
         state, settings = self.state, self.state.settings
-        arm = next(iter(state.here.arms.values()))
-        options = state.results.runs[arm][settings["seed"]].configuration["method"]["options"]
+        options = options_of(state.results, next(iter(state.here.ways[state.way].values())))
         height, width = state.size
         cells = options["grid"] ** 2 if options.get("grid") else height * width
         name = state.results.first.configuration["data"]["name"]
         jitter = "" if settings["jitter"] is None else f", jitter {settings['jitter']:g}"
-        where = f"{name}{jitter}, seed {settings['seed']}, epoch {settings['epoch']}"
+        where = f"{name}{jitter}, seed {settings['seed']}, {state.when}"
         return drawing.heading(where, drawings.reach_words(settings["images"], cells))
 
     def _verdict(self, rival: float) -> str:
@@ -142,13 +156,16 @@ class SpatialView(ResultsView):
             caption = drawings.range_words(look.map)
             own = f"; AUROC of this map {auroc}" if auroc else ""
             said = f"{look.about}, values {caption}{own}, over the mean training image"
-            caption += f", AUROC {auroc}" if auroc else ""
-        arm = f"arm: {html.escape(look.arm)}" if look.arm else "no arm here"
+            caption += f"\nAUROC {auroc}" if auroc else ""
+        if look.arm is None and look.role != MEAN:
+            arm, measures = html.escape(look.about), ""
+        else:
+            arm = f"arm: {html.escape(look.arm)}" if look.arm else "no arm here"
         # A name may be long: it wraps.
         style = f"font-size:12px;line-height:1.4;margin-bottom:6px;overflow-wrap:anywhere;color:{QUIET}"
         return panel(
             NAMES[look.role],
-            f"<b>{look.role}</b>",
+            f'<b style="font:bold 12px/1.5 sans-serif">{look.role}</b>',
             f"{look.role}{f', {look.arm}' if look.arm else ''}: {said}",
             [image, map_layer(stretched, self.state.size), zones],
             caption,

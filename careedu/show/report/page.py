@@ -129,7 +129,7 @@ def _notes(results: Results) -> list[str]:
         notes.append(f"Not all methods were trained alike; they differ in: {', '.join(unlike)}.")
     more = {name: max(len(run.pretraining) for run in runs.values()) for name, runs in results.runs.items()}
     if told := ", ".join(f"{name} {n}" for name, n in more.items() if n):
-        notes.append(f"Some methods had unsupervised epochs beside the supervised ones: {told}.")
+        notes.append(f"Some methods had epochs that are counted apart: {told}.")
     for seed in results.seeds:
         if len({runs[seed].configuration["data"]["fingerprint"] for runs in results.runs.values()}) > 1:
             notes.append(f"With seed {seed} not all methods had the same images: more than the methods differs.")
