@@ -16,7 +16,6 @@ from careedu.methods.boxes import lesion_boxes as lesion_boxes
 from careedu.methods.care import CARE as CARE
 from careedu.methods.controls import MisplacedWeights as MisplacedWeights
 from careedu.methods.global_attention import GlobalAttention as GlobalAttention
-from careedu.methods.global_attention import LocalAttention as LocalAttention
 from careedu.methods.imbalance import LDAM as LDAM
 from careedu.methods.imbalance import BalancedSampling as BalancedSampling
 from careedu.methods.imbalance import ClassBalanced as ClassBalanced
@@ -26,6 +25,7 @@ from careedu.methods.imbalance import FeatureSMOTE as FeatureSMOTE
 from careedu.methods.imbalance import Focal as Focal
 from careedu.methods.imbalance import LogitAdjusted as LogitAdjusted
 from careedu.methods.lesion_transplant import LesionTransplant as LesionTransplant
+from careedu.methods.local_attention import LocalAttention as LocalAttention
 from careedu.methods.method import TrainingFacts as TrainingFacts
 from careedu.methods.references import LesionSize as LesionSize
 from careedu.methods.references import NearestNeighbour as NearestNeighbour

@@ -1,8 +1,8 @@
 """Global spatial attention: one weight map for all images (Xu et al., arXiv 2007.15897), and its controls.
 
 Read from top to bottom: the map as a module that fits any loop, and the methods that put it into a network and train
-it. `careedu.nn.spatial_mask` has the control, a mask free of the images, and `careedu.nn.local_attention` the rival,
-attention that differs from image to image.
+it. `careedu.nn.spatial_mask` has the control, a mask free of the images, and `careedu.methods.local_attention` the
+rival, attention that differs from image to image.
 """
 
 from __future__ import annotations
@@ -19,16 +19,8 @@ from torch.nn import functional
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.imbalance import CrossEntropy
 from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts, two_stages
-from careedu.nn.local_attention import KINDS, build_local_attention
+from careedu.nn import pixel_features
 from careedu.nn.maps import resize_map
-from careedu.nn.pixel_features import (
-    average_image,
-    mean_image,
-    permuted_pixels,
-    pixel_scores,
-    pixel_stack,
-    principal_components,
-)
 from careedu.nn.spatial_mask import OPEN, START, FixedMask, FreeMask, MaskedFeatures, SpatialMask, total_variation
 from careedu.training.batch import Batch
 from careedu.training.stage import Stage, Terms, Update
@@ -40,6 +32,8 @@ ORDERS = ("together", "after")
 FILLS = ("black", "mean")
 LEVELS = {"input": "before", "features": "after"}
 """What is multiplied with the map, and the network's slot that the map goes into."""
+NETWORK = ("body.", "head.")
+"""What learns before the map."""
 
 
 class GlobalSpatialAttention(SpatialMask):
@@ -99,12 +93,12 @@ class GlobalSpatialAttention(SpatialMask):
     ) -> None:
         super().__init__()
         self.size = tuple(images.shape[2:])
-        stack, self.scale = pixel_stack(images, grid, memory_limit)
+        stack, self.scale = pixel_features.pixel_stack(images, grid, memory_limit)
         self.grid = tuple(stack.shape[1:])
         if permutation is not None:
-            stack = permuted_pixels(stack, permutation)
+            stack = pixel_features.permuted_pixels(stack, permutation)
         if components is not None:
-            stack, self.scale = principal_components(stack, components)
+            stack, self.scale = pixel_features.principal_components(stack, components)
         n = len(stack)
         dtype = stack.dtype if stack.is_floating_point() else torch.float32
         self.weight = nn.Parameter(torch.zeros((9, n) if neighbourhood else n, dtype=dtype))
@@ -114,7 +108,8 @@ class GlobalSpatialAttention(SpatialMask):
 
     def _computed(self) -> Tensor:
         with torch.autocast(self.weight.device.type, enabled=False):
-            scores = pixel_scores(torch.atleast_2d(self.weight), self.pixels) * (self.scale / len(self.pixels))
+            scores = pixel_features.pixel_scores(torch.atleast_2d(self.weight), self.pixels)
+            scores = scores * (self.scale / len(self.pixels))
             if len(scores) == 9:
                 # Each of nine score maps is moved by its offset and they are added: a 3 × 3 convolution.
                 scores = functional.fold(scores[None] / 9, self.grid, kernel_size=3, padding=1)
@@ -155,6 +150,7 @@ class GlobalAttention(BuiltOnLoss):
     order : str
         ``"together"``, as the paper has it: network and map in one stage. ``"after"`` (our choice): the network learns
         with all pixels open, then rests while only the map learns, on class-balanced batches; a fixed map is put on.
+        The network's bits are those that the loss alone gives it.
     fill : str
         What is seen where an image is hidden: ``"black"``, M ⊙ x, as the paper has it; or ``"mean"`` (our choice), the
         mean training image x̄ at this place: M ⊙ x + (1 − M) ⊙ x̄. That hides what tells the images apart, and not light.
@@ -162,11 +158,12 @@ class GlobalAttention(BuiltOnLoss):
     map_epochs : int
         How long only the map learns after the network; they come on top of the network's own epochs.
     retrain : float
-        Share of the network's epochs, in [0, 1), in which both learn at last, after the map.
+        Share of the network's epochs, in [0, 1), in which both learn at last, after the map. The first stage, which is
+        shorter then, has a learning-rate schedule of its own.
     images : int, optional
-        So many training images, evenly spaced, instead of all.
+        Compute the map from so many training images, evenly spaced, instead of all; x̄ is always the mean of all.
     grid : int, optional
-        Compute the map on so many cells each way. Not for ``map="free"``, which has a logit a pixel.
+        Compute the map on so many cells each way. Not for a free mask, which has a logit a pixel.
     components : int
         How many principal components; at most as many as there are images.
     learning_rate : float
@@ -178,7 +175,7 @@ class GlobalAttention(BuiltOnLoss):
     brightness more or less. Aligned images are alike, so Adam moves all a_n together, and the map stays near the
     negative mean image as long as nothing tells the images apart: compare it with ``map="negative-mean-image"`` before
     believing it. After the network with the mean image behind, a pixel is worth what its differences between images are
-    worth to the network. Before the map the network is that of the loss alone, to the last bit.
+    worth to the network.
     """
 
     name: ClassVar[str] = "global-attention"
@@ -216,7 +213,8 @@ class GlobalAttention(BuiltOnLoss):
                 raise InvalidInputError(f"{name}={value!r} must be at least 0 and finite")
         for name in ("images", "grid", "components", "map_epochs"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+            if not whole and not (value is None and name in ("images", "grid")):
                 raise InvalidInputError(f"{name}={value!r} must be a whole number, at least 1")
 
     def mask(self, facts: TrainingFacts) -> SpatialMask:
@@ -231,7 +229,7 @@ class GlobalAttention(BuiltOnLoss):
             return FixedMask(torch.ones(facts.image_shape[1:]))
         mask = self._map_of(facts)
         if self.fill == "mean":
-            mask.behind = average_image(facts.dataset.images)
+            mask.behind = pixel_features.average_image(facts.dataset.images)
         return mask
 
     def _map_of(self, facts: TrainingFacts) -> SpatialMask:
@@ -241,13 +239,13 @@ class GlobalAttention(BuiltOnLoss):
         if self.map == "mean-mask":
             if dataset.masks is None or not dataset.masks.any():
                 raise InvalidInputError('map="mean-mask" is the mean of the training masks, and there are none')
-            return FixedMask(mean_image(dataset.masks[:, None]))
+            return FixedMask(pixel_features.mean_image(dataset.masks[:, None]))
         images = dataset.images
         if self.images is not None and self.images < len(images):
             # Evenly spaced, so that a table sorted by class gives images of every class.
             images = images[torch.linspace(0, len(images) - 1, self.images).round().long()]
         if self.map in FIXED:
-            mean = mean_image(images)
+            mean = pixel_features.mean_image(images)
             return FixedMask(1 - mean if self.map.startswith("negative") else mean)
         return GlobalSpatialAttention(
             images,
@@ -258,10 +256,19 @@ class GlobalAttention(BuiltOnLoss):
         )
 
     def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
-        """What the loss needs, seen through the mask, which is open as long as the network learns alone."""
+        """What the loss needs, seen through the mask, which is open as long as the network learns alone.
+
+        Raises
+        ------
+        InvalidInputError
+            If the loss has parts of its own, which would rest while the network learns alone.
+        """
         model, mask = super().wrap(model, facts), self.mask(facts)
         if self.order == "after":
             mask.flatten(OPEN)
+            own = [name for name, _ in model.named_parameters() if not name.startswith(NETWORK)]
+            if own:
+                raise InvalidInputError(f'{own[0]!r} would rest before the map learns: order="together" moves it too')
         model.fill(LEVELS[self.level], mask if self.level == "input" else MaskedFeatures(mask))
         return model
 
@@ -269,107 +276,69 @@ class GlobalAttention(BuiltOnLoss):
         """The mask in a network that this method has wrapped."""
         return model.before if self.level == "input" else model.after.mask
 
-    def features(self, model: nn.Module, batch: Batch, values: Tensor) -> Tensor:
-        """Features of a batch whose images are seen through a map (H, W) that is moved as each of them."""
-        moved = batch.warp(values.expand(len(batch), 1, *values.shape))
+    def features(self, model: nn.Module, batch: Batch, values: Tensor | None) -> Tensor:
+        """Features of a batch whose images are seen through a map (H, W), moved as each of them, or through none."""
+        moved = None if values is None else batch.warp(values.expand(len(batch), 1, *values.shape))
         if self.level == "features":
-            return model.after(model.body(model.seen(batch.inputs)), moved)
-        seen, behind = batch.inputs * moved, model.before.behind
-        if behind is not None:
-            seen = seen + (1 - moved) * batch.augmented(behind)
+            features = model.body(model.seen(batch.inputs))
+            return features if moved is None else model.after(features, moved)
+        seen, behind = batch.inputs, model.before.behind
+        if moved is not None:
+            seen = seen * moved if behind is None else seen * moved + (1 - moved) * batch.augmented(behind)
         return model.after(model.body(model.standardized(seen)))
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """Network and map together; or the network, then the map alone, then both where some epochs are kept for it."""
         slot = f"{LEVELS[self.level]}."
-        both = Update(self._terms(facts), learning_rates={slot: self.learning_rate})
+        rates = {slot: self.learning_rate}
         if self.order == "together":
-            return [Stage(self.name, epochs, both)]
+            return [Stage(self.name, epochs, Update(self._terms(facts), learning_rates=rates))]
         first, last = two_stages(epochs, self.retrain, self.name) if self.retrain else (epochs, 0)
+        done, fixed = first / epochs, self.map in FIXED
         loss = {"method": self.classification.name, **self.classification.options()}
+        # What is measured of an open network differs in its last bits with level and grid. A fixed map may be of masks.
+        shared = {"loss": loss, "revision": self.all_revisions(), "level": self.level, "grid": self.grid}
         network = Stage(
             "network",
             first,
-            Update(self._open_terms(facts, first / epochs), trainable=("body.", "head.")),
-            end=self._put_on(facts) if self.map in FIXED else None,
-            # Masks count where they are the map that is put on at the end.
-            shared=None if self.map in FIXED else {"loss": loss, "revision": self.all_revisions(), "lesions": False},
+            Update(self._terms(facts, 0.0, done, through=False), trainable=NETWORK),
+            end=self._put_on(facts) if fixed else None,
+            shared=None if fixed else {**shared, "lesions": False},
         )
         # Batches have all classes alike, so the loss is to see no imbalance in them either.
         balanced = replace(facts, counts=(max(facts.counts),) * len(facts.counts))
         alone = Stage(
             "map",
             self.map_epochs,
-            Update(self._terms(balanced, 1.0), trainable=(slot,), learning_rate=self.learning_rate),
+            Update(self._terms(balanced, done, 0.0), trainable=(slot,), learning_rate=self.learning_rate),
             sampler="class-balanced",
             begin=lambda model: self.mask_of(model).flatten(START),
             end=self._shuffle if self.map == "shuffled" else None,
             record=lambda model: self.mask_of(model).record(),
             supervised=False,
         )
-        stages = [network] if self.map in FIXED else [network, alone]
+        stages = [network] if fixed else [network, alone]
+        both = Update(self._terms(facts, done, 1 - done), learning_rates=rates)
         return [*stages, Stage("both", last, both)] if last else stages
 
-    def _terms(self, facts: TrainingFacts, progress: float | None = None) -> Terms:
-        """The loss through the map; `progress` in place of the batch's, where the network's training is over."""
+    def _terms(self, facts: TrainingFacts, done: float = 0.0, share: float = 1.0, through: bool = True) -> Terms:
+        """The loss through the map or without any, in a stage that has this share of the network's training."""
 
-        def through_the_map(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-            values = self.mask_of(model).map()
+        def terms(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+            values = self.mask_of(model).map() if through else None
             logits = model.head(model.pool(self.features(model, batch, values)))
-            done = batch.progress if progress is None else progress
-            return {
-                "classification": self.classification.loss(logits, batch.labels, facts, done),
-                "sparsity": self.sparsity * values.mean(),
-                "variation": self.variation * total_variation(values),
-            }
+            progress = min(done + share * batch.progress, math.nextafter(1.0, 0.0))
+            loss = {"classification": self.classification.loss(logits, batch.labels, facts, progress)}
+            if values is not None:
+                loss |= {"sparsity": self.sparsity * values.mean()}
+                loss |= {"variation": self.variation * total_variation(values)}
+            return loss
 
-        return through_the_map
-
-    def _open_terms(self, facts: TrainingFacts, share: float) -> Terms:
-        """The loss of the network without any map, which is its bits; it has this share of the training."""
-
-        def open_to_all(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-            logits = model.head(model.pool(model.body(model.standardized(batch.inputs))))
-            return {"classification": self.classification.loss(logits, batch.labels, facts, batch.progress * share)}
-
-        return open_to_all
+        return terms
 
     def _put_on(self, facts: TrainingFacts) -> Callable[[nn.Module], object]:
         return lambda model: self.mask_of(model).values.copy_(self._map_of(facts).values)
 
     def _shuffle(self, model: nn.Module) -> None:
         logits = self.mask_of(model).logits
-        logits.copy_(permuted_pixels(logits[None], 0)[0])
-
-
-@dataclass(frozen=True)
-class LocalAttention(BuiltOnLoss):
-    """The rival: attention on the feature maps that differs from image to image, trained with the network.
-
-    Parameters
-    ----------
-    classification : LossMethod
-    kind : str
-        ``"squeeze-excitation"`` (Hu et al., CVPR 2018: a weight a channel) or ``"spatial"`` (Woo et al., ECCV 2018,
-        the spatial half of CBAM: a weight a position).
-    """
-
-    name: ClassVar[str] = "local-attention"
-
-    classification: LossMethod = field(default_factory=CrossEntropy)
-    kind: str = "squeeze-excitation"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.kind not in KINDS:
-            raise unknown_name("kind of local attention", self.kind, KINDS)
-
-    def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
-        """What the loss needs, with attention behind the last features."""
-        model = super().wrap(model, facts)
-        model.fill("after", build_local_attention(self.kind, model.channels))
-        return model
-
-    def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
-        """One stage."""
-        return [Stage(self.name, epochs, self.classification.terms(facts))]
+        logits.copy_(pixel_features.permuted_pixels(logits[None], 0)[0])

@@ -24,7 +24,7 @@ METHODS = {
     "feature-smote": ("imbalance", "FeatureSMOTE", "rare features between neighbouring ones (SMOTE), then a new head"),
     "global-attention": ("global_attention", "GlobalAttention", "one learned weight map for all images (Xu 2020)"),
     "local-attention": (
-        "global_attention",
+        "local_attention",
         "LocalAttention",
         "rival: attention that differs from image to image (SE, Hu 2018; CBAM, Woo 2018)",
     ),

@@ -85,7 +85,8 @@ class SpatialMask(nn.Module):
         would be that of the ties.
         """
         values = self.map()
-        return {} if bool((values == 1).all()) else {"attention map": (values * 65535).round().to(torch.uint16)}
+        # Resized from a coarser grid, an open map is 1 but for rounding.
+        return {} if values.amin() > 1 - 1e-6 else {"attention map": (values * 65535).round().to(torch.uint16)}
 
     def _computed(self) -> Tensor:
         raise NotImplementedError
@@ -99,7 +100,8 @@ class SpatialMask(nn.Module):
         destination[prefix + "values"] = self.map().detach()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        learned = [key for key in state_dict if key.startswith(prefix) and key != prefix + "values"]
+        kept = (prefix + "values", prefix + "behind")
+        learned = [key for key in state_dict if key.startswith(prefix) and key not in kept]
         if self.values is not None and prefix + "values" in state_dict:
             for key in learned:
                 del state_dict[key]
@@ -108,7 +110,7 @@ class SpatialMask(nn.Module):
         elif self.values is None and prefix + "values" in state_dict:
             self.freeze()
         if self.behind is None and prefix + "behind" in state_dict:  # opened without the images that it is the mean of
-            self.behind = torch.empty_like(state_dict[prefix + "behind"])
+            self.behind = self.map().detach().new_empty(state_dict[prefix + "behind"].shape)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

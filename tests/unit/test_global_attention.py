@@ -19,12 +19,8 @@ from careedu.errors import CareeduError, InvalidInputError
 from careedu.experiment.attention import attention_map, recorded_maps, trained_map
 from careedu.experiment.results import Results
 from careedu.measure.map_quality import map_auroc
-from careedu.methods.global_attention import (
-    MAPS,
-    GlobalAttention,
-    GlobalSpatialAttention,
-    LocalAttention,
-)
+from careedu.methods.global_attention import FIXED, MAPS, GlobalAttention, GlobalSpatialAttention
+from careedu.methods.local_attention import LocalAttention
 from careedu.methods.method import TrainingFacts
 from careedu.nn.backbones import build_model
 from careedu.nn.local_attention import SpatialAttention, SqueezeExcitation
@@ -35,6 +31,8 @@ from careedu.training.loop import TrainingStopped
 
 DATA = thinned(made_up_splits(train=90, val=15, test=15), 2, 12)
 OPTIONS = {"epochs": 2, "progress": False, "device": "cpu"}
+TOGETHER = tuple(which for which in MAPS if which != "shuffled")
+"""Maps that may learn with the network."""
 
 
 def random_images(n=7, channels=1, height=6, width=5, seed=0, dtype=torch.float64):
@@ -357,14 +355,17 @@ def test_a_network_looks_through_its_map_only_at_images_of_its_size():
             network(torch.rand(2, 1, height, width))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("level", ["input", "features"])
-def test_own_maps_that_are_all_the_map_change_nothing(level):
+def test_of_images_that_are_not_moved_training_sees_what_prediction_sees(level, channels):
+    torch.manual_seed(0)
     mask, method = FixedMask(torch.rand(32, 32)), GlobalAttention(level=level)
-    network = seen_through(mask, level=level)
-    x = torch.rand(4, 1, 32, 32)
-    maps = mask.map().expand(4, 1, 32, 32)
+    network = seen_through(mask, build_model("small", 3, channels), level)
+    batch = Batch(made_up_dataset(5, 0, channels=channels), torch.arange(4), Augmentation(), torch.Generator())
     assert method.mask_of(network) is mask
-    torch.testing.assert_close(method.features(network, x, maps), network.features(x))
+    torch.testing.assert_close(method.features(network, batch, mask.map()), network.features(batch.inputs))
+    plain = network.body(network.standardized(batch.inputs))
+    assert torch.equal(method.features(network, batch, None), plain)  # through no map
 
 
 def test_the_map_moves_as_the_augmentation_moves_the_image():
@@ -410,7 +411,7 @@ def test_the_loss_is_cross_entropy_and_the_two_regularisers():
     assert set(terms) == {"classification", "sparsity", "variation"}
 
 
-@pytest.mark.parametrize("which", MAPS)
+@pytest.mark.parametrize("which", TOGETHER)
 @pytest.mark.parametrize("level", ["input", "features"])
 def test_every_map_gets_gradient_exactly_where_it_is_learned(which, level):
     torch.manual_seed(0)
@@ -420,7 +421,7 @@ def test_every_map_gets_gradient_exactly_where_it_is_learned(which, level):
     batch = Batch(DATA.train, torch.arange(8), Augmentation.named("upright"), torch.Generator().manual_seed(0))
     sum(loss_terms(method, network, batch, facts).values()).backward()
     learned = {name: p for name, p in network.named_parameters() if name.startswith(("before.", "after."))}
-    assert bool(learned) == (not which.endswith("mean-image"))
+    assert bool(learned) == (which not in FIXED)
     assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in learned.values())
     (stage,) = method.stages(facts, 2)
     (update,) = stage.updates
@@ -440,7 +441,7 @@ def test_the_mean_image_and_its_negative():
 
 def test_each_name_of_a_map_gives_that_map():
     facts = facts_of()
-    masks = {which: GlobalAttention(map=which, components=4).mask(facts) for which in MAPS}
+    masks = {which: GlobalAttention(map=which, components=4).mask(facts) for which in TOGETHER}
     n, pixels = len(facts.dataset), masks["pixels"].pixels
     assert torch.equal(pixels, facts.dataset.images.flatten(1))
     order = torch.randperm(32 * 32, generator=torch.Generator().manual_seed(0))
@@ -471,6 +472,13 @@ def test_fewer_images_are_evenly_spaced():
         {"images": 0},
         {"grid": 2.5},
         {"components": True},
+        {"components": None},
+        {"map_epochs": 0},
+        {"map_epochs": None},
+        {"order": "before"},
+        {"fill": "grey"},
+        {"retrain": 1.0},
+        {"retrain": math.nan},
         {"classification": careedu.BalancedSampling()},
     ],
 )

@@ -1,0 +1,50 @@
+"""Local attention: the rival of one map for all images, attention that differs from image to image.
+
+`careedu.nn.local_attention` has its two kinds as modules that fit any network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import nn
+
+from careedu.errors import unknown_name
+from careedu.methods.imbalance import CrossEntropy
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts
+from careedu.nn.local_attention import KINDS, build_local_attention
+from careedu.training.stage import Stage
+
+
+@dataclass(frozen=True)
+class LocalAttention(BuiltOnLoss):
+    """Attention on the feature maps that differs from image to image, trained with the network.
+
+    Parameters
+    ----------
+    classification : LossMethod
+    kind : str
+        ``"squeeze-excitation"`` (Hu et al., CVPR 2018: a weight a channel) or ``"spatial"`` (Woo et al., ECCV 2018,
+        the spatial half of CBAM: a weight a position).
+    """
+
+    name: ClassVar[str] = "local-attention"
+
+    classification: LossMethod = field(default_factory=CrossEntropy)
+    kind: str = "squeeze-excitation"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind not in KINDS:
+            raise unknown_name("kind of local attention", self.kind, KINDS)
+
+    def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
+        """What the loss needs, with attention behind the last features."""
+        model = super().wrap(model, facts)
+        model.fill("after", build_local_attention(self.kind, model.channels))
+        return model
+
+    def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
+        """One stage."""
+        return [Stage(self.name, epochs, self.classification.terms(facts))]
