@@ -97,7 +97,7 @@ def trained_map(run: Run) -> np.ndarray | None:
     held = [name for name in run.weights or () if name in _MAPS] if rough else []
     if held:
         return run.weights[held[0]].double().numpy()
-    return recorded_maps(run)[-1] if traces else None
+    return traces[-1][-1] / np.iinfo(traces[-1].dtype).max if traces else None
 
 
 def attention_of(run: Run, dataset: LesionDataset) -> pandas.DataFrame:

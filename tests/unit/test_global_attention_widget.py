@@ -28,6 +28,7 @@ from careedu.show.global_attention import drawings
 from careedu.show.global_attention.explorer import SpatialExplorer
 from careedu.show.global_attention.maps import MEAN, ROLES, SpatialMap
 from careedu.show.global_attention.view import NAMES, SpatialView
+from careedu.show.layered_picture import map_layer
 
 LEARNED = {arm: kind for arm, kind in ARMS.items() if kind != "mean-image"}
 METHOD = ROLES["pixels"]
@@ -429,6 +430,7 @@ def test_epochs_run_through_all_stages(both_orders, arm, network):
             np.testing.assert_array_equal(look.map, known[epoch - network - 1] / 65535)
         else:
             assert (look.map == 1).all() and look.auroc == 0.5 and "flat at 1.000" in picture(view, "free")["caption"]
+            assert layers(view, "free")["map"] == map_layer(np.ones((SIZE, SIZE)), (SIZE, SIZE))["content"], "yellow"
         assert look.over_seeds == explorer.here.look("Free mask", explorer.way, 0, 10).over_seeds
     assert explorer.here.course(arm, 0).maps.shape == known.shape, "open maps are not kept"
 

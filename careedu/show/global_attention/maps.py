@@ -35,7 +35,7 @@ FILLS = {"black": "black", "mean": "mean image"}
 Way = tuple[str, str]
 """How a map is learned: order and fill."""
 STAGES = ("the network learns, all pixels open", "the map learns, the network rests", "both learn")
-"""Of a run whose map learns after the network."""
+"""What goes on while a map learns after its network, in this order."""
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,11 @@ SETTINGS = {
     "fill": "what is behind the map",
 }
 LEGEND = drawing.legend(
-    "Yellow is where the map is high, blue where it is low; each is stretched to its own range, written below it. The "
-    "outline is where lesions can lie. AUROC: how well the trained map tells the zones from the rest, .5 by chance, "
-    "mean and 95 % interval over seeds; the hollow square is what the mean image or its negative scores, without "
-    "learning. Balanced accuracy and rare recall: mean and 95 % interval over seeds and test groups."
+    "Yellow is where the map is high, blue where it is low; each is stretched to its own range, written below it, and "
+    "an open one is yellow all over. The outline is where lesions can lie. AUROC: how well the trained map tells the "
+    "zones from the rest, .5 by chance, mean and 95 % interval over seeds; the hollow square is what the mean image "
+    "or its negative scores, without learning. Balanced accuracy and rare recall: mean and 95 % interval over seeds "
+    "and test groups."
 )
 
 
@@ -151,7 +152,7 @@ class SpatialView(ResultsView):
         stretched, caption, said = None, "no map", look.about
         if look.map is not None:
             low, high = look.map.min(), look.map.max()
-            stretched = (look.map - low) / (high - low) if high > low else np.zeros_like(look.map)
+            stretched = (look.map - low) / (high - low) if high > low else look.map
             auroc = f"{look.auroc:.2f}" if np.isfinite(look.auroc) else ""
             caption = drawings.range_words(look.map)
             own = f"; AUROC of this map {auroc}" if auroc else ""
@@ -161,8 +162,8 @@ class SpatialView(ResultsView):
             arm, measures = html.escape(look.about), ""
         else:
             arm = f"arm: {html.escape(look.arm)}" if look.arm else "no arm here"
-        # A name may be long: it wraps.
-        style = f"font-size:12px;line-height:1.4;margin-bottom:6px;overflow-wrap:anywhere;color:{QUIET}"
+        # A name may be long: it wraps, and what is measured stands at one height for all as long as it has two lines.
+        style = f"font-size:12px;line-height:1.4;min-height:2.8em;overflow-wrap:anywhere;color:{QUIET}"
         return panel(
             NAMES[look.role],
             f'<b style="font:bold 12px/1.5 sans-serif">{look.role}</b>',
