@@ -188,7 +188,7 @@ class Classifier(nn.Module):
     def seen(self, x: Tensor) -> Tensor:
         """The images (B, C, H, W) as `body` sees them: through `before`, and `standardized`.
 
-        A mask that only multiplies, the same for all images, is folded into the standardisation: one pass.
+        A mask, the same for all images, is folded into the standardisation with what is behind it: one pass.
         """
         if isinstance(self.before, SpatialMask) and type(self.before).forward is SpatialMask.forward:
             return self.standardized(x, self.before.map_for(x), self.before.behind)

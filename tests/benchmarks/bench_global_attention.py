@@ -2,7 +2,8 @@
 
 Inference with a frozen map beside the plain network, and the plain network beside a copy of itself, whose ratio says
 how well the machine can tell; and a training step, which computes the map from the training images' pixels and moves
-it as the augmentation moves each image. Times are medians of interleaved rounds, so that other work on the machine
+it as the augmentation moves each image. Where the mean image is behind the map it is moved too; and in the map's own
+stage the network rests. Times are medians of interleaved rounds, so that other work on the machine
 slows both alike; the ratio is the median of the rounds' ratios. A ratio of 1.02 means 2 % slower than the plain one.
 """
 
@@ -11,6 +12,7 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -49,6 +51,8 @@ def inference(name: str, size: int, channels: int, batch: int, rounds: int) -> N
     facts = TrainingFacts((1, 1, 1), (2,), (channels, size, size))
     twin = copy.deepcopy(network)
     masked = GlobalAttention().wrap(copy.deepcopy(network), facts).eval()
+    filled = copy.deepcopy(masked)
+    filled.before.behind = torch.rand(channels, size, size)
 
     def of(model: torch.nn.Module) -> Callable[[], object]:
         return lambda: model(images)
@@ -56,6 +60,7 @@ def inference(name: str, size: int, channels: int, batch: int, rounds: int) -> N
     with torch.inference_mode():
         what = f"{name} {batch}×{channels}×{size}²"
         show(f"inference {what}", compare(of(network), of(masked), rounds))
+        show("  the mean image behind", compare(of(network), of(filled), rounds))
         show(f"  a copy of {what}", compare(of(network), of(twin), rounds))
 
 
@@ -66,11 +71,17 @@ def training(n: int, size: int, rounds: int) -> None:
     )
     facts = TrainingFacts(tuple(data.counts.tolist()), (2,), (1, size, size), data)
 
-    def step(method: TrainedMethod) -> Callable[[], None]:
+    def step(method: TrainedMethod, which: int = 0) -> Callable[[], None]:
         network = method.wrap(build_model("small", 3, 1), facts)
-        optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+        stage = method.stages(facts, 1)[which]
+        if stage.trainable is not None:
+            stage.begin(network.requires_grad_(False).eval())
+        moving = [p for name, p in network.named_parameters() if name.startswith(stage.trainable or "")]
+        for parameter in moving:
+            parameter.requires_grad_(True)
+        optimizer = torch.optim.AdamW(moving, fused=True)
         generator = torch.Generator().manual_seed(0)
-        terms = method.stages(facts, 1)[0].updates[0].terms
+        terms = stage.updates[0].terms
 
         def once() -> None:
             optimizer.zero_grad()
@@ -80,7 +91,11 @@ def training(n: int, size: int, rounds: int) -> None:
 
         return once
 
-    show(f"training small 32×1×{size}², N={n}", compare(step(CrossEntropy()), step(GlobalAttention()), rounds))
+    plain, after = step(CrossEntropy()), GlobalAttention(order="after", fill="mean")
+    show(f"training small 32×1×{size}², N={n}", compare(plain, step(GlobalAttention()), rounds))
+    show("  the mean image behind", compare(plain, step(GlobalAttention(fill="mean")), rounds))
+    show("  the map's own stage", compare(plain, step(after, 1), rounds))
+    show("  a free mask's own stage", compare(plain, step(replace(after, map="free"), 1), rounds))
 
 
 def main() -> None:

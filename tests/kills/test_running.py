@@ -5,12 +5,14 @@ Each is begun again after a kill until it is done, and then anew, until there we
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,8 +39,9 @@ def whole_runs(folder: Path, undisturbed: Path) -> bool:
     return all(same_bits(run, known[key]) for key, run in finished_runs(folder))
 
 
-def fit_command(folder: Path) -> list[object]:
-    return ["-c", FIT, folder / "checkpoint", folder / "run", 60]
+def fit_command(name: str, **options: Any) -> Callable[[Path], list[object]]:
+    method = json.dumps({"name": name, **options})
+    return lambda folder: ["-c", FIT, folder / "checkpoint", folder / "run", 60, method]
 
 
 def command_line(folder: Path) -> list[object]:
@@ -52,8 +55,10 @@ def compare_command(n_jobs: int) -> Callable[[Path], list[object]]:
     return lambda folder: ["-c", COMPARE, folder, n_jobs, 20]
 
 
+AFTER = {"name": "global-attention", "order": "after", "fill": "mean", "map_epochs": 30, "retrain": 0.5}
 CASES = {
-    "fit": (30, fit_command, no_run_or_this, same_run),
+    "fit": (30, fit_command("classifier-retraining"), no_run_or_this, same_run),
+    "a map after its network": (18, fit_command(**AFTER), no_run_or_this, same_run),
     "command line": (16, command_line, no_run_or_this, same_run),
     "compare": (20, compare_command(1), whole_runs, same_stores),
     "compare, two at a time": (24, compare_command(2), whole_runs, same_stores),

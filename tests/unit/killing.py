@@ -19,14 +19,14 @@ SOON = 5
 """Seconds that workers may live longer than the process that started them."""
 
 FIT = """
-import sys
+import json, sys
 from made_up import made_up_splits
 import careedu
-checkpoint, out, epochs = sys.argv[1:]
+from careedu.methods import build_method
+checkpoint, out, epochs, method = sys.argv[1:]
 data = made_up_splits(24, 9, 18)
-run = careedu.fit(
-    data, "classifier-retraining", epochs=int(epochs), batch_size=12, progress=False, checkpoint=checkpoint
-)
+method = build_method(**json.loads(method))
+run = careedu.fit(data, method, epochs=int(epochs), batch_size=12, progress=False, checkpoint=checkpoint)
 run.save(out)
 """
 COMPARE = """

@@ -17,6 +17,7 @@ from torch.nn import functional
 import careedu
 from careedu.errors import ContractError
 from careedu.methods import METHODS
+from careedu.methods.global_attention import MAPS
 from careedu.methods.method import LossMethod, TrainedMethod, UntrainedMethod
 from careedu.nn.backbones import Classifier
 from careedu.nn.spatial_mask import FixedMask
@@ -55,6 +56,27 @@ def test_every_method_keeps_the_contract(name):
     ids=lambda method: method.name,
 )
 def test_methods_built_on_a_loss_keep_it_with_others_too(method):
+    careedu.check_method(method)
+
+
+AFTER = careedu.GlobalAttention(order="after", map_epochs=2, components=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method",
+    [
+        *(replace(AFTER, map=which, fill="mean") for which in MAPS),
+        *(replace(AFTER, map=which, level="features") for which in ("pixels", "free", "shuffled", "mean-mask")),
+        *(replace(AFTER, map=which, retrain=0.5) for which in ("pixels", "shuffled", "mean-mask")),
+        replace(AFTER, classification=careedu.LDAM(), map="free", retrain=0.5, fill="mean"),
+        replace(AFTER, grid=8, images=5, classification=careedu.LogitAdjusted(post_hoc=True)),
+        *(careedu.GlobalAttention(map=which, fill="mean") for which in ("pixels", "free", "negative-mean-image")),
+        *(careedu.GlobalAttention(map="mean-mask", level=level) for level in ("input", "features")),
+    ],
+    ids=lambda method: method.label(),
+)
+def test_maps_keep_it_whenever_they_learn_and_whatever_is_behind_them(method):
     careedu.check_method(method)
 
 

@@ -176,7 +176,11 @@ def test_mixed_precision_is_the_same_too(state):
         assert same_bits(trained(precision="bfloat16"), plain)
 
 
-@pytest.mark.parametrize("method", [Drawing(), GlobalAttention(), CARE()], ids=lambda method: method.name)
+@pytest.mark.parametrize(
+    "method",
+    [Drawing(), GlobalAttention(), GlobalAttention(map="free", order="after", fill="mean", map_epochs=1), CARE()],
+    ids=lambda method: method.label(),
+)
 def test_images_that_were_loaded_in_inference_mode_are_trained_on(method):
     made = {"draw_train": DATA.draw_train}
     with torch.inference_mode():
