@@ -436,14 +436,14 @@ pairs(
 pairs(
     "global_attention exercise_6",
     [
-        ["mean image", "free mask", "shuffled map", "classifier retrained"],
-        {"lesion": "negative mean image", "classifier": "free", "places": "shuffled", "remedy": "retrained classifier"},
-        ("Mean image", "FREE MASK", "global attention, shuffled map", "classifier retraining"),
+        ["mean image", "free mask", "flat map", "classifier retrained"],
+        {"lesion": "negative mean image", "classifier": "free", "places": "flat", "remedy": "retrained classifier"},
+        ("Mean image", "FREE MASK", "global attention, flat map", "classifier retraining"),
     ],
     [
-        (["mean image", "shuffled map", "free mask", "classifier retrained"], "2 of 4"),
+        (["mean image", "flat map", "free mask", "classifier retrained"], "2 of 4"),
         (["mean image", "free mask", "permuted pixels", "classifier retrained"], "learned anew"),
-        (["mean image", "free mask", "shuffled map", "no mask"], "Keep the balanced batches"),
+        (["mean image", "free mask", "flat map", "no mask"], "Keep the balanced batches"),
         ({"lesion": "mean image"}, "The keys of the dict"),
     ],
 )

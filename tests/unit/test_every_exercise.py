@@ -82,18 +82,17 @@ CONTROLS = {
         right={
             "lesion": "mean image",
             "classifier": "free mask",
-            "places": "shuffled map",
+            "places": "flat map",
             "remedy": "classifier retrained",
         },
         method="Global attention",
         aliases=(
             {"lesion": "negative mean image", "remedy": "classifier retraining"},
-            {"classifier": "free", "places": "shuffled"},
+            {"classifier": "free", "places": "flat"},
         ),
         reasons={
-            ("lesion", "shuffled map"): "by chance",
+            ("places", "shuffled map"): "wrong places harm",
             ("classifier", "permuted pixels"): "has the pixel classifier",
-            ("places", "more jitter"): "on other images",
             ("places", "permuted pixels"): "learned anew",
             ("remedy", "no mask"): "neither a map nor balanced batches",
         },

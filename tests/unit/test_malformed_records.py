@@ -21,7 +21,7 @@ from careedu.errors import CheckpointError
 from careedu.experiment.results import Results
 from careedu.experiment.run import Run
 
-SHIPPED = Path(__file__).parents[2] / "data" / "runs" / "03-smoke-vgg16"
+SHIPPED = Path(__file__).parents[2] / "data" / "runs" / "03-jitter-0"
 DEEP = [0]
 for _ in range(300):
     DEEP = [DEEP]

@@ -22,7 +22,7 @@ def made(monkeypatch):
         names.append(experiment.name)
         if "brain" in experiment.name:
             raise MissingDataError("no images here")
-        if "smoke" in experiment.name:
+        if "search" in experiment.name:
             raise KeyboardInterrupt
         folder = target / experiment.name
         folder.mkdir()
@@ -47,7 +47,7 @@ def test_one_experiment_can_be_made_by_its_name(made, tmp_path):
 
 
 def test_an_interruption_says_how_to_go_on(made, tmp_path, capsys):
-    assert runs.main(["03-smoke-vgg16", "--target", str(tmp_path)]) == 130
+    assert runs.main(["03-search", "--target", str(tmp_path)]) == 130
     assert "goes on" in capsys.readouterr().err
 
 

@@ -26,7 +26,7 @@ from careedu.experiment.saved_folder import read_saved, write_saved
 from careedu.files import STALE_SECONDS, write_tensors
 
 HERE = Path(__file__).parent
-SHIPPED = HERE.parents[1] / "data" / "runs" / "03-smoke-vgg16"
+SHIPPED = HERE.parents[1] / "data" / "runs" / "03-jitter-0"
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -249,36 +249,39 @@ control_exercise = ControlExercise(
     claims={
         "lesion": ("mean image", "What scores high for reasons that have nothing to do with lesions?"),
         "classifier": ("free mask", "Keep the learning of one map for all, and drop the pixel classifier alone."),
-        "places": ("shuffled map", "Keep each weight that was learned, and spoil where it stands."),
+        "places": ("flat map", "Keep the order, the batches and the fading, and let no place be more open."),
         "remedy": ("classifier retrained", "Keep the balanced batches, and drop the map."),
     },
     arms={
         "mean image": "learns nothing: a picture is laid over the images, with other weights in other places",
         "free mask": "learns a map on the same batches, with a logit for each pixel and no pixel classifier",
-        "shuffled map": "has the learned weights, each at another pixel, and scores against the zones by chance",
+        "flat map": "is learned alike, with one weight for all pixels: it fades the images and knows no places",
+        "shuffled map": "has the learned weights, each at another pixel: it tells that wrong places harm, not that "
+        "right ones help",
         "classifier retrained": "has no map; the network's last layer learns on the same balanced batches",
         "permuted pixels": "has the pixel classifier, fed with other pixels' intensities: its map is learned anew",
-        "more jitter": "is the same method on other images, whose lesions lie less well upon each other",
         "no mask": "has neither a map nor balanced batches. Its recall tells whether something helps, not what",
     },
     aliases={
         "negative mean image": "mean image",
         "free": "free mask",
         "shuffled": "shuffled map",
+        "flat": "flat map",
         "retrained classifier": "classifier retrained",
         "classifier retraining": "classifier retrained",
         "permuted": "permuted pixels",
     },
     praise="Each takes away what its claim is about: the learning, the pixel classifier, the places, the map. If the "
     "result stays, the claim falls.",
-    thought="Shuffled, a map is ragged too: does that spoil the control, and which map would be as smooth, and wrong? "
-    "And if all four controls fail to refute their claims: is any of these proved?",
+    thought="The shuffled map does worse than the learned one, and the flat one no worse: which of the two says that "
+    "places matter, and which that they do not help? And if all four controls fail to refute their claims: is any of "
+    "these proved?",
     hints=[
         "A control takes away the one thing that the claim is about. If it does as well all the same, the claim falls.",
-        "Which arm learns nothing? Which learns a map without the pixel classifier? Which has all the learned weights?",
+        "Which arm learns nothing? Which learns a map without the pixel classifier? Which fades, everywhere alike?",
         "And the last one: take the map away from the method, and keep the batches.",
     ],
-    why="No learning, no pixel classifier, wrong places, no map: one change each.",
+    why="No learning, no pixel classifier, no places, no map: one change each.",
 )
 
 exercises = numbered(globals())
