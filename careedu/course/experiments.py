@@ -188,8 +188,8 @@ def _map(rate: float = 10, sparsity: float = 0.1, variation: float = 0.1, **opti
 
 _MEAN_BEHIND = {"order": "after", "fill": "mean"}
 _COMPONENTS = {"map": "principal-components", "components": 64}
-# Rate of the map, λ_s and λ_tv: six settings each, on tuning seeds; taken is the one whose map has the highest AUROC among
-# those with which no seed's training fails: where the map learns with the network it does at the higher rate.
+# Rate of the map, λ_s and λ_tv: six settings each, on tuning seeds. Taken is the one whose map has the highest AUROC
+# of those with which no training fails: where the map learns with the network, at the higher rate some do.
 TRIED = {
     "together": (
         {},
