@@ -91,6 +91,7 @@ CONTROLS = {
             {"classifier": "free", "places": "flat"},
         ),
         reasons={
+            ("lesion", "shuffled map"): "has the learned weights",
             ("places", "shuffled map"): "wrong places harm",
             ("classifier", "permuted pixels"): "has the pixel classifier",
             ("places", "permuted pixels"): "learned anew",
