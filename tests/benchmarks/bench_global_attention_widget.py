@@ -25,7 +25,7 @@ sweeps |= {{(n, 0.02): f"03-images-{{n}}" for n in {IMAGES}}}
 explorer = SpatialExplorer(saved, {{at: careedu.Comparison.load(name) for at, name in sweeps.items()}})
 SpatialView(explorer)
 """
-PICTURE = '[data-panel="pixels"]'
+PICTURE = '[data-panel="principal-components"]'
 ROUNDS = 5
 
 

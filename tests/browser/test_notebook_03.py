@@ -4,16 +4,23 @@ import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PANELS = {name: f'[data-panel="{name}"]' for name in ("pixels", "free", "permuted", "mean")}
-# Label, keys (from the handle on), panel that must change, setting that must follow.
+ROLES = ("pixels", "principal-components", "free", "permuted", "mean")
+PANELS = {name: f'[data-panel="{name}"]' for name in ROLES}
+# Label, keys (from the first button or the handle on), panel that must change, setting that must follow.
 MOVES = [
-    ("Epoch", ("ArrowLeft",), "pixels", "epoch"),
-    ("Epoch", ("Home",), "free", "epoch"),
-    ("Epoch", ("ArrowRight",), "permuted", "epoch"),
-    ("Alignment jitter", ("End",), "mean", "jitter"),
-    ("Alignment jitter", ("ArrowLeft",), "pixels", "jitter"),
+    ("Epoch", ("ArrowLeft",), "free", "epoch"),
+    ("Epoch", ("Home",), "principal-components", "epoch"),
+    ("Epoch", ("ArrowRight",) * 25, "permuted", "epoch"),
+    ("Epoch", ("End",), "free", "epoch"),
+    ("Behind the map", ("Space",), "free", "fill"),
+    ("Behind the map", ("Tab", "Space"), "free", "fill"),
+    ("Map learns", ("Space",), "pixels", "order"),
+    ("Map learns", ("Tab", "Space"), "free", "order"),
     ("Seed", ("ArrowRight",), "pixels", "seed"),
-    ("Training images N", ("Home",), "pixels", "images"),
+    ("Training images N", ("Home",), "principal-components", "images"),
+    ("Training images N", ("End",), "principal-components", "images"),
+    ("Alignment jitter", ("End",), "mean", "jitter"),
+    ("Alignment jitter", ("ArrowLeft",), "free", "jitter"),
 ]
 
 
@@ -27,7 +34,7 @@ def test_every_control_changes_picture_and_state(open_notebook):
     # The mean image of the last point comes a moment later, and its picture with it.
     page.run_in_kernel("explorer.task.join()")
     page.settle()
-    page.move_in_page("Map opacity", ("ArrowRight", "ArrowRight"), PANELS["pixels"])
+    page.move_in_page("Map opacity", ("ArrowRight", "ArrowRight"), PANELS["principal-components"])
     page.move_in_page("Outline the lesion zones", ("Space",), PANELS["free"])
     page.screenshot("03-explorer")
     page.assert_nothing_clipped()

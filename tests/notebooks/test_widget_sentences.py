@@ -10,6 +10,7 @@ import torch
 
 import careedu
 import careedu.show
+from careedu.course.experiments import JITTERS
 from careedu.data.shipped import shipped
 from careedu.show.global_attention.maps import MEAN, ROLES
 from careedu.show.results_state import RECORDED
@@ -86,14 +87,28 @@ def _share_on_the_mark(microscope, picture):
 
 def test_the_spatial_explorer_has_the_maps_and_the_points_that_the_text_names():
     load = careedu.Comparison.load
-    jitters = {j: load(f"03-jitter-{j:g}") for j in (0.0, 0.05, 0.1, 0.2)}
+    jitters = {j: load(f"03-jitter-{j:g}") for j in JITTERS}
     saved = load("03-phantom-chest")
-    images = sum(saved.first.configuration["data"]["train counts"])
-    explorer = run(cells("03")["widget"], saved=saved, jitters=jitters, N=images)["explorer"]
-    assert "Choose 16 training images" in cells("03")["widget-text"] and 16 in explorer.image_counts
-    assert max(explorer.jitters) > explorer.settings["jitter"], "(c) the jitter can be raised"
-    assert explorer.lowest < explorer.epochs == explorer.settings["epoch"], "(a) the epoch can be moved"
+    N = sum(saved.first.configuration["data"]["train counts"])
+    explorer = run(cells("03")["widget"], saved=saved, jitters=jitters, N=N)["explorer"]
     assert list(explorer.maps) == [*ROLES.values(), MEAN] and all(one.map is not None for one in explorer.maps.values())
+    free, trained = "Free mask", explorer.maps["Free mask"].auroc
+    assert explorer.way == ("after", "mean") and explorer.lowest == 1 < explorer.epochs == explorer.settings["epoch"]
+    explorer.set(epoch=1)
+    assert explorer.maps[free].map.min() == 1, "(a) open while the network learns"
+    explorer.set(epoch=explorer.epochs)
+    explorer.set(fill="black")
+    assert explorer.maps[free].auroc < trained, "(b) black behind"
+    explorer.set(order="together", fill="black")
+    assert explorer.maps["Pixel classifier"].map is not None, "(c) with the network"
+    explorer.set(order="after", fill="mean")
+    assert "Choose 16 training images" in " ".join(cells("03")["widget-text"].split()) and 16 in explorer.image_counts
+    explorer.set(images=16)
+    assert explorer.maps["Principal components"].map is not None, "(d) so few images"
+    explorer.set(images=N)
+    assert max(explorer.jitters) > explorer.settings["jitter"], "(e) the jitter can be raised"
+    explorer.set(jitter=max(explorer.jitters))
+    assert explorer.maps[free].map is not None
 
 
 def test_there_is_an_image_that_one_method_always_misses_and_another_always_finds():
