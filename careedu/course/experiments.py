@@ -41,8 +41,8 @@ class Experiment:
         Arms of which the weights of one seed are kept, so that class maps of unseen images work.
     maps : bool
         Whether it is measured, for every seed, how much of each test image's map lies in the lesion.
-    courses : bool
-        Whether what was recorded after each epoch is kept, for a widget's slider.
+    courses : bool or tuple of str
+        Whether, or of which arms, what was recorded after each epoch is kept, for a widget's slider.
     exploratory : bool
         Whether it looks around and proves nothing.
     """
@@ -55,7 +55,7 @@ class Experiment:
     reference: str = "cross-entropy"
     weights: tuple[str, ...] = ()
     maps: bool = False
-    courses: bool = True
+    courses: bool | tuple[str, ...] = True
     exploratory: bool = False
 
     @property
@@ -287,7 +287,13 @@ _ALL = (
     _tuning("02-dose-plain", {**SKIN, "seed": 1}, _CURVE),
     _tuning("02-boxes-marked", {**MARKED, "seed": 1}, {**_SHARES, **_SOURCES}, reference="boxes for 50%"),
     _tuning("02-rivals-marked", {**MARKED, "seed": 1}, {**_arms("logit adjustment"), **_OTHER_RIVALS}),
-    Experiment("03-phantom-chest", CHEST, _SPATIAL, ON_CHEST),
+    Experiment(
+        "03-phantom-chest",
+        CHEST,
+        _SPATIAL,
+        ON_CHEST,
+        courses=(*_THREE_MAPS, "after: pixel classifier", "after: free mask, black"),
+    ),
     # Real chest X-rays, which one takes in one position: healthy ones are the rare class here.
     # Real chest X-rays, which one takes in one position: healthy ones are the rare class here.
     _exploratory(

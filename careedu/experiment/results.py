@@ -298,13 +298,16 @@ class Results:
         """What has changed since these runs were made: one line for the loop and one a method; empty if nothing has."""
         return outdated(self.runs)
 
-    def save(self, folder: str | os.PathLike, *, weights: str | Sequence[str] = (), courses: bool = True) -> Path:
+    def save(
+        self, folder: str | os.PathLike, *, weights: str | Sequence[str] = (), courses: bool | Sequence[str] = True
+    ) -> Path:
         """Write everything that tables, pictures and widgets need into one small folder.
 
         Probabilities are kept as float32, histories to six digits, probe maps of the first seed only, and of an
         attention map that is the same for all images the last one under every seed; of the methods in `weights` the
         first seed's network as float16, and `attention` where it is set. No image is written. Older results of that
-        name are replaced. Without `courses` nothing is kept of single epochs but the histories.
+        name are replaced. Without `courses`, or of methods that are not among them, nothing is kept of single epochs
+        but the histories.
 
         Raises
         ------
@@ -312,7 +315,7 @@ class Results:
             If the folder exists and holds no saved results, or something cannot be saved: nothing is written.
         """
         weights = [weights] if isinstance(weights, str) else weights
-        for name in weights:
+        for name in [*weights, *([] if isinstance(courses, bool) else courses)]:
             self._known(name)
         return write_results(
             Path(folder),

@@ -46,7 +46,7 @@ def write_results(
     reference: str,
     provenance: Mapping[str, Any],
     weights: Sequence[str] = (),
-    courses: bool = True,
+    courses: bool | Sequence[str] = True,
     attention: Mapping[str, Mapping[str, np.ndarray]] | None = None,
 ) -> Path:
     """Write results into a folder, where older ones can be opened until these can.
@@ -62,8 +62,8 @@ def write_results(
         JSON values.
     weights : sequence of str
         Methods of which the first seed's network is kept.
-    courses : bool
-        Whether what was recorded after each epoch of the first seed is kept.
+    courses : bool or sequence of str
+        Whether, or of which methods, what was recorded after each epoch of the first seed is kept.
     attention : mapping of str to mapping of str to ndarray, optional
         Where networks look: method → measure → float (S, N). Kept as float16.
 
@@ -98,10 +98,11 @@ def write_results(
         "probabilities": np.stack([run.probabilities for run in every]).astype(np.float32),
         "validation probabilities": np.stack([run.validation_probabilities for run in every]).astype(np.float32),
     }
-    for k, by_seed in enumerate(runs.values()):
-        for trace, array in by_seed[seeds[0]].traces.items() if courses else ():
+    for k, (name, by_seed) in enumerate(runs.items()):
+        whole = courses if isinstance(courses, bool) else name in courses
+        for trace, array in by_seed[seeds[0]].traces.items() if whole else ():
             arrays[f"trace/{k}/{trace}"] = array.astype(np.float16) if array.dtype == np.float32 else array
-        for other, run in list(by_seed.items())[1 if courses else 0 :]:
+        for other, run in list(by_seed.items())[1 if whole else 0 :]:
             # What is measured over seeds needs the map of each.
             if (last := trained_map(run)) is not None:
                 arrays[f"last/{k}/{other}/{ATTENTION_MAP}"] = (last[None] * 65535).round().astype(np.uint16)

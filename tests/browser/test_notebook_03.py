@@ -10,7 +10,7 @@ PANELS = {name: f'[data-panel="{name}"]' for name in ROLES}
 MOVES = [
     ("Epoch", ("ArrowLeft",), "free", "epoch"),
     ("Epoch", ("Home",), "principal-components", "epoch"),
-    ("Epoch", ("ArrowRight",) * 25, "permuted", "epoch"),
+    ("Epoch", ("ArrowRight",) * 25, "pixels", "epoch"),
     ("Epoch", ("End",), "free", "epoch"),
     ("Behind the map", ("Space",), "free", "fill"),
     ("Behind the map", ("Tab", "Space"), "free", "fill"),
