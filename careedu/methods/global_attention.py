@@ -175,7 +175,9 @@ class GlobalAttention(BuiltOnLoss):
     brightness more or less. Aligned images are alike, so Adam moves all a_n together, and the map stays near the
     negative mean image as long as nothing tells the images apart: compare it with ``map="negative-mean-image"`` before
     believing it. After the network with the mean image behind, a pixel is worth what its differences between images are
-    worth to the network.
+    worth to the network: on chest phantoms a free mask then finds the lesions' zones, best of what was tried with
+    ``learning_rate=100, sparsity=1, variation=0.3``. Recall is another question; one weight for all pixels
+    (``grid=1``), which only fades the images towards their mean, is the control for it.
     """
 
     name: ClassVar[str] = "global-attention"
