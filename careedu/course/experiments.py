@@ -305,8 +305,9 @@ _ALL = (
     _exploratory(
         "03-brain-tumor",
         BRAIN,
-        _spatial("cross-entropy", *_THREE_MAPS, "after: mean mask", "negative mean image"),
+        _spatial(*_THREE_MAPS, "after: mean mask", "negative mean image"),
         ON_BRAIN,
+        reference="global attention",
     ),
     _on_chest("03-search", CHEST, _SEARCHED, reference=next(iter(_SEARCHED))),
     *(
