@@ -17,7 +17,7 @@ import torch
 from torchvision.ops import box_iou
 
 import careedu
-from careedu.course.experiments import AFTER, TRIED
+from careedu.course.experiments import AFTER, JITTERS, TRIED
 from careedu.data.shipped import shipped
 from careedu.data.shortcuts import with_shortcut
 from careedu.measure import map_auroc, recall_per_class
@@ -177,6 +177,11 @@ def chosen_of_the_search():
     return [options["options"][name] for name in ("learning_rate", "sparsity", "variation")]
 
 
+def along_jitter(arm):
+    """Mean AUROC of an arm's maps, from no jitter to the largest."""
+    return [np.mean(aurocs_of(f"03-jitter-{jitter:g}", arm)) for jitter in JITTERS]
+
+
 def configuration_of(name, arm):
     return next(iter(load(name).runs[arm].values())).configuration
 
@@ -295,7 +300,7 @@ SHIFTED, RANDOM = "CARE, dose 4, shifted boxes", "CARE, dose 4, random boxes"
 CURVE = ["CARE without attention", "dose 0.25", "dose 1", "dose 4", "dose 16"]
 DEFAULT_SHARE = inspect.signature(with_shortcut).parameters["share"].default[0]
 NEARLY_AS_MANY = ["inverse-frequency weights", "logit adjustment", "classifier retraining"]
-CHEST = "03-phantom-chest"
+CHEST, XRAYS = "03-phantom-chest", "03-pneumonia"
 
 
 # (notebook, cell): what it says, with braces where numbers belong: what gives these numbers, or tells whether it is so.
@@ -678,6 +683,30 @@ SAID = {
     },
     ("03", "control-text"): {
         "{} seeds, exploratory": lambda: [seeds("03-jitter-0").title()],
+    },
+    ("03", "jitter-found-text"): {
+        "The free mask finds less as the images slip, but much even at the largest jitter": lambda: (
+            (found := along_jitter("after: free mask")) == sorted(found, reverse=True) and found[-1] > 0.8
+        ),
+        "where the picture is no better than chance": lambda: along_jitter("negative mean image")[-1] < 0.5,
+        "The components go neither up nor down": lambda: np.ptp(along_jitter("after: components")) < 0.1,
+    },
+    ("03", "brain-text"): {
+        "is the negative mean image once more": lambda: likeness(XRAYS, "global attention").min() > 0.9,
+        "also the neck above and the belly below": lambda: all(
+            min(one[:4, 12:16].mean(), one[-3:, 12:16].mean()) > 2 * one.mean()
+            for one in maps(XRAYS, "after: free mask")
+        ),
+    },
+    ("03", "buys-xrays-text"): {
+        "the mean of the flat map lies *below* that of the plain network, that of the free mask above it, and logit "
+        "adjustment's above both": lambda: (
+            mean(XRAYS, "after: flat map")
+            < mean(XRAYS, "cross-entropy")
+            < mean(XRAYS, "after: free mask")
+            < mean(XRAYS, "logit adjustment")
+        ),
+        "{} seeds show nothing yet": lambda: [seeds(XRAYS).title()],
     },
     ("03", "patients-text"): {
         "PneumoniaMNIST, {0} × {0} pixels": lambda: [recipe("03-pneumonia")["size"]],
