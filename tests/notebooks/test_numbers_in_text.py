@@ -182,6 +182,12 @@ def along_jitter(arm):
     return [np.mean(aurocs_of(f"03-jitter-{jitter:g}", arm)) for jitter in JITTERS]
 
 
+def on_brain(arm):
+    """AUROC of an arm's maps against the places where the training tumours lie."""
+    places = maps(SLICES, "after: mean mask")[0] > 0.1
+    return [map_auroc(one, places) for one in maps(SLICES, arm)]
+
+
 def configuration_of(name, arm):
     return next(iter(load(name).runs[arm].values())).configuration
 
@@ -300,7 +306,7 @@ SHIFTED, RANDOM = "CARE, dose 4, shifted boxes", "CARE, dose 4, random boxes"
 CURVE = ["CARE without attention", "dose 0.25", "dose 1", "dose 4", "dose 16"]
 DEFAULT_SHARE = inspect.signature(with_shortcut).parameters["share"].default[0]
 NEARLY_AS_MANY = ["inverse-frequency weights", "logit adjustment", "classifier retraining"]
-CHEST, XRAYS = "03-phantom-chest", "03-pneumonia"
+CHEST, XRAYS, SLICES = "03-phantom-chest", "03-pneumonia", "03-brain-tumor"
 
 
 # (notebook, cell): what it says, with braces where numbers belong: what gives these numbers, or tells whether it is so.
@@ -697,6 +703,15 @@ SAID = {
             min(one[:4, 12:16].mean(), one[-3:, 12:16].mean()) > 2 * one.mean()
             for one in maps(XRAYS, "after: free mask")
         ),
+    },
+    ("03", "brain-found-text"): {
+        "the mean image, which scores one minus what its negative scores, would tell the tumours' places far better": (
+            lambda: (
+                1 - np.mean(on_brain("negative mean image")) > 0.2 + max(on_brain("after: free mask"))
+                and max(on_brain("after: components")) < 0.7
+            )
+        ),
+        "hardly finds the rare tumour at all": lambda: mean(SLICES, "after: free mask") < 0.1,
     },
     ("03", "buys-xrays-text"): {
         "the mean of the flat map lies *below* that of the plain network, that of the free mask above it, and logit "
