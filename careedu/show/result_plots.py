@@ -163,6 +163,8 @@ def plot_sweep(
             axis.set(ylim=(-0.04, 1.04), xlabel=setting, ylabel="", title=metric)
             axis.set_xticks(values, [f"{value:g}" for value in values])
             axis.grid(axis="y")
-        fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(methods)))
+        fig.legend(
+            *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * len(axes), len(methods))
+        )
         count = len(results[values[0]].seeds)
         return Picture.of_figure(fig, f"Means over {count} seeds along {setting}. {'; '.join(words)}.")
