@@ -62,7 +62,8 @@ class Run:
     weights : dict of str to Tensor, optional
         The trained network's parameters and buffers.
     pretraining : DataFrame
-        One row an epoch of the unsupervised stages: stage, epoch (counted apart), learning rate, loss terms.
+        One row an epoch of the stages that are counted apart, a pretraining or a map that learns while the network
+        rests: stage, epoch, learning rate, loss terms.
     marked : ndarray, optional
         bool (N,), which test images carry a mark that is no part of the disease; None where nothing is known of marks.
     """
