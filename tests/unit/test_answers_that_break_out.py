@@ -332,7 +332,7 @@ STRANGE = {
 @every_function
 @pytest.mark.parametrize("kind", STRANGE)
 def test_a_strange_result_is_told(exercise, kind):
-    exercise.seconds = 0.5
+    exercise.seconds = 0.5 if kind == "nested list" else 30  # a slow machine is not to stop it before it is looked at
     make, told = STRANGE[kind]
     start = time.monotonic()
     reply = exercise.check(lambda *given: make())

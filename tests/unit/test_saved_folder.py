@@ -26,7 +26,7 @@ from careedu.experiment.saved_folder import read_saved, write_saved
 from careedu.files import STALE_SECONDS, write_tensors
 
 HERE = Path(__file__).parent
-SHIPPED = HERE.parents[1] / "data" / "runs" / "03-jitter-0"
+OLD = HERE / "results_of_format_1"
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -289,10 +289,10 @@ def test_a_run_of_format_1_opens_and_is_replaced_by_the_next(tmp_path):
 
 
 def test_results_of_format_1_open_untouched_and_are_replaced_by_the_next(tmp_path):
-    shutil.copytree(SHIPPED, tmp_path / "r")
-    before = content(SHIPPED)
+    shutil.copytree(OLD, tmp_path / "r")
+    before = content(OLD)
     results = Results.load(tmp_path / "r")
-    assert content(tmp_path / "r") == before == content(SHIPPED)
+    assert content(tmp_path / "r") == before == content(OLD)
     results.save(tmp_path / "r")
     assert len(list((tmp_path / "r").iterdir())) == 2
     assert Results.load(tmp_path / "r").table().equals(results.table())
