@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,44 +57,10 @@ _MEDMNIST_CITATION = (
 )
 
 
-def _medmnist(name: str, line: str, augmentation: str, licence: str = "CC BY 4.0") -> Source:
-    return Source(line, licence, _MEDMNIST_CITATION, name, SIZES[0], augmentation)
-
-
-SOURCES = {
-    "brain-tumor": Source(
-        line="contrast-enhanced T1 MRI, three kinds of tumour, box and mask each; plane=axial or coronal",
-        licence="believed CC BY 4.0; check before publishing anything",
-        citation="J. Cheng, brain tumor dataset, figshare (2017), doi:10.6084/m9.figshare.1512427",
-        folder="brain_tumor_mri",
-        size=112,
-        augmentation="upright",
-        options={"plane": "axial", "group": "run"},
-        advice="Download Jun Cheng's brain tumor dataset from figshare, https://doi.org/10.6084/m9.figshare.1512427, "
-        "and save its slices as grey PNG or JPEG. The table needs the columns "
-        "image,label,split,x0,y0,x1,y1,mask,plane,run (run: slices that follow one another and look alike; a run must "
-        "not be in two splits)",
-    ),
-    "chest-xray-lesions": Source(
-        line="44 chest X-rays, COVID-19 or not, lesions marked by radiologists: for figures, not for claims",
-        licence="CC BY 4.0 (masks); each image's own in the column licence",
-        citation="GeneralBlockchain, covid-19-chest-xray-segmentations-dataset, GitHub (2020)",
-        folder="chest_xray_lesions",
-        size=112,
-        augmentation="upright",
-        options={"group": "patient"},
-        advice="Download https://github.com/GeneralBlockchain/covid-19-chest-xray-segmentations-dataset and the X-rays "
-        "it belongs to. The table needs the columns image,label,split,x0,y0,x1,y1,mask,patient",
-    ),
-    "pneumoniamnist": _medmnist("pneumoniamnist", "children's chest X-rays, pneumonia or normal", "upright"),
-    "dermamnist": _medmnist(
-        "dermamnist", "dermoscopy, seven kinds of lesion, strongly imbalanced", "any-orientation", "CC BY-NC 4.0"
-    ),
-    "bloodmnist": _medmnist("bloodmnist", "blood cells under the microscope, eight kinds", "any-orientation"),
-    "retinamnist": _medmnist("retinamnist", "fundus photographs, five grades of diabetic retinopathy", "upright"),
-    "breastmnist": _medmnist("breastmnist", "breast ultrasound, malignant or not, few images", "upright"),
-    # Left and right organs are classes of their own here, so that a mirrored image would be labelled wrongly.
-    "organamnist": _medmnist("organamnist", "abdominal CT, axial, eleven organs", "none"),
+_TABLE = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
+SOURCES = {name: Source(**facts) for name, facts in tomllib.loads(_TABLE).items()} | {
+    name: Source(facts.line, facts.licence, _MEDMNIST_CITATION, name, SIZES[0], facts.augmentation)
+    for name, facts in MEDMNIST.items()
 }
 
 
