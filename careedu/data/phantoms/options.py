@@ -1,13 +1,15 @@
-"""The knobs of a phantom, checked once."""
+"""The knobs of a phantom, checked once, and where its random numbers come from."""
 
 from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from careedu.errors import InvalidInputError
 
@@ -82,17 +84,38 @@ class PhantomOptions:
         return 1.0 - (1.0 - usual) ** self.distractors
 
 
+Drawn = tuple[NDArray[np.uint8], NDArray[np.bool_]]
+"""Images, uint8 (n, C, H, W), and where their lesions lie, bool (n, H, W)."""
+
+
+class Draws:
+    """Random numbers of all `n` images, drawn by the names of numpy's, of which only those of some rows are given.
+
+    So what an image gets does not depend on which others are wanted.
+    """
+
+    def __init__(self, rng: Generator, n: int, rows: np.ndarray | slice = slice(None)) -> None:
+        self.rng, self.n, self.rows = rng, n, rows
+
+    def of(self, rows: np.ndarray) -> Draws:
+        """The same, of other rows."""
+        return Draws(self.rng, self.n, rows)
+
+    def __getattr__(self, kind: str) -> Callable[..., np.ndarray]:
+        return lambda *arguments, **options: getattr(self.rng, kind)(*arguments, **options)[self.rows]
+
+
 @dataclass(frozen=True)
 class Streams:
     """Independent random streams of one chunk, so that what one part draws never shifts what another draws.
 
     Parameters
     ----------
-    anatomy, lesion, distractor, grain : Generator
+    anatomy, lesion, distractor, grain : Draws
         One for each part of the picture.
     """
 
-    anatomy: Generator
-    lesion: Generator
-    distractor: Generator
-    grain: Generator
+    anatomy: Draws
+    lesion: Draws
+    distractor: Draws
+    grain: Draws
