@@ -97,10 +97,10 @@ def is_partial(name: str) -> bool:
     return _PARTIAL.fullmatch(name) is not None
 
 
-def is_stale(path: Path) -> bool:
+def is_stale(path: Path, seconds: float = STALE_SECONDS) -> bool:
     """Whether what is left at a path is too old to be somebody's who is still writing."""
     try:
-        return time.time() - path.lstat().st_mtime > STALE_SECONDS
+        return time.time() - path.lstat().st_mtime > seconds
     except FileNotFoundError:
         return False  # its writer has just finished
 
