@@ -71,9 +71,8 @@ def decode(entries: Sequence[Entry], size: int | None, faults: Faults) -> Iterat
         with faults.noted(entry.row, entry.image):
             return read_header(entry)
 
-    bar = tqdm(
-        total=len(entries), desc="decoding images", unit=" images", disable=len(entries) < _BAR_FROM, leave=False
-    )
+    n = len(entries)
+    bar = tqdm(total=n, desc="decoding images", unit=" images", disable=n < _BAR_FROM, leave=False)
     with bar, ThreadPoolExecutor(os.cpu_count()) as pool:
         headers = list(pool.map(header_of, entries))
         if size is None:

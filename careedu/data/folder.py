@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 # Raised whenever the same files would give other arrays, so that no cache of an older version is taken for ours.
 _REVISION = 1
-_HELD_OUT = 0.2
 
 
 def read_folder(
@@ -90,16 +89,16 @@ def read_folder(
         # Images of a split lie one after the other, so that each split is a view of the mapped arrays, not a copy.
         entries = sorted(entries, key=lambda entry: SPLITS.index(entry.split))
     if table.faults:
-        for _ in decode(entries, size, table.faults):
-            pass  # nothing comes; what is wrong inside the images is reported with the rest
-        raise table.faults.error()
-    rows = _split_rows(table, entries, classes, seed)
+        list(decode(entries, size, table.faults))  # raises, when it has seen what is wrong inside the images too
+    labels = np.array([classes.index(entry.label) for entry in entries])
+    rows = _split_rows(table, entries, labels, classes, seed)
     if cache:
         key = _key(folder, table, entries, size, where)
         arrays = cached_arrays(key, len(entries), lambda: decode(entries, size, table.faults))
     else:
         parts = list(decode(entries, size, table.faults))
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    arrays = {**arrays, "labels": labels}
     splits = {name: _dataset(entries, rows[name], arrays, classes, table.has_groups) for name in SPLITS}
     for name in ("val", "test"):
         absent = [c for c, n in zip(classes, splits[name].counts.tolist(), strict=True) if n == 0]
@@ -139,37 +138,22 @@ def _check_whole(table: Table, classes: Sequence[str]) -> None:
         )
 
 
-def _split_rows(table: Table, entries: Sequence[Entry], classes: Sequence[str], seed: int) -> dict[str, np.ndarray]:
+def _split_rows(
+    table: Table, entries: Sequence[Entry], labels: np.ndarray, classes: Sequence[str], seed: int
+) -> dict[str, np.ndarray]:
     """Rows of each split, drawn where the table does not tell them. No image is needed, so that none is decoded."""
-    everything = np.arange(len(entries))
-    if not table.has_splits:
-        rest, test = _hold_out(everything, entries, classes, seed)
-        train, val = _hold_out(rest, entries, classes, seed)
-        return {"train": train, "val": val, "test": test}
-    given = np.array([entry.split for entry in entries])
+    groups, given = np.array([(entry.group, entry.split) for entry in entries]).T
+
+    def hold_out(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        kept, held = hold_out_by_group(labels[rows], groups[rows], classes, seed=seed)
+        return rows[kept], rows[held]
+
     rows = {name: np.flatnonzero(given == name) for name in SPLITS}
+    if not table.has_splits:
+        rows["train"], rows["test"] = hold_out(np.arange(len(entries)))
     if not len(rows["val"]):
-        rows["train"], rows["val"] = _hold_out(rows["train"], entries, classes, seed)
+        rows["train"], rows["val"] = hold_out(rows["train"])
     return rows
-
-
-def _hold_out(
-    rows: np.ndarray, entries: Sequence[Entry], classes: Sequence[str], seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    import torch
-
-    from careedu.data.dataset import LesionDataset
-
-    chosen = [entries[row] for row in rows]
-    blank = LesionDataset(
-        images=torch.zeros(len(rows), 1, 1, 1, dtype=torch.uint8),
-        labels=torch.tensor([classes.index(entry.label) for entry in chosen]),
-        classes=tuple(classes),
-        groups=[entry.group for entry in chosen],
-        ids=rows.astype(str),
-    )
-    kept, held = hold_out_by_group(blank, _HELD_OUT, seed)
-    return kept.ids.astype(np.int64), held.ids.astype(np.int64)
 
 
 def _key(
@@ -209,8 +193,7 @@ def _dataset(
     picked = [entries[row] for row in rows]
     return LesionDataset(
         **tensors,
-        labels=torch.tensor([classes.index(entry.label) for entry in picked]),
-        classes=tuple(classes),
+        classes=classes,
         groups=[entry.group for entry in picked] if has_groups else None,
         ids=[entry.image for entry in picked],
     )
