@@ -58,6 +58,41 @@ def long_tail_counts(available: Sequence[int], ratio: float) -> list[int]:
     return counts
 
 
+def training_counts(
+    available: Mapping[str, int], imbalance: float | None, counts: Mapping[str, int] | None
+) -> dict[str, int]:
+    """Training images of each class.
+
+    Parameters
+    ----------
+    available : mapping of str to int
+        Images there are of each class.
+    imbalance : float, optional
+        As in :func:`long_tail_counts`.
+    counts : mapping of str to int, optional
+        Of named classes, whatever `imbalance` says.
+
+    Returns
+    -------
+    dict of str to int
+        In the order of `available`.
+
+    Raises
+    ------
+    UnknownNameError
+        If `counts` names a class that is not there.
+    InvalidInputError
+        If a count is not a whole number of at least 1, or the imbalance cannot be.
+    """
+    wanted = dict(available)
+    if imbalance is not None:
+        wanted = dict(zip(available, long_tail_counts(list(available.values()), imbalance), strict=True))
+    if counts is not None:
+        check_counts(counts, tuple(available))
+        wanted |= {name: int(n) for name, n in counts.items()}
+    return wanted
+
+
 def thin(dataset: LesionDataset, counts: Mapping[str, int], seed: int) -> LesionDataset:
     """Keep only so many images of named classes, drawn at random.
 
