@@ -65,10 +65,8 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameEr
         To be raised by the caller.
     """
     known = sorted(str(candidate) for candidate in known)
-    nearest = difflib.get_close_matches(str(name).lower(), [k.lower() for k in known], n=1, cutoff=0.5)
-    suggestion = ""
-    if nearest:
-        match = next(k for k in known if k.lower() == nearest[0])
-        suggestion = f" Did you mean {match!r}?"
+    lowered = {candidate.lower(): candidate for candidate in reversed(known)}
+    nearest = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.5)
+    suggestion = f" Did you mean {lowered[nearest[0]]!r}?" if nearest else ""
     listing = ", ".join(known) if known else "none"
     return UnknownNameError(f"unknown {kind} {name!r}.{suggestion} Known: {listing}.")

@@ -196,13 +196,11 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         # A pickled array could run anything.
         with np.load(path, allow_pickle=False) as file:
-            missing = [key for key in names if key not in file]
-            if missing:
-                raise InvalidInputError(f"{path.name} lacks {', '.join(missing)}; it is not in the MedMNIST layout")
-            return {key: file[key] for key in names}
-    except InvalidInputError:
-        raise
+            arrays = {key: file[key] for key in names if key in file}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidInputError(
             f"{str(path)!r} cannot be read as a MedMNIST file ({error}); remove it and download it again"
         ) from error
+    if missing := [key for key in names if key not in arrays]:
+        raise InvalidInputError(f"{path.name} lacks {', '.join(missing)}; it is not in the MedMNIST layout")
+    return arrays
