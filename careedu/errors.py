@@ -8,7 +8,7 @@ the thing that is wrong and what to do about it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class CareeduError(Exception):
@@ -70,3 +70,20 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameEr
     suggestion = f" Did you mean {lowered[nearest[0]]!r}?" if nearest else ""
     listing = ", ".join(known) if known else "none"
     return UnknownNameError(f"unknown {kind} {name!r}.{suggestion} Known: {listing}.")
+
+
+def check_known(kind: str, name: object, known: Collection[str]) -> None:
+    """Raise the error of :func:`unknown_name` unless a name exists.
+
+    Parameters
+    ----------
+    kind, name, known
+        As there.
+
+    Raises
+    ------
+    UnknownNameError
+        If it does not.
+    """
+    if name not in known:
+        raise unknown_name(kind, name, known)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from careedu.data.digest import add_array
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known
 
 _TENSORS = ("images", "labels", "boxes", "masks", "has_mask", "marks")
 AUGMENTATIONS = ("none", "upright", "any-orientation")
@@ -186,8 +186,7 @@ class LesionDataset:
 
     def class_index(self, name: str) -> int:
         """Index of the class called `name`; an unknown name is an error that suggests the nearest."""
-        if name not in self.classes:
-            raise unknown_name("class", name, self.classes)
+        check_known("class", name, self.classes)
         return self.classes.index(name)
 
     def fingerprint(self) -> str:
@@ -254,8 +253,7 @@ class Splits:
                     f"{len(shared)} groups are in both {first} and {second} (for instance {min(shared)!r}): the same "
                     "patient on both sides makes every result look better than it is. Split by group."
                 )
-        if self.augmentation not in AUGMENTATIONS:
-            raise unknown_name("augmentation", self.augmentation, AUGMENTATIONS)
+        check_known("augmentation", self.augmentation, AUGMENTATIONS)
         rare = rare_classes(self.train) if self.rare is None else self.rare
         names = (rare,) if isinstance(rare, str) else tuple(rare)
         for name in names:

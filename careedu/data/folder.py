@@ -14,19 +14,17 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL
+import torch
 
 from careedu.data.cache import cached_arrays
+from careedu.data.dataset import LesionDataset
 from careedu.data.decoding import decode
 from careedu.data.imbalance import hold_out_by_group
 from careedu.data.labels import SPLITS, Entry, Table, read_table
 from careedu.errors import MissingDataError
-
-if TYPE_CHECKING:
-    from careedu.data.dataset import LesionDataset
 
 # Raised whenever the same files would give other arrays, so that no cache of an older version is taken for ours.
 _REVISION = 1
@@ -183,10 +181,6 @@ def _dataset(
     classes: Sequence[str],
     has_groups: bool,
 ) -> LesionDataset:
-    import torch
-
-    from careedu.data.dataset import LesionDataset
-
     one_piece = len(rows) == rows[-1] - rows[0] + 1
     chosen = slice(rows[0], rows[-1] + 1) if one_piece else rows
     tensors = {name: torch.from_numpy(array[chosen]) for name, array in arrays.items()}

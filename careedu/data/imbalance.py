@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
@@ -215,7 +215,6 @@ def check_counts(counts: Mapping[str, int], classes: Sequence[str]) -> None:
     if not isinstance(counts, Mapping):
         raise InvalidInputError(f"counts must map names of classes to numbers of images, not {counts!r}")
     for name, n in counts.items():
-        if name not in classes:
-            raise unknown_name("class", name, classes)
+        check_known("class", name, classes)
         if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
             raise InvalidInputError(f"counts: {name!r} must be a whole number of at least 1, not {n!r}")

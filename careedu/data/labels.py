@@ -13,7 +13,7 @@ import io
 import math
 import os
 import posixpath
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +60,10 @@ class Faults:
         if len(texts) > _REPORTED_FAULTS:
             shown.append(f"  and {len(texts) - _REPORTED_FAULTS} more")
         return InvalidInputError("\n".join([f"{TABLE} cannot be used:", *shown]))
+
+
+_Rows = list[tuple[int, dict[str, str], int]]
+"""Of each row its number, its cells by column and how many cells it has."""
 
 
 @dataclass
@@ -165,8 +169,8 @@ def read_table(folder: Path, *, group: str | None = None, where: Mapping[str, ob
     return Table(list(entries.values()), has_splits, has_groups, content, faults)
 
 
-def _parse(content: bytes) -> tuple[list[str], list[tuple[int, dict[str, str], int]]]:
-    """Return the columns, and of each row its number, its cells by column and how many cells it has."""
+def _parse(content: bytes) -> tuple[list[str], _Rows]:
+    """Return the columns and the rows."""
     try:
         text = content.decode("utf-8-sig")  # spreadsheets put a byte order mark first
     except UnicodeDecodeError as error:
@@ -219,9 +223,7 @@ def _group_column(columns: Sequence[str], group: str | None) -> str:
     return group
 
 
-def _chosen(
-    rows: list[tuple[int, dict[str, str], int]], columns: Sequence[str], where: Mapping[str, object]
-) -> list[tuple[int, dict[str, str], int]]:
+def _chosen(rows: _Rows, columns: Sequence[str], where: Mapping[str, object]) -> _Rows:
     for column, value in where.items():
         if column not in columns or column in _TAKEN:
             raise unknown_name("option", column, {"group", *columns} - set(_TAKEN))
@@ -314,14 +316,10 @@ def _join(first: Entry, again: Entry, faults: Faults) -> None:
         faults.add(again.row, again.image, text)
 
 
-def _check_groups(entries: Iterator[Entry] | Sequence[Entry], faults: Faults) -> None:
+def _check_groups(entries: Iterable[Entry], faults: Faults) -> None:
     seen: dict[str, Entry] = {}
     for entry in entries:
         first = seen.setdefault(entry.group, entry)
         if first.split != entry.split:
-            faults.add(
-                entry.row,
-                entry.image,
-                f"group {entry.group!r} is in {entry.split}, but in {first.split} in row {first.row}; all images of a "
-                "patient belong in one split",
-            )
+            text = f"group {entry.group!r} is in {entry.split}, but in {first.split} in row {first.row}"
+            faults.add(entry.row, entry.image, f"{text}; all images of a patient belong in one split")

@@ -180,10 +180,9 @@ def read_npz(path: Path, name: str, size: int) -> tuple[dict[str, LesionDataset]
         rows = np.flatnonzero([digest not in seen for digest in digests])
         seen.update(digests)
         dropped[split] = len(images) - len(rows)
-        images = images[rows]
-        images = images[:, None] if facts.channels == 1 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        images = images[rows].reshape(-1, size, size, facts.channels).transpose(0, 3, 1, 2)
         parts[split] = LesionDataset(
-            images=torch.from_numpy(images),
+            images=torch.from_numpy(np.ascontiguousarray(images)),
             labels=torch.from_numpy(labels[rows]),
             classes=facts.classes,
             ids=[f"{split}-{row}" for row in rows],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from careedu.data.imbalance import check_seed, training_counts
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
@@ -74,8 +74,7 @@ def phantom_parts(
 
     kind = name.removeprefix("phantom-")
     for option in options:
-        if option not in _OPTIONS:
-            raise unknown_name(f"option of {name}", option, _OPTIONS)
+        check_known(f"option of {name}", option, _OPTIONS)
     images_a_class = {key: _positive(key, options.get(key, default)) for key, default in _IMAGES_A_CLASS.items()}
     noise = _noise(options.get("label_noise", 0.0))
     knobs = {key: options[key] for key in _KNOBS if key in options}

@@ -22,7 +22,7 @@ from numpy.random import Generator
 from careedu.data.phantoms.geometry import per_image
 from careedu.data.phantoms.options import Draws
 from careedu.data.phantoms.texture import FloatArray, ramp, smooth_noise
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset, Splits
@@ -99,13 +99,10 @@ def with_shortcut(
     InvalidInputError
         If a share is none.
     """
-    if shortcut not in KINDS:
-        raise unknown_name("shortcut", shortcut, KINDS)
-    if test not in TESTS:
-        raise unknown_name("shortcut_test", test, TESTS)
+    check_known("shortcut", shortcut, KINDS)
+    check_known("shortcut_test", test, TESTS)
     look = USUAL.get(splits.name, _ELSEWHERE)[shortcut] if look is None else look
-    if look not in [*LOOKS[shortcut]]:
-        raise unknown_name(f"look of a {shortcut}", look, LOOKS[shortcut])
+    check_known(f"look of a {shortcut}", look, [*LOOKS[shortcut]])
     share = _checked(share)
     rare = np.isin(np.arange(len(splits.classes)), splits.rare_indices)
     as_trained, turned = (tuple(np.where(rare, *shares).tolist()) for shares in (share, share[::-1]))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from careedu.data.cache import cache_folder
 from careedu.data.labels import TABLE
 from careedu.data.medmnist_sets import MEDMNIST, SIZES, download, file_name, read_npz
-from careedu.errors import InvalidInputError, MissingDataError, unknown_name
+from careedu.errors import InvalidInputError, MissingDataError, check_known, unknown_name
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
@@ -157,20 +157,20 @@ def _read_medmnist(
     name: str, folders: list[Path], size: int | None, root: str | Path | None, options: dict[str, Any]
 ) -> tuple[dict[str, LesionDataset], dict[str, Any]]:
     for option in options:
-        if option != "variant":
-            raise unknown_name(f"option of {name}", option, ["variant"])
+        check_known(f"option of {name}", option, ["variant"])
     size = SOURCES[name].size if size is None else size
     if size not in SIZES:
         raise InvalidInputError(f"{name} comes in {', '.join(map(str, SIZES))} pixels, not in size={size}")
     variant = options.get("variant")
     if variant is not None and not (isinstance(variant, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", variant)):
         raise InvalidInputError(f"variant must be a word of letters and digits, not {variant!r}")
-    path = _find_npz(name, folders, size, variant)
+    # A file that was put together again from the sources may stand in for the official one.
+    variants = [None, "rebuilt"] if variant is None else [variant]
+    candidates = [folder / file_name(name, size, v) for folder in folders for v in variants]
+    path = next((path for path in candidates if path.is_file()), None)
     if path is None and variant is not None:
         pattern = re.compile(rf"{name}_([A-Za-z][A-Za-z0-9]*)\.npz")
-        found = [
-            m[1] for folder in folders if folder.is_dir() for p in folder.iterdir() if (m := pattern.match(p.name))
-        ]
+        found = [m[1] for folder in folders for p in folder.glob("*.npz") if (m := pattern.match(p.name))]
         error = unknown_name(f"variant of {name}", variant, found)
         raise MissingDataError(f"there is no {file_name(name, size, variant)} in {_listed(folders)}: {error}")
     if path is None and root is not None:
@@ -181,10 +181,3 @@ def _read_medmnist(
         path = download(name, size, cache_folder() / SOURCES[name].folder)
     parts, dropped = read_npz(path, name, size)
     return parts, {"size": size, "file": path.name, "dropped_as_duplicates": dropped}
-
-
-def _find_npz(name: str, folders: list[Path], size: int, variant: str | None) -> Path | None:
-    # A file that was put together again from the sources may stand in for the official one.
-    variants = [variant] if variant is not None else [None, "rebuilt"]
-    candidates = [folder / file_name(name, size, v) for folder in folders for v in variants]
-    return next((path for path in candidates if path.is_file()), None)

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from careedu.data.phantoms import brain, chest, skin
 from careedu.data.phantoms.geometry import pixel_centres
 from careedu.data.phantoms.options import RANGES, Draws, PhantomOptions, Streams
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known
 
 __all__ = ["CHANNELS", "CLASSES", "DEFAULTS", "KINDS", "RANGES", "PhantomImages", "draw_phantom", "lesion_zones"]
 
@@ -157,8 +157,7 @@ def lesion_zones(kind: str, size: int = 64) -> NDArray[np.bool_]:
 
 
 def _module(kind: str) -> ModuleType:
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise unknown_name("phantom", kind, KINDS)
+    check_known("phantom", kind, KINDS)
     return _MODULES[kind]
 
 
@@ -187,12 +186,7 @@ def _check_seed(seed: int | Sequence[int]) -> np.random.SeedSequence:
 
 
 def _tight_boxes(masks: NDArray[np.bool_]) -> NDArray[np.float32]:
-    size = masks.shape[-1]
-    columns, rows = masks.any(axis=1), masks.any(axis=2)
-    edges = [
-        columns.argmax(axis=1),
-        rows.argmax(axis=1),
-        size - columns[:, ::-1].argmax(axis=1),
-        size - rows[:, ::-1].argmax(axis=1),
-    ]
-    return np.stack(edges, axis=1).astype(np.float32)
+    sides = masks.any(axis=1), masks.any(axis=2)  # columns, then rows
+    first = [side.argmax(axis=1) for side in sides]
+    end = [masks.shape[-1] - side[:, ::-1].argmax(axis=1) for side in sides]
+    return np.stack([*first, *end], axis=1).astype(np.float32)
