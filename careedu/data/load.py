@@ -141,7 +141,7 @@ def _real_parts(
 ) -> tuple[Mapping[str, LesionDataset], dict[str, Any], str]:
     """The splits of a named set or a folder, what to add to the recipe, and the augmentation that suits them."""
     if isinstance(name_or_path, str) and name_or_path in SOURCES:
-        parts, facts = read_source(name_or_path, size=size, seed=seed, root=root, options=options)
+        parts, facts = read_source(name_or_path, size, seed, root, options)
         return parts, facts, SOURCES[name_or_path].augmentation
     from careedu.data.folder import read_folder
 

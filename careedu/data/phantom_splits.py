@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -125,12 +125,7 @@ def draw_training_phantoms(
 
 
 def _draw(
-    kind: str,
-    counts: tuple[int, ...],
-    seed: tuple[int, ...],
-    knobs: Mapping[str, Any],
-    prefix: str,
-    label_noise: float = 0.0,
+    kind: str, counts: Sequence[int], seed: Sequence[int], knobs: Mapping[str, Any], prefix: str, noise: float = 0.0
 ) -> LesionDataset:
     import torch
 
@@ -142,9 +137,9 @@ def _draw(
     np.random.default_rng((*stream, _ORDER)).shuffle(truth)
     drawn = draw_phantom(kind, truth, seed=seed, **knobs)
     labels = truth.copy()
-    if label_noise:
+    if noise:
         rng = np.random.default_rng((*stream, _NOISE))
-        wrong = rng.choice(len(truth), round(label_noise * len(truth)), replace=False)
+        wrong = rng.choice(len(truth), round(noise * len(truth)), replace=False)
         labels[wrong] = (truth[wrong] + rng.integers(1, len(counts), len(wrong))) % len(counts)
     ids = [f"{prefix}-{i}" for i in range(len(truth))]
     return LesionDataset(

@@ -65,12 +65,7 @@ SOURCES = {name: Source(**facts) for name, facts in tomllib.loads(_TABLE).items(
 
 
 def read_source(
-    name: str,
-    *,
-    size: int | None = None,
-    seed: int = 0,
-    root: str | Path | None = None,
-    options: Mapping[str, Any] | None = None,
+    name: str, size: int | None, seed: int, root: str | Path | None, options: Mapping[str, Any]
 ) -> tuple[dict[str, LesionDataset], dict[str, Any]]:
     """Read a named set.
 
@@ -85,7 +80,7 @@ def read_source(
     root : str or Path, optional
         Folder of sets. Where given, the set is looked for only there. Else it is looked for in the folder that
         CAREEDU_DATA names, then in the cache folder, and then downloaded, where that is possible.
-    options : mapping, optional
+    options : mapping
         Of sets with a table ``group`` and columns to choose rows by; of MedMNIST sets ``variant``, which opens
         ``<name>_<variant>.npz``.
 
@@ -103,7 +98,7 @@ def read_source(
     InvalidInputError
         If an option is unknown or the files cannot be used.
     """
-    source, options = SOURCES[name], dict(options or {})
+    source = SOURCES[name]
     folders = _folders(root, source.folder)
     if name in MEDMNIST:
         return _read_medmnist(name, folders, size, root, options)
@@ -154,7 +149,7 @@ def _listed(folders: list[Path]) -> str:
 
 
 def _read_medmnist(
-    name: str, folders: list[Path], size: int | None, root: str | Path | None, options: dict[str, Any]
+    name: str, folders: list[Path], size: int | None, root: str | Path | None, options: Mapping[str, Any]
 ) -> tuple[dict[str, LesionDataset], dict[str, Any]]:
     for option in options:
         check_known(f"option of {name}", option, ["variant"])

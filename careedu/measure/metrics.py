@@ -108,8 +108,13 @@ def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, n
             "probabilities must be (N, C) and labels (N,) with N at least 1, "
             f"not {probabilities.shape} and {labels.shape}"
         )
-    if np.isnan(probabilities).any():
-        raise InvalidInputError(f"{int(np.isnan(probabilities).any(axis=1).sum())} rows of probabilities are NaN")
-    if not ((labels >= 0) & (labels < probabilities.shape[1])).all():
-        raise InvalidInputError(f"labels must be class indices from 0 to {probabilities.shape[1] - 1}")
+    check_values(probabilities, labels)
     return probabilities, labels
+
+
+def check_values(probabilities: np.ndarray, labels: np.ndarray) -> None:
+    """Raise InvalidInputError if a probability (…, N, C) is NaN or a label (N,) no class."""
+    if broken := int(np.isnan(probabilities).any(axis=-1).sum()):
+        raise InvalidInputError(f"{broken} rows of probabilities are NaN")
+    if not ((labels >= 0) & (labels < probabilities.shape[-1])).all():
+        raise InvalidInputError(f"labels must be class indices from 0 to {probabilities.shape[-1] - 1}")
