@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError, unknown_name
+from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError, check_known, unknown_name
 
 TABLE = "labels.csv"
 SPLITS = ("train", "val", "test")
@@ -146,8 +146,11 @@ def read_table(folder: Path, *, group: str | None = None, where: Mapping[str, ob
         raise MissingDataError(f"{str(path)!r} cannot be read ({error.strerror}); mend its permissions") from error
     columns, rows = _parse(content)
     _check_columns(columns)
-    group_column = _group_column(columns, group)
-    rows = _chosen(rows, columns, where or {})
+    free = [name for name in columns if name not in _TAKEN]
+    if group is not None:
+        check_known("column for group=", group, free)
+    group_column = "group" if group is None else group
+    rows = _chosen(rows, free, where or {})
     faults = Faults()
     # Asked once of each file, however many rows name it.
     find = functools.cache(functools.partial(_file, folder, os.path.realpath(folder)))
@@ -206,27 +209,17 @@ def _check_columns(columns: Sequence[str]) -> None:
         for separator, name in ((";", "semicolons"), ("\t", "tabs")):
             if separator in columns[0]:
                 raise InvalidInputError(f"the cells of {TABLE} are separated by {name}; save it with commas")
-    needed = ["image", "label"]
-    if any(name in columns for name in BOX):
-        needed.extend(BOX)
+    needed = ["image", "label", *(BOX if set(BOX) & set(columns) else ())]
     for name in needed:
         if name not in columns:
             error = unknown_name("column", name, [c for c in columns if c not in needed])
             raise InvalidInputError(f"{TABLE} lacks the column {name!r}: {error}")
 
 
-def _group_column(columns: Sequence[str], group: str | None) -> str:
-    if group is None:
-        return "group"
-    if not isinstance(group, str) or group not in set(columns) - set(_TAKEN):
-        raise unknown_name("column for group=", group, set(columns) - set(_TAKEN))
-    return group
-
-
 def _chosen(rows: _Rows, columns: Sequence[str], where: Mapping[str, object]) -> _Rows:
     for column, value in where.items():
-        if column not in columns or column in _TAKEN:
-            raise unknown_name("option", column, {"group", *columns} - set(_TAKEN))
+        if column not in columns:
+            raise unknown_name("option", column, {"group", *columns})
         values = sorted({cells[column] for _, cells, _ in rows if cells[column]})
         if str(value) not in values:
             # Of a column with a value of its own in each row only some are listed, the nearest among them.

@@ -147,8 +147,7 @@ def _real_parts(
 
     folder = _folder(name_or_path)
     _no_root(root, str(name_or_path))
-    group, where = folder_options(options)
-    parts = read_folder(folder, size=size, seed=seed, group=group, where=where)
+    parts = read_folder(folder, size=size, seed=seed, **folder_options(options))
     # The name only: a record that is shared must not tell where somebody's images lie.
     return parts, {"name": folder.resolve().name}, "upright"
 

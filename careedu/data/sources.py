@@ -113,14 +113,13 @@ def read_source(
             f"{source.folder!r} is a part. Phantoms need no download."
         )
     options = {**source.options, **options}
-    group, where = folder_options(options)
     size = source.size if size is None else size
-    parts = read_folder(folder, size=size, seed=seed, group=group, where=where)
+    parts = read_folder(folder, size=size, seed=seed, **folder_options(options))
     return parts, {"size": size, "options": dict(sorted(options.items()))}
 
 
-def folder_options(options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Tell the name of the group column from the columns to choose rows by.
+def folder_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell the name of the group column from the columns to choose rows by, as `read_folder` takes them.
 
     Parameters
     ----------
@@ -129,12 +128,11 @@ def folder_options(options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
 
     Returns
     -------
-    group : str or None
-        Name of the column, if given.
-    where : dict
-        Wanted value of each further column.
+    dict
+        ``group``, the name of the column, if given, and ``where``, the wanted value of each further column.
     """
-    return options.get("group"), {column: value for column, value in options.items() if column != "group"}
+    where = {column: value for column, value in options.items() if column != "group"}
+    return {"group": options.get("group"), "where": where}
 
 
 def _folders(root: str | Path | None, folder: str) -> list[Path]:
