@@ -100,9 +100,8 @@ def read_folder(
 
 def _classes(table: Table) -> tuple[str, ...]:
     names = {entry.label for entry in table.entries}
-    if all(name.isdecimal() for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
-    return tuple(sorted(names))
+    numbers = all(name.isdecimal() for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))
 
 
 def _check_whole(table: Table, classes: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
@@ -49,19 +49,15 @@ class PhantomOptions:
     lesions: bool = True
 
     def __post_init__(self) -> None:
-        for option in fields(self):
-            value = getattr(self, option.name)
-            if option.name == "lesions":
-                if not isinstance(value, (bool, np.bool_)):
-                    raise InvalidInputError(f"lesions must be True or False, not {value!r}.")
-                continue
-            whole = option.name == "size"
-            low, high = RANGES[option.name]
+        for name, (low, high) in RANGES.items():
+            value, whole = getattr(self, name), name == "size"
             number = isinstance(value, numbers.Integral if whole else numbers.Real) and not isinstance(value, bool)
             if not number or not math.isfinite(value) or not low <= value <= high:
                 kind = "a whole number" if whole else "a number"
-                raise InvalidInputError(f"{option.name} must be {kind} from {low} to {high}, not {value!r}.")
-            object.__setattr__(self, option.name, int(value) if whole else float(value))
+                raise InvalidInputError(f"{name} must be {kind} from {low} to {high}, not {value!r}.")
+            object.__setattr__(self, name, int(value) if whole else float(value))
+        if not isinstance(self.lesions, bool | np.bool_):
+            raise InvalidInputError(f"lesions must be True or False, not {self.lesions!r}.")
 
     @property
     def pixel(self) -> float:
