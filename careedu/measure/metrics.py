@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError
 
 
 def confusion(probabilities: ArrayLike, labels: ArrayLike) -> np.ndarray:
@@ -90,15 +90,6 @@ METRICS: dict[str, Callable[..., float]] = {
     "calibration error": calibration_error,
 }
 """The metrics of a run by name, in the order of tables. "rare recall" also takes the rare classes."""
-
-
-def metric_value(name: str, probabilities: ArrayLike, labels: ArrayLike, rare: Sequence[int]) -> float:
-    """The metric called `name`; an unknown name is an error that suggests the nearest."""
-    if name not in METRICS:
-        raise unknown_name("metric", name, METRICS)
-    if name == "rare recall":
-        return rare_recall(probabilities, labels, rare)
-    return METRICS[name](probabilities, labels)
 
 
 def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
