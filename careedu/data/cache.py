@@ -146,7 +146,8 @@ def _fill(staging: Path, length: int, batches: Batches) -> None:
         for batch in batches():
             with storing(staging):
                 for name, array in batch.items():
-                    pieces = [np.ascontiguousarray(array).data]
+                    array = np.ascontiguousarray(array)
+                    pieces = [array.data]
                     if name not in files:
                         files[name] = (staging / f"{name}.npy").open("wb")
                         digests[name] = hashlib.blake2b()
@@ -167,7 +168,6 @@ def _fill(staging: Path, length: int, batches: Batches) -> None:
 
 def _npy_header(array: np.ndarray, length: int) -> bytes:
     header = io.BytesIO()
-    shape = (length, *array.shape[1:])
-    description = np.lib.format.header_data_from_array_1_0(np.ascontiguousarray(array))
-    np.lib.format.write_array_header_1_0(header, {**description, "shape": shape})
+    description = np.lib.format.header_data_from_array_1_0(array)
+    np.lib.format.write_array_header_1_0(header, {**description, "shape": (length, *array.shape[1:])})
     return header.getvalue()

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.random import Generator
 
-from careedu.data.phantoms.geometry import per_image
 from careedu.data.phantoms.options import Draws
-from careedu.data.phantoms.texture import FloatArray, ramp, smooth_noise
+from careedu.data.phantoms.texture import FloatArray, per_image, ramp, smooth_noise
 from careedu.errors import InvalidInputError, check_known
 
 if TYPE_CHECKING:

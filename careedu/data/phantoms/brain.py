@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from careedu.data.phantoms.geometry import Blobs, Frame, Patch, per_image
+from careedu.data.phantoms.geometry import Blobs, Frame, Patch
 from careedu.data.phantoms.options import Drawn, Draws, PhantomOptions, Streams
 from careedu.data.phantoms.placement import Zone, draw_in_zones
-from careedu.data.phantoms.texture import FloatArray, bump, ramp, smooth_noise
+from careedu.data.phantoms.texture import FloatArray, bump, per_image, ramp, smooth_noise
 
 # Glioblastoma (grade IV) is by far the most common glioma of adults, grade III the rarest of the three.
 CLASSES = ("grade IV", "grade II", "grade III")

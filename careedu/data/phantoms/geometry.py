@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from careedu.data.phantoms.options import Draws
-from careedu.data.phantoms.texture import FloatArray, ramp
+from careedu.data.phantoms.texture import FloatArray, per_image, ramp
 
 # The most that the harmonics can push an outline beyond its mean radius.
 LARGEST_BULGE = 1.45
@@ -31,22 +31,6 @@ def pixel_centres(size: int) -> FloatArray:
         (size,) from just above -1 to just below 1.
     """
     return ((np.arange(size) + 0.5) * (2.0 / size) - 1.0).astype(np.float32)
-
-
-def per_image(values: NDArray) -> FloatArray:
-    """Make one number an image ready to meet (n, h, w) arrays.
-
-    Parameters
-    ----------
-    values : array
-        (n,).
-
-    Returns
-    -------
-    array
-        (n, 1, 1) float32.
-    """
-    return np.asarray(values, dtype=np.float32)[:, None, None]
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from careedu.data.phantoms.geometry import Blobs, Patch, per_image, pixel_centres
+from careedu.data.phantoms.geometry import Blobs, Patch, pixel_centres
 from careedu.data.phantoms.options import Drawn, Draws, PhantomOptions, Streams
 from careedu.data.phantoms.placement import far_from
-from careedu.data.phantoms.texture import FloatArray, bump, lattice, ramp, smooth_noise, wave
+from careedu.data.phantoms.texture import FloatArray, bump, lattice, per_image, ramp, smooth_noise, wave
 
 CLASSES = ("reticular", "globular", "streaked")
 ZONES = ()  # lesions lie anywhere

@@ -17,6 +17,22 @@ FloatArray = NDArray[np.float32]
 _SPLINE_GAIN = 2.08
 
 
+def per_image(values: NDArray) -> FloatArray:
+    """Make one number an image ready to meet (n, h, w) arrays.
+
+    Parameters
+    ----------
+    values : array
+        (n,).
+
+    Returns
+    -------
+    array
+        (n, 1, 1) float32.
+    """
+    return np.asarray(values, dtype=np.float32)[:, None, None]
+
+
 def ramp(distance: FloatArray) -> FloatArray:
     """Rise smoothly from 0 to 1 while the distance goes from 0 to 1.
 
@@ -144,13 +160,10 @@ def lattice(
         (n, h, w), mean about 0 and standard deviation about 1.
     """
     first, second = (
-        np.cos(angle + turn).astype(np.float32)[:, None, None] * x
-        + np.sin(angle + turn).astype(np.float32)[:, None, None] * y
-        + offset[:, k].astype(np.float32)[:, None, None]
+        per_image(np.cos(angle + turn)) * x + per_image(np.sin(angle + turn)) * y + per_image(offset[:, k])
         for k, turn in enumerate((0.0, 2 * np.pi / 3))
     )
     # The three wave vectors sum to zero, so the third phase follows from the others and the pattern keeps its shape.
     one, two, three = wave(first), wave(second), wave(first + second)
-    woven = (polarity * (1 - stripes) * 0.82).astype(np.float32)[:, None, None]
-    striped = (stripes * 1.41).astype(np.float32)[:, None, None]
+    woven, striped = per_image(polarity * (1 - stripes) * 0.82), per_image(stripes * 1.41)
     return (woven + striped) * one + woven * (two + three)
