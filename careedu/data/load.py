@@ -46,6 +46,7 @@ def load(
     root: str | Path | None = None,
     rare: str | Sequence[str] | None = None,
     augmentation: str | None = None,
+    labels: int | None = None,
     **options: Any,
 ) -> Splits:
     """Load training, validation and test images.
@@ -73,6 +74,9 @@ def load(
     augmentation : str, optional
         ``"none"``, ``"upright"`` or ``"any-orientation"``, instead of what suits the named set; a folder has
         ``"upright"``.
+    labels : int, optional
+        Training images of each class whose label is known, drawn at random: `train` has only these, and `pool` all
+        images, for what is learned from images alone.
     **options
         Of phantoms: ``largest``, ``val``, ``test`` (images a class), ``lesion_size``, ``contrast``, ``distractors``,
         ``jitter``, ``lesions``, ``label_noise``. Of sets with a ``labels.csv``: ``group``, the column that tells which
@@ -116,6 +120,8 @@ def load(
         "augmentation": augmentation,
         "options": {option: _plain(value) for option, value in sorted(options.items())},
     }
+    if labels is not None:  # among the options, as the records of older runs know no other place
+        recipe["options"]["labels"] = _plain(labels)
     shortcut = shortcut_options(options)
     named = isinstance(name_or_path, str)
     if named and name in PHANTOMS:
@@ -135,7 +141,9 @@ def load(
         parts, facts, usual = _real_parts(name_or_path, size, int(seed), root, options)
         facts["options"] = {**recipe["options"], **facts.get("options", {})}  # with those of a shortcut
         splits = _real_splits(parts, imbalance, counts, int(seed), rare, augmentation or usual, {**recipe, **facts})
-    return replace(with_shortcut(splits, **shortcut, seed=int(seed)), recipe=splits.recipe) if shortcut else splits
+    if shortcut:
+        splits = replace(with_shortcut(splits, **shortcut, seed=int(seed)), recipe=splits.recipe)
+    return splits if labels is None else splits.with_labels(_plain(labels), int(seed))
 
 
 def available() -> dict[str, str]:
