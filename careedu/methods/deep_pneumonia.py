@@ -2,8 +2,8 @@
 
 Wei et al., Deep Pneumonia: Attention-Based Contrastive Learning for Class-Imbalanced Pneumonia Lesion Recognition in
 Chest X-rays, arXiv 2207.11393, of which we could read the abstract only: it names four parts, and every form here is
-our choice. (a) Self-supervised pretraining on the same images (`careedu.methods.simclr`); (b) an attention module on the
-features that masks supervise; (c) features that are pulled to the lesion and pushed from the background; (d) a
+our choice. (a) Self-supervised pretraining on the same images (`careedu.methods.simclr`); (b) an attention module on
+the features that masks supervise; (c) features that are pulled to the lesion and pushed from the background; (d) a
 class-balanced loss. Masks are read in training alone. In a training loop of your own:
 
 >>> import torch
