@@ -23,9 +23,8 @@ from careedu.data.digest import digest
 from careedu.errors import InvalidInputError
 from careedu.methods.registry import METHODS, OWN, method_class
 from careedu.training.batch import Batch, FeatureBatch
+from careedu.training.prediction import pooled_or_maps
 from careedu.training.stage import Stage, Terms, Update
-
-HEAD_RATE = 10.0  # factor on the learning rate of a head that is trained by itself on features
 
 
 @dataclass(frozen=True)
@@ -289,8 +288,8 @@ class BuiltOnLoss(TrainedMethod):
 class Pretraining(BuiltOnLoss):
     """A method that learns from images alone, so that any other can begin with it: its ``pretrain=``.
 
-    By itself it is the linear evaluation of what it has learned: body and normalisation rest, and a linear head is
-    trained on the pooled features of the unaugmented images.
+    By itself it is the linear evaluation of what it has learned: the body rests, and a linear head is trained on the
+    pooled features of the unaugmented images, each feature standardised over these.
 
     Parameters
     ----------
@@ -302,6 +301,12 @@ class Pretraining(BuiltOnLoss):
         super().__post_init__()
         if self.pretrain is not None:
             raise InvalidInputError(f"{self.name!r} is a pretraining itself: leave out its pretrain=")
+
+    def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
+        """What the head's loss needs, and features that are standardised before it."""
+        model = super().wrap(model, facts)
+        model.fill("after", nn.BatchNorm2d(model.channels, affine=False))
+        return model
 
     @abstractmethod
     def pretraining(self, facts: TrainingFacts) -> list[Stage]:
@@ -324,8 +329,14 @@ class Pretraining(BuiltOnLoss):
             logits = model.head(batch.inputs)
             return {"classification": self.classification.loss(logits, batch.labels, facts, batch.progress)}
 
-        update = Update(head_only, trainable=("head.",), learning_rate=HEAD_RATE)
-        return [*self.pretraining(facts), Stage("head", epochs, update, inputs="pooled-features")]
+        def standardize(model: nn.Module) -> None:
+            z = pooled_or_maps(model, facts.dataset.images.to(model.mean.device), pooled=True)
+            model.after.running_mean.copy_(z.mean(dim=0))
+            model.after.running_var.copy_(z.var(dim=0, correction=0))
+
+        update = Update(head_only, trainable=("head.",))
+        head = Stage("head", epochs, update, inputs="pooled-features", begin=standardize)
+        return [*self.pretraining(facts), head]
 
 
 class UntrainedMethod(Method):
