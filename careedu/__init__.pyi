@@ -15,6 +15,7 @@ from careedu.experiment.run import Run as Run
 from careedu.methods.boxes import lesion_boxes as lesion_boxes
 from careedu.methods.care import CARE as CARE
 from careedu.methods.controls import MisplacedWeights as MisplacedWeights
+from careedu.methods.deep_pneumonia import DeepPneumonia as DeepPneumonia
 from careedu.methods.global_attention import GlobalAttention as GlobalAttention
 from careedu.methods.imbalance import LDAM as LDAM
 from careedu.methods.imbalance import BalancedSampling as BalancedSampling
@@ -35,6 +36,7 @@ from careedu.methods.shortcut import DropMarked as DropMarked
 from careedu.methods.shortcut import GroupWeights as GroupWeights
 from careedu.methods.shortcut import PaintOver as PaintOver
 from careedu.methods.shortcut import RandomErasing as RandomErasing
+from careedu.methods.simclr import SimCLR as SimCLR
 from careedu.show.compare import Comparison as Comparison
 from careedu.show.compare import compare as compare
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import lzma
 import os
 import re
 import tempfile
@@ -33,6 +34,8 @@ _TYPES = {
     "bfloat16": "BF16",
     "bool": "BOOL",
 }
+UNREADABLE = (SafetensorError, lzma.LZMAError, OSError, ValueError, LookupError, TypeError, AttributeError)
+"""What is raised where a damaged file is read, or one that is packed."""
 _PARTIAL = re.compile(r"\..+\.[0-9a-f]{32}\.partial")
 
 
@@ -241,5 +244,5 @@ def _reading(path: Path) -> Iterator[None]:
         raise CheckpointError(f"no file {path}")
     try:
         yield
-    except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+    except (*UNREADABLE, RuntimeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); delete it and run again") from error

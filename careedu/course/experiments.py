@@ -236,6 +236,35 @@ JITTERS = (0.0, 0.1, 0.2)
 IMAGES = (16, 64, 256)
 _on_chest = partial(_exploratory, fit=ON_CHEST, reference="global attention")
 
+# Notebook 04. What pretraining buys is asked at three shares of labels, all images being there without them.
+POOLS = {
+    "chest": {"name": "phantom-chest", "lesion_size": 1.15, "largest": 200},
+    "skin": {"name": "phantom-skin", "largest": 200},
+    "brain": {"name": "brain-tumor", "plane": "axial", "size": 96},
+}
+FEW = 15
+# As many epochs that the network from scratch learns too: the fewer images, the fewer updates an epoch has.
+LABELS = {FEW: {"epochs": 60}, 50: {"epochs": 30}, None: {"epochs": 16}}
+# Views and temperature of the pretraining, tried on tuning seeds with few labels, and looked at in validation.
+TRIED_VIEWS = (("turned", 0.2), ("mild", 0.2), ("cropped", 0.2), ("turned", 0.5))
+
+
+def _few_labels(**pretraining: Any) -> dict[str, Mapping[str, Any]]:
+    simclr = {"method": "simclr", **pretraining}
+    return {"pretrained": {"method": "logit-adjusted", "pretrain": simclr}, "frozen, pretrained": simclr}
+
+
+_FEW_ARMS = {
+    "from scratch": {"method": "logit-adjusted"},
+    **_few_labels(),
+    "frozen, untrained": {"method": "simclr", "epochs": 0},
+}
+_PRETRAININGS = {
+    f"{views}, temperature {temperature:g}{how}": arm
+    for views, temperature in TRIED_VIEWS
+    for how, arm in zip(("", ", frozen"), _few_labels(views=views, temperature=temperature).values(), strict=True)
+}
+
 _ALL = (
     Experiment("01-phantom-skin", SKIN, _IMBALANCE, ON_SKIN, weights=_SHOWN),
     Experiment("01-brain-tumor", BRAIN, _IMBALANCE, ON_BRAIN),
@@ -330,6 +359,21 @@ _ALL = (
             reference="after: free mask",
         )
         for images in IMAGES
+    ),
+)
+_ALL += (
+    *(
+        Experiment(
+            f"04-search-{organ}",
+            {**pool, "seed": 1, "labels": FEW},
+            _PRETRAININGS,
+            LABELS[FEW],
+            TUNING_SEEDS[:2],
+            reference=next(iter(_PRETRAININGS)),
+            courses=False,
+            exploratory=True,
+        )
+        for organ, pool in POOLS.items()
     ),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}

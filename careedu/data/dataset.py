@@ -220,6 +220,11 @@ class Splits:
         How the splits were made, as JSON values, for the record that every run keeps.
     draw_train : callable, optional
         ``draw_train(seed) -> LesionDataset``: draws the training images anew. It must be picklable.
+    pool : LesionDataset, optional
+        All training images, where only those in `train` have a label that may be used: what is learned from images
+        alone is learned from these.
+    labels : int, optional
+        How many images a class have one then; both are what :meth:`with_labels` sets.
 
     Raises
     ------
@@ -235,6 +240,8 @@ class Splits:
     augmentation: str = "upright"
     recipe: Mapping[str, Any] = field(default_factory=dict)
     draw_train: Callable[[int], LesionDataset] | None = None
+    pool: LesionDataset | None = None
+    labels: int | None = None
 
     def __post_init__(self) -> None:
         parts = self.parts()
@@ -279,16 +286,46 @@ class Splits:
     def redraw(self, seed: int) -> Splits:
         """The same validation and test images, with training images drawn anew from `seed`.
 
-        Generated images are generated again and thinned sets thinned again. A set that was neither generated nor
-        thinned has one training set only, and comes back as it is.
+        Generated images are generated again, and thinned sets and labels that are kept are drawn again. A set of which
+        nothing was drawn has one training set only, and comes back as it is.
         """
-        if self.draw_train is None:
+        if self.draw_train is None and self.labels is None:
             return self
-        return replace(self, train=self.draw_train(seed), recipe={**self.recipe, "redraw": int(seed)})
+        whole = self.train if self.pool is None else self.pool
+        whole = whole if self.draw_train is None else self.draw_train(seed)
+        again = replace(self, train=whole, pool=None, labels=None, recipe={**self.recipe, "redraw": int(seed)})
+        return again if self.labels is None else again.with_labels(self.labels, seed)
+
+    def with_labels(self, a_class: int, seed: int = 0) -> Splits:
+        """The same, where the labels of only so many training images a class are known, drawn at random.
+
+        Parameters
+        ----------
+        a_class : int
+            How many; of a class that has fewer, all.
+        seed : int
+            Of the draw. With the same seed, fewer are a part of more.
+
+        Returns
+        -------
+        Splits
+            With all training images in `pool`. The rare classes stay those that they were.
+
+        Raises
+        ------
+        InvalidInputError
+            If the number is not a whole one of at least 1.
+        """
+        if isinstance(a_class, bool) or not isinstance(a_class, int) or a_class < 1:
+            raise InvalidInputError(f"labels={a_class!r} must be a whole number of images a class, at least 1")
+        whole = self.train if self.pool is None else self.pool
+        rows = [(whole.labels == c).nonzero()[:, 0].numpy() for c in range(len(self.classes))]
+        drawn = [np.random.default_rng([seed, c]).permutation(own)[:a_class] for c, own in enumerate(rows)]
+        return replace(self, train=whole[np.sort(np.concatenate(drawn))], pool=whole, labels=a_class)
 
     def fingerprint(self) -> str:
-        """Hash of all three splits and the rare classes, 16 hexadecimal digits."""
-        parts = [part.fingerprint() for part in self.parts().values()]
+        """Hash of all three splits, of the pool, and the rare classes, 16 hexadecimal digits."""
+        parts = [part.fingerprint() for part in (*self.parts().values(), self.pool) if part is not None]
         return hashlib.blake2b(json.dumps([parts, self.rare]).encode(), digest_size=8).hexdigest()
 
     def table(self):  # noqa: ANN201 - pandas is imported where it is used

@@ -32,6 +32,7 @@ def load(
     root: str | Path | None = None,
     rare: str | Sequence[str] | None = None,
     augmentation: str | None = None,
+    labels: int | None = None,
     **options: Any,
 ) -> Splits:
     """Load training, validation and test images.
@@ -59,6 +60,9 @@ def load(
     augmentation : str, optional
         ``"none"``, ``"upright"`` or ``"any-orientation"``, instead of what suits the named set; a folder has
         ``"upright"``.
+    labels : int, optional
+        Training images of each class whose label is known, drawn at random: `train` has only these, and `pool` all
+        images, for what is learned from images alone.
     **options
         Of phantoms: ``largest``, ``val``, ``test`` (images a class), ``lesion_size``, ``contrast``, ``distractors``,
         ``jitter``, ``lesions``, ``label_noise``. Of sets with a ``labels.csv``: ``group``, the column that tells which
@@ -106,6 +110,8 @@ def load(
         "augmentation": augmentation,
         "options": {option: _plain(value) for option, value in sorted(options.items())},
     }
+    if labels is not None:  # among the options, as the records of older runs know no other place
+        recipe["options"]["labels"] = _plain(labels)
     shortcut = shortcut_options(options)
     with torch.device("cpu"):  # whatever default device the caller has set
         if isinstance(name_or_path, str) and name in PHANTOMS:
@@ -121,9 +127,9 @@ def load(
         splits = Splits(
             **parts, name=recipe["name"], rare=rare, augmentation=augmentation, recipe=recipe, draw_train=draw_train
         )
-        if not shortcut:
-            return splits
-        return replace(with_shortcut(splits, **shortcut, seed=int(seed)), recipe=splits.recipe)
+        if shortcut:
+            splits = replace(with_shortcut(splits, **shortcut, seed=int(seed)), recipe=splits.recipe)
+        return splits if labels is None else splits.with_labels(_plain(labels), int(seed))
 
 
 def available() -> dict[str, str]:

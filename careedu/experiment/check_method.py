@@ -133,7 +133,7 @@ def _options(method: Method, data: Splits) -> None:
 def _stages(method: TrainedMethod, data: Splits, epochs: int = 4) -> list[Stage]:
     train = method.prepare_in(Workspace(), data, 0)
     facts = TrainingFacts(tuple(train.counts.tolist()), data.rare_indices, tuple(train.images.shape[1:]), train)
-    return method.stages(facts, epochs)
+    return method.all_stages(facts, epochs)
 
 
 def _epochs(method: TrainedMethod, data: Splits) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from itertools import takewhile
 from pathlib import Path
@@ -116,21 +116,22 @@ def _trained(
         rare=data.rare_indices,
         image_shape=tuple(train.images.shape[1:]),
         dataset=train,
+        pool=data.pool,
     )
     configuration["data"]["train counts"] = train.counts.tolist()
     if isinstance(method, UntrainedMethod):
         return _reference_run(data, train, method, configuration)
-    stages = method.stages(facts, settings.epochs)
+    stages = method.all_stages(facts, settings.epochs)
     _check_stages(stages, settings.epochs, method)
 
     with reproducible(device, derive_seed(settings.seed, INITIALISATION)):
-        network = method.wrap(build_model(settings.model, len(data.classes), facts.image_shape[0]), facts)
+        network = method.network(build_model(settings.model, len(data.classes), facts.image_shape[0]), facts)
         if not isinstance(network, Classifier):
             raise InvalidInputError(
                 f"wrap of {method.name!r} gives a {type(network).__name__}, not the network that it was given: "
                 "put what the method adds into its slots (before, after, head, training_parts)"
             )
-        network.standardize_by(train.images)
+        network.standardize_by((data.pool or train).images)  # which needs no label
     if checkpoint:  # with two moments of each weight, beside the one before it
         check_writable(Path(checkpoint).parent, 6 * sum(tensor.nbytes for tensor in network.state_dict().values()))
     network = network.to(device, memory_format=torch.channels_last)
@@ -271,12 +272,12 @@ def _shared_stages(
     leading = list(takewhile(lambda stage: stage.shared is not None, stages[:-1]))
     if not leading:
         return []
-    images = content_digest(train.images, train.labels)
-    known = (train.boxes, train.has_box, train.masks, train.has_mask, train.marks)
-    lesions = content_digest(*(part for part in known if part is not None))
     kept, steps = [], []
     for number, stage in enumerate(leading, 1):
-        read = {} if stage.shared.get("lesions") is False else {"lesions": lesions}
+        seen = train if stage.pool is None else stage.pool
+        known = (seen.boxes, seen.has_box, seen.masks, seen.has_mask, seen.marks)
+        read = {} if stage.shared.get("lesions") is False else {"lesions": _digest_of(known)}
+        read["images"] = _digest_of([seen.images, None if _sees_no_label(stage) else seen.labels])
         steps.append({**declared(stage), **read, "shared": dict(stage.shared)})
         moves = trainable_in(leading[:number])
         # Networks of which other parts move cannot share; those that differ elsewhere can.
@@ -285,7 +286,19 @@ def _shared_stages(
             for name, tensor in network.state_dict().items()
             if moves is None or name.startswith(moves)
         ]
-        what = {"stages": list(steps), "images": images, "parts": digest(parts)}
-        path = folder / f"{digest({**identity(configuration, method=False), **what})}.safetensors"
+        what = {"stages": list(steps), "parts": digest(parts)}
+        follows = identity(configuration, method=False)
+        if all(map(_sees_no_label, leading[:number])):
+            # Neither how many images have a label, nor how long is learned from these, makes another outcome.
+            follows = {name: value for name, value in follows.items() if name not in ("data", "epochs")}
+        path = folder / f"{digest({**follows, **what})}.safetensors"
         kept.append(SharedStages(path, what))
     return kept
+
+
+def _sees_no_label(stage: Stage) -> bool:
+    return not stage.supervised and stage.shared.get("labels") is False
+
+
+def _digest_of(tensors: Iterable[torch.Tensor | None]) -> str:
+    return content_digest(*(tensor for tensor in tensors if tensor is not None))

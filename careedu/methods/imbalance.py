@@ -71,6 +71,7 @@ class ClassBalanced(LossMethod):
     weighting: str = "effective-number"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_weighting(self.weighting, self.beta)
 
     def loss(self, logits: Tensor, target: Tensor, facts: TrainingFacts, progress: float) -> Tensor:
@@ -102,6 +103,7 @@ class Focal(LossMethod):
     beta: float = 0.99
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_weighting(self.weighting, self.beta)
         if not 0 <= self.gamma < float("inf"):
             raise InvalidInputError(f"gamma={self.gamma!r} must be at least 0 and finite")
@@ -139,6 +141,7 @@ class LDAM(LossMethod):
     beta: float = 0.99
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_weighting("effective-number", self.beta)
         if not (self.max_margin >= 0 and self.scale > 0 and 0 <= self.reweight_from <= 1):
             raise InvalidInputError(
@@ -181,6 +184,7 @@ class LogitAdjusted(LossMethod):
     post_hoc: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.tau < float("inf"):
             raise InvalidInputError(f"tau={self.tau!r} must be at least 0 and finite")
 
@@ -236,6 +240,7 @@ class ClassifierRetraining(TrainedMethod):
     share: float = 0.25
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.share < 1:
             raise InvalidInputError(f"share={self.share!r} of the epochs for the head must lie between 0 and 1")
 
@@ -267,6 +272,7 @@ class FeatureSMOTE(TrainedMethod):
     neighbors: int = 5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.share < 1 or self.neighbors < 1:
             raise InvalidInputError(
                 f"share={self.share!r} must lie between 0 and 1, neighbors={self.neighbors!r} be at least 1"

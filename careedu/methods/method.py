@@ -10,7 +10,7 @@ import dataclasses
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +23,8 @@ from careedu.data.digest import digest
 from careedu.errors import InvalidInputError
 from careedu.methods.registry import METHODS, OWN, method_class
 from careedu.training.batch import Batch, FeatureBatch
-from careedu.training.stage import Stage, Terms
+from careedu.training.prediction import pooled_or_maps
+from careedu.training.stage import Stage, Terms, Update
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,15 @@ class TrainingFacts:
     image_shape : (C, H, W)
     dataset : LesionDataset, optional
         The training images. None when a saved run is opened without them.
+    pool : LesionDataset, optional
+        All training images, where only those of `dataset` have labels.
     """
 
     counts: tuple[int, ...]
     rare: tuple[int, ...]
     image_shape: tuple[int, int, int]
     dataset: LesionDataset | None = None
+    pool: LesionDataset | None = None
 
     def of_rows(self, rows: Tensor) -> TrainingFacts:
         """The facts as a stage has them that sees only these training images: with the counts of its classes."""
@@ -128,7 +132,10 @@ class Method(ABC):
 
     def options(self) -> dict[str, Any]:
         """The options as JSON values; a method inside a method becomes ``{"method": name, ...}``."""
-        return {name: _json_value(getattr(self, name)) for name in self.declared_options()}
+        values = {name: (f, getattr(self, name)) for name, f in self.declared_options().items()}
+        # What every trained method has and does not use is left out: runs from before it was there are the same runs.
+        unused = {name for name, (f, value) in values.items() if f.kw_only and f.default is None and value is None}
+        return {name: _json_value(value) for name, (_, value) in values.items() if name not in unused}
 
     def own_classes(self) -> dict[str, str]:
         """Name and place, ``"module:class"``, of what is not careedu's: the method itself, and methods inside it."""
@@ -173,12 +180,44 @@ class Method(ABC):
         return logits
 
 
+@dataclass(frozen=True)
 class TrainedMethod(Method):
-    """A method that trains the network, in the stages it declares."""
+    """A method that trains the network, in the stages it declares.
+
+    Parameters
+    ----------
+    pretrain : Pretraining, optional
+        What the network learns from the images alone before, such as ``careedu.SimCLR()``. By keyword only.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is none.
+    """
+
+    pretrain: Pretraining | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.pretrain, str):
+            object.__setattr__(self, "pretrain", method_class(self.pretrain)())
+        if self.pretrain is not None and not isinstance(self.pretrain, Pretraining):
+            raise InvalidInputError(f"pretrain={self.pretrain!r} must be a pretraining, such as careedu.SimCLR()")
 
     @abstractmethod
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """The stages in order; the epochs of the supervised ones add up to `epochs`."""
+
+    def all_stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
+        """The pretraining, where there is one, and then the method's own stages."""
+        before = [] if self.pretrain is None else self.pretrain.pretraining(facts)
+        return [*before, *self.stages(facts, epochs)]
+
+    def network(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
+        """The network as it is trained: as `wrap` makes it, and with the parts that a pretraining needs."""
+        model = self.wrap(model, facts)
+        if self.pretrain is not None:
+            self.pretrain.add_parts(model)
+        return model
 
 
 class LossMethod(TrainedMethod):
@@ -222,12 +261,15 @@ class BuiltOnLoss(TrainedMethod):
     classification: LossMethod
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.classification, str):
             object.__setattr__(self, "classification", method_class(self.classification)())
         if not isinstance(self.classification, LossMethod):
             raise InvalidInputError(
                 f"classification={self.classification!r} must be a loss, such as careedu.Focal(), or the name of one"
             )
+        if self.classification.pretrain is not None:
+            raise InvalidInputError(f"a loss is not pretrained: give pretrain= to {self.name!r} itself")
 
     def shown(self, facts: TrainingFacts) -> TrainingFacts:
         """The facts as the loss is to see them: by default as they are."""
@@ -240,6 +282,61 @@ class BuiltOnLoss(TrainedMethod):
     def adjust(self, logits: Tensor, facts: TrainingFacts) -> Tensor:
         """What the loss needs."""
         return self.classification.adjust(logits, self.shown(facts))
+
+
+@dataclass(frozen=True)
+class Pretraining(BuiltOnLoss):
+    """A method that learns from images alone, so that any other can begin with it: its ``pretrain=``.
+
+    By itself it is the linear evaluation of what it has learned: the body rests, and a linear head is trained on the
+    pooled features of the unaugmented images, each feature standardised over these.
+
+    Parameters
+    ----------
+    classification : LossMethod
+        The head's loss.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pretrain is not None:
+            raise InvalidInputError(f"{self.name!r} is a pretraining itself: leave out its pretrain=")
+
+    def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
+        """What the head's loss needs, and features that are standardised before it."""
+        model = super().wrap(model, facts)
+        model.fill("after", nn.BatchNorm2d(model.channels, affine=False))
+        return model
+
+    @abstractmethod
+    def pretraining(self, facts: TrainingFacts) -> list[Stage]:
+        """The stages, not supervised, that move nothing but the body and parts that only training needs."""
+
+    @abstractmethod
+    def add_parts(self, model: nn.Module) -> None:
+        """Put what only these stages need into the network's `training_parts`."""
+
+    def network(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
+        """What the head's loss needs, and what the pretraining does."""
+        model = self.wrap(model, facts)
+        self.add_parts(model)
+        return model
+
+    def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
+        """The pretraining, and then the head on features that rest."""
+
+        def head_only(model: nn.Module, batch: FeatureBatch) -> dict[str, Tensor]:
+            logits = model.head(batch.inputs)
+            return {"classification": self.classification.loss(logits, batch.labels, facts, batch.progress)}
+
+        def standardize(model: nn.Module) -> None:
+            z = pooled_or_maps(model, facts.dataset.images.to(model.mean.device), pooled=True)
+            model.after.running_mean.copy_(z.mean(dim=0))
+            model.after.running_var.copy_(z.var(dim=0, correction=0))
+
+        update = Update(head_only, trainable=("head.",))
+        head = Stage("head", epochs, update, inputs="pooled-features", begin=standardize)
+        return [*self.pretraining(facts), head]
 
 
 class UntrainedMethod(Method):

@@ -30,6 +30,12 @@ METHODS = {
     ),
     "lesion-transplant": ("lesion_transplant", "LesionTransplant", "rival: rare lesions pasted into common images"),
     "care": ("care", "CARE", "attention to lesions: boxes of rare images steer the map (Zhuang 2019)"),
+    "simclr": ("simclr", "SimCLR", "features from images without labels, then a linear head (Chen 2020)"),
+    "deep-pneumonia": (
+        "deep_pneumonia",
+        "DeepPneumonia",
+        "contrastive pretraining, attention that masks guide, lesion against background (Wei 2022)",
+    ),
     "drop-marked": ("shortcut", "DropMarked", "rival: training images that carry a mark are left out"),
     "paint-over": ("shortcut", "PaintOver", "rival: marks are covered with tissue from beside them"),
     "group-weights": ("shortcut", "GroupWeights", "rival: groups, class × marked or not, weigh alike (Sagawa 2020)"),

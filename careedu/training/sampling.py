@@ -23,7 +23,8 @@ class Sampling:
     ----------
     stage : Stage
     train : LesionDataset or FeatureTable
-        All training images, on the device of the training; or features of images, in their stead.
+        All training images, on the device of the training; or features of images, in their stead. A stage with images
+        of its own has these.
     batch_size : int
         Where the stage has none of its own.
     augmentation : Augmentation
@@ -40,7 +41,8 @@ class Sampling:
     def __init__(
         self, stage: Stage, train: LesionDataset | FeatureTable, batch_size: int, augmentation: Augmentation
     ) -> None:
-        self.stage, self.train = stage, train
+        self.stage = stage
+        self.train = train = train if stage.pool is None else stage.pool.to(train.labels.device)
         self.augmentation = augmentation if stage.augmentation is None else stage.augmentation
         self.rows = None
         if stage.rows is not None:

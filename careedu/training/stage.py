@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from careedu.data.augmentation import Augmentation
+from careedu.data.dataset import LesionDataset
 from careedu.data.digest import content_digest
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.training.batch import Batch, FeatureBatch
@@ -101,6 +102,8 @@ class Stage:
     rows : int64 (M,) or bool (N,), optional
         The training images of the stage, where it does not see all of them: few labels, those with a mask. A loss that
         looks at class counts wants those of the rows, ``facts.of_rows(rows)``.
+    pool : LesionDataset, optional
+        The images of the stage, where they are not the training's: those that have no label, for instance.
     batch_size : int, optional
         By default the loop's.
     augmentation : Augmentation, optional
@@ -129,7 +132,8 @@ class Stage:
     shared : mapping, optional
         Of a stage, in the leading run of stages, that other methods have too: JSON values that its outcome follows
         from, beside data, network, seed, loop and what stands above; so what `terms` and other functions do, and their
-        revision. ``"lesions": False`` says that it reads neither boxes nor masks, which a method may have changed.
+        revision. ``"lesions": False`` says that it reads neither boxes nor masks, which a method may have changed,
+        and ``"labels": False`` no label either.
         Methods that agree train it once (`shared_stages` of `careedu.fit`). What the stages have changed is kept, and
         nothing else, so that networks which differ in other parts can share it.
 
@@ -143,6 +147,7 @@ class Stage:
     epochs: int
     updates: Update | Sequence[Update] | Terms
     rows: Tensor | Sequence[int] | None = None
+    pool: LesionDataset | None = None
     batch_size: int | None = None
     augmentation: Augmentation | None = None
     sampler: str = "shuffle"
@@ -195,11 +200,14 @@ class Stage:
 
 
 def declared(part: Stage | Update) -> dict[str, Any]:
-    """What a stage or an update sets apart from its defaults, as JSON values; of functions only that there is one."""
+    """What a stage or an update sets apart from its defaults, as JSON values; of functions only that there is one.
+
+    Of its images it does not speak.
+    """
     own: dict[str, Any] = {}
     for f in dataclasses.fields(part):
         value = getattr(part, f.name)
-        if f.name in ("terms", "shared"):
+        if f.name in ("terms", "shared", "pool"):
             continue
         if isinstance(value, Tensor):
             own[f.name] = content_digest(value)
