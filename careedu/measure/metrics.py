@@ -104,7 +104,7 @@ def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, n
 
 
 def check_values(probabilities: np.ndarray, labels: np.ndarray) -> None:
-    """Raise InvalidInputError if a probability (…, N, C) is NaN or a label (N,) no class."""
+    """Raise InvalidInputError if a probability, float (…, N, C), is NaN or a label, int (N,), no class."""
     if broken := int(np.isnan(probabilities).any(axis=-1).sum()):
         raise InvalidInputError(f"{broken} rows of probabilities are NaN")
     if not ((labels >= 0) & (labels < probabilities.shape[-1])).all():

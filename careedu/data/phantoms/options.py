@@ -85,9 +85,18 @@ Drawn = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
 
 class Draws:
-    """Random numbers of all `n` images, drawn by the names of numpy's, of which only those of some rows are given.
+    """Random numbers of all images, drawn by the names of numpy's, of which only those of some rows are given.
 
-    So what an image gets does not depend on which others are wanted.
+    So what an image gets does not depend on which others are wanted: ``draws.uniform(0, 1, (draws.n, 2))``.
+
+    Parameters
+    ----------
+    rng : Generator
+        Where they come from.
+    n : int
+        How many images there are: the first axis of whatever is drawn.
+    rows : array or slice
+        Those whose numbers are given; all by default.
     """
 
     def __init__(self, rng: Generator, n: int, rows: np.ndarray | slice = slice(None)) -> None:
