@@ -123,8 +123,7 @@ class LesionDataset:
             if getattr(self, name).shape != (n,):
                 raise InvalidInputError(f"{name} must have shape ({n},), not {getattr(self, name).shape}")
         if len(set(self.ids.tolist())) != n:
-            seen: set[str] = set()
-            twice = next(i for i in self.ids.tolist() if i in seen or seen.add(i))
+            twice = next(name for name in self.ids.tolist() if (self.ids == name).sum() > 1)
             raise InvalidInputError(f"ids must be distinct; {twice!r} stands twice")
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise InvalidInputError(f"classes must be at least two different names, not {self.classes}")
@@ -347,7 +346,5 @@ def rare_classes(train: LesionDataset) -> tuple[str, ...]:
     counts = train.counts.tolist()
     mean = sum(counts) / len(counts)
     rare = tuple(name for name, n in zip(train.classes, counts, strict=True) if n < mean / 2)
-    if rare:
-        return rare
     smallest = min(range(len(counts)), key=lambda c: (counts[c], -c))
-    return (train.classes[smallest],)
+    return rare or (train.classes[smallest],)
