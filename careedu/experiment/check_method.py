@@ -22,7 +22,8 @@ from careedu.experiment.fit import fit
 from careedu.experiment.grid import torch_threads
 from careedu.experiment.run import Run
 from careedu.methods.building import build_method
-from careedu.methods.method import Method, TrainedMethod, TrainingFacts, Workspace
+from careedu.methods.facts import TrainingFacts, Workspace
+from careedu.methods.method import Method, TrainedMethod
 from careedu.training.loop import EpochReport, TrainingStopped
 from careedu.training.prediction import class_maps, predict_logits
 from careedu.training.stage import Stage

@@ -22,7 +22,8 @@ from careedu.measure.intervals import Interval, interval_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from careedu.methods.method import Method, TrainingFacts
+    from careedu.methods.facts import TrainingFacts
+    from careedu.methods.method import Method
 
 SAVED_RUN = Kind(
     what="saved run",
@@ -234,7 +235,7 @@ class Run:
 
     def _made_by(self) -> tuple[Method, TrainingFacts]:
         from careedu.methods.building import rebuild_method
-        from careedu.methods.method import TrainingFacts
+        from careedu.methods.facts import TrainingFacts
 
         data = self.configuration["data"]
         counts, shape = tuple(data["train counts"]), tuple(data["image shape"])

@@ -17,8 +17,9 @@ import torch
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset
 from careedu.methods.deep_pneumonia import DeepPneumonia
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import CrossEntropy
-from careedu.methods.method import TrainedMethod, TrainingFacts
+from careedu.methods.method import TrainedMethod
 from careedu.methods.simclr import SimCLR
 from careedu.nn.backbones import build_model
 from careedu.training.batch import Batch
