@@ -15,6 +15,7 @@ import tiny_pretraining
 import torch
 from made_up_runs import made_up_run, made_up_runs
 from shown_solution import solution_of
+from test_answers_that_break_out import Odd, StrayError, loop, raising
 from torch.nn import functional
 
 from careedu.course.exercises import augmentations, deep_pneumonia
@@ -227,6 +228,7 @@ def test_names_are_read_with_what_is_said_of_them():
     assert named_options([("a_b", 1), ["+c", 2]], options) == {"+ a b": 1, "c": 2}
     assert named_options(np.array([0.5, 2.0]), options) == {"+ a b": 0.5, "c": 2.0}
     assert named_options(("x", "c"), options, {"x": "+ a b"}) == {"+ a b": True, "c": True}
+    assert named_options([None, "2"], options) == {"+ a b": None, "c": "2"}
     assert named_options("", options) == named_options([], options) == named_options({}, options) == {}
     for wrong in ([1.0], [1.0, 2.0, 3.0], {1: 2}, 1.0, "a", pandas.DataFrame({"a b": [1]}).T):
         with pytest.raises(InvalidInputError):
@@ -306,7 +308,7 @@ def test_the_histories_are_those_of_their_pretrainings(name):
     shown = deep_pneumonia.histories().loc[name]
     assert found[:, 0].tolist() == shown.index.tolist()
     # Another processor rounds otherwise, and forty updates carry it on.
-    assert (np.abs(found[:, 1:] - shown) <= (0.15, 0.01, 0.1, 0.1)).all(axis=None)
+    assert (np.abs(found[:, 1:] - shown.to_numpy()) <= (0.15, 0.01, 0.1, 0.1)).all()
 
 
 def test_the_histories_show_what_is_said_of_them():
@@ -491,3 +493,17 @@ def test_a_step_that_is_shown_to_harm_is_no_help(exercise):
 @pytest.mark.parametrize("answer", [{"+ attention": ...}, [..., 0.16, None, None], ["+ attention", ...]])
 def test_a_reading_that_is_half_filled_in_is_not_yet_one(exercise, answer):
     assert exercise.check(answer).kind == "not yet"
+
+
+# Whatever an answer does
+
+
+@pytest.mark.parametrize("which", ["exercise_2", "exercise_4", "exercise_5"])
+@pytest.mark.parametrize("wrapped", [lambda odd: odd, lambda odd: [odd], lambda odd: {"a": odd, "black": odd}])
+def test_an_answer_that_never_ends_or_raises_is_told(which, wrapped):
+    exercise = copy.copy(getattr(deep_pneumonia, which))
+    exercise.check([])  # what is measured once is measured now
+    exercise.seconds = 0.2
+    for action in (loop, raising(SystemExit(0)), raising(StrayError("x"))):
+        reply = exercise.check(wrapped(Odd(action)))
+        assert reply.kind == "wrong" and len(reply.text) < 900 and reply._repr_html_()

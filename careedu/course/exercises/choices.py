@@ -49,7 +49,7 @@ def named_options(
         pairs = list(answer.items())
     elif answer and all(isinstance(part, list | tuple) and len(part) == 2 for part in answer):
         pairs = [tuple(part) for part in answer]
-    elif len(answer) == len(options) and isinstance(answer, list | tuple) and not any(map(_is_text, answer)):
+    elif len(answer) == len(options) and isinstance(answer, list | tuple) and not all(map(_is_text, answer)):
         pairs = list(zip(options, answer, strict=True))
     else:
         pairs = [(part, True) for part in answer]
