@@ -39,6 +39,7 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
     """
     from careedu.experiment.attention_results import measure_attention
     from careedu.show.compare import compare
+    from careedu.show.deep_pneumonia.embeddings import embed
 
     comparison = compare(
         experiment.load(),
@@ -58,6 +59,10 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
     }
     if experiment.maps:
         comparison.attention = measure_attention(comparison, comparison.data.test)
+    if experiment.embedded:
+        seed = comparison.seeds[0]
+        networks = {name: comparison.runs[arm][seed] for name, arm in experiment.embedded.items()}
+        embed(networks, comparison.data.test).save(target / f"{experiment.name}-embeddings.safetensors")
     return comparison.save(target / experiment.name, weights=experiment.weights, courses=experiment.courses)
 
 

@@ -57,6 +57,15 @@ _ATTENTION = {
     "regulation": "none",
     "pretrain": None,
 }
+# With so few labels masks are as few: those of the labelled images.
+_WITH_MASKS = {"pretrained, attention": {**_ATTENTION, "pretrain": _SIMCLR}}
+_EMBEDDED = {
+    "untrained": "frozen, untrained",
+    "pretrained": "frozen, pretrained",
+    "trained from scratch": "from scratch",
+    "pretrained, then trained": "pretrained",
+    "pretrained, then trained with masks": "pretrained, attention",
+}
 _LADDER = {
     "cross-entropy": {"method": "cross-entropy"},
     "+ pretraining": {"method": "cross-entropy", "pretrain": _SIMCLR},
@@ -89,10 +98,11 @@ EXPERIMENTS = (
         Experiment(
             f"04-labels-{share}-{organ}",
             pool if share == "all" else {**pool, "labels": int(share)},
-            _FEW_ARMS,
+            {**_FEW_ARMS, **_WITH_MASKS} if share == str(FEW) else _FEW_ARMS,
             fit,
             reference="from scratch",
             courses=False,
+            embedded=_EMBEDDED if share == str(FEW) else {},
         )
         for organ, pool in POOLS.items()
         for share, fit in LABELS.items()

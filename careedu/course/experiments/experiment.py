@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ class Experiment:
         Whether it is measured, for every seed, how much of each test image's map lies in the lesion.
     courses : bool or tuple of str
         Whether, or of which arms, what was recorded after each epoch is kept, for a widget's slider.
+    embedded : mapping of str to str
+        Name of a network → arm, where it is kept to which places the networks of the first seed put the test images.
     exploratory : bool
         Whether it looks around and proves nothing.
     """
@@ -49,6 +51,7 @@ class Experiment:
     weights: tuple[str, ...] = ()
     maps: bool = False
     courses: bool | tuple[str, ...] = True
+    embedded: Mapping[str, str] = field(default_factory=dict)
     exploratory: bool = False
 
     @property
