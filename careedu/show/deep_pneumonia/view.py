@@ -27,7 +27,7 @@ SHARES = (15, 50, "all")
 """Labelled images a class of the saved results."""
 LEGEND = (
     "The thick ring is the chosen image, thin rings are its five nearest neighbours by the cosine of the features; "
-    "solid and ✓: of its class, dashed and ✗: of another. A plane draws many numbers with two: what is near in t-SNE is "
+    "solid and ✓: of its class, dashed and ✗: of another. A plane draws many numbers with two: near in t-SNE is "
     "mostly alike, how far apart two groups lie means nothing, and the axes have no unit. Weights: softmax of cosine / "
     "temperature over all other images, as NT-Xent weighs its negatives; filled: the nearest 5 %, dashed: an equal "
     "weight for all. The loss of a pretraining itself sees two views of training images, behind a projector."
