@@ -15,7 +15,9 @@ from careedu.show.drawing import FAINT, HUES, QUIET, TEXT, WIDTH, Scale, short, 
 from careedu.show.style import COLOURS
 
 WIDE, HIGH, THUMBNAIL = 396, 290, 70
-# Marks around a point, in the order of the colours: circle, square, triangles, diamond, plus, cross.
+# The signs of sides A and B, blue circle and vermillion square, come last, so that few classes look like them.
+ORDER = (2, 3, 4, 5, 6, 0, 1)
+# Marks around a point, in the order of the colours: circle, square, triangle, diamond, triangle, plus, cross.
 MARKS = (
     "m-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0",
     "m-3-3h6v6h-6z",
@@ -29,12 +31,14 @@ MARKS = (
 
 def class_mark(label: int, places: Sequence[tuple[float, float]]) -> str:
     """The mark of a class, which needs no colour to be known, at places in pixels."""
+    which = ORDER[label % len(ORDER)]
     # Black is the colour of text: in a dark theme it is white.
-    colour = COLOURS[label % len(COLOURS)].replace("#000000", TEXT)
-    # Where there are more classes than colours, those of the second round are hollow.
-    style = f'fill="{colour}"' if label < len(COLOURS) else f'fill="none" stroke="{colour}"'
-    path = "".join(f"M{x:.1f} {y:.1f}{MARKS[label % len(MARKS)]}" for x, y in places)
-    return f'<path d="{path}" {style} fill-opacity="0.75"/>'
+    colour = COLOURS[which].replace("#000000", TEXT)
+    # Where there are more classes than colours, those of the second round are hollow. The edge lets pale colours stand
+    # out from white.
+    style = f'fill="{colour}" stroke="{TEXT}"' if label < len(ORDER) else f'fill="none" stroke="{colour}"'
+    path = "".join(f"M{x:.1f} {y:.1f}{MARKS[which]}" for x, y in places)
+    return f'<path d="{path}" {style} stroke-width="0.7" fill-opacity="0.8"/>'
 
 
 def class_key(classes: Sequence[str], rare: Sequence[str]) -> str:

@@ -46,6 +46,7 @@ class EmbeddingView(PairView):
         self.state: EmbeddingExplorer = state
         height, width = state.embeddings.data["image shape"][1:]
         rare = state.embeddings.data["rare"]
+        map_layer(np.zeros((1, 1)), (1, 1))  # the colours of maps are made now, not at the first move that shows one
         key, legend = self.part("key"), self.part("legend")
         key.value, legend.value = drawings.class_key(state.classes, rare), drawing.legend(LEGEND)
         self.open(
@@ -85,8 +86,8 @@ class EmbeddingView(PairView):
             "note": self.notes([state.missing]),
             "heading": drawing.heading(
                 f"{state.embeddings.data['name']}: image {state.image_id}, {state.true_class}",
-                f"{state.settings['image']} of {len(state.members)} of {state.settings['image_of']}, "
-                f"of {len(state.labels)} images in all",
+                f"{state.settings['image']} of {len(state.members)} ({state.settings['image_of']}), "
+                f"{len(state.labels)} images in all",
             ),
             **{f"{what} {side}": drawn(side) for what, drawn in of_side.items() for side in SIDES},
             "pictures": [self._panel(side) for side in SIDES],
@@ -141,14 +142,14 @@ class EmbeddingView(PairView):
         share, chance = state.inside(side)
         told = "attention of the network" if attention is not None else "no attention: all places weigh alike"
         inside = f"{share:.0%} of the attention lies on the lesion, which covers {chance:.0%} of the image"
-        notes = inside if np.isfinite(share) else told
+        notes = inside if np.isfinite(share) else ""
         return panel(
             side,
             self.title(side),
-            f"{side}, {state.method(side)}: image {state.image_id}, {state.true_class}; {told}; {notes}",
+            f"{side}, {state.method(side)}: image {state.image_id}, {state.true_class}; {told}{notes and '; '}{notes}",
             [image, map_layer(attention, tuple(state.embeddings.data["image shape"][1:])), lesion],
             told,
-            drawing.legend(notes),
+            drawing.legend(notes) if notes else "",
         )
 
     def _shares(self) -> str:
