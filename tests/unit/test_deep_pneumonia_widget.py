@@ -63,6 +63,12 @@ def plain(part):
     return html.unescape(" ".join(re.sub("<[^>]*>", " ", part.value).split()))
 
 
+def shown(view, part, side):
+    """What a part shows of one side."""
+    a, b = view.parts[part].value.split('<div style="width:404px">')[1:]
+    return {"A": a, "B": b}[side]
+
+
 def panel(view, side):
     """One of the layered pictures, and what its layers hold."""
     found = next(one for one in view.parts["pictures"].value if one["name"] == side)
@@ -360,9 +366,9 @@ def test_without_images_all_but_them_is_shown(embeddings, by_labels):
     view.state.task.join()
     assert "give it, EmbeddingExplorer(images=...)" in plain(view.parts["note"])
     assert panel(view, "A")[1]["words"] == "image not on this machine"
-    said = plain(view.parts["neighbours B"])
+    said = shown(view, "neighbours", "B")
     assert said.count("no image") == 5 and "neighbours share its class" in said
-    assert len(alts(view.parts["neighbours B"].value)) == 5 and view.state.errors == []
+    assert len(alts(shown(view, "neighbours", "B"))) == 5 and view.state.errors == []
 
 
 # The view
@@ -371,12 +377,12 @@ def test_without_images_all_but_them_is_shown(embeddings, by_labels):
 def test_every_control_changes_what_is_shown(view):
     state = view.state
     for setting, value, part in (
-        ("a", "fine-tuned", "plane A"),
+        ("a", "fine-tuned", "planes"),
         ("b", "with attention", "pictures"),
-        ("plane", "pca", "plane B"),
-        ("image_of", "mittel", "plane A"),
-        ("image", 3, "neighbours B"),
-        ("temperature", 1.0, "negatives A"),
+        ("plane", "pca", "planes"),
+        ("image_of", "mittel", "planes"),
+        ("image", 3, "neighbours"),
+        ("temperature", 1.0, "negatives"),
         ("labels", "all", "shares"),
         ("labels", 50, "spread"),
     ):
@@ -391,7 +397,7 @@ def test_every_control_changes_what_is_shown(view):
 def test_the_planes_ring_the_image_and_join_its_neighbours(embeddings, view):
     view.state.set(plane="pca", image=4)
     for side in "AB":
-        seen, drawn = view.state.seen[side], view.parts[f"plane {side}"].value
+        seen, drawn = view.state.seen[side], shown(view, "planes", side)
         plane = embeddings.pca[embeddings.names.index(seen.network)]
         low, high = plane.min(axis=0), plane.max(axis=0)
         places = 14 + (plane - low) / (high - low) * [drawings.WIDE - 28, drawings.HIGH - 28]
@@ -407,7 +413,7 @@ def test_the_planes_ring_the_image_and_join_its_neighbours(embeddings, view):
 
 
 def test_each_class_has_its_own_mark_and_colour(view):
-    drawn = view.parts["plane A"].value
+    drawn = shown(view, "planes", "A")
     for label, count in enumerate(COUNTS):
         assert drawn.count(drawings.MARKS[drawings.ORDER[label]]) == count
     assert plain(view.parts["key"]).count("(rare)") == 1 and "selten (rare)" in plain(view.parts["key"])
@@ -417,7 +423,7 @@ def test_each_class_has_its_own_mark_and_colour(view):
 
 def test_neighbours_say_whether_they_share_the_class(view):
     for side in "AB":
-        seen, value = view.state.seen[side], view.parts[f"neighbours {side}"].value
+        seen, value = view.state.seen[side], shown(view, "neighbours", side)
         said = alts(value)
         for row, same, words in zip(seen.neighbours, seen.same, said, strict=True):
             name = ("dünn", "mittel", "selten")[LABELS[row]]
@@ -445,11 +451,11 @@ def test_weights_are_drawn_and_told(view):
     view.state.set(temperature=0.1)
     for side in "AB":
         seen = view.state.seen[side]
-        (alt,) = alts(view.parts[f"negatives {side}"].value)
+        (alt,) = alts(shown(view, "negatives", side))
         assert f"at temperature 0.1: the nearest 3 of 59 carry {seen.nearest_share:.0%}" in alt
         assert f"as many as {seen.effective:.0f} of equal weight" in alt
         assert f"{seen.own_share:.0%} lies on images of its own class, selten" in alt
-        steps = re.findall(r"V([\d.]+)H", view.parts[f"negatives {side}"].value)
+        steps = re.findall(r"V([\d.]+)H", shown(view, "negatives", side))
         weights = np.sort(seen.weights)[::-1][:-1]
         assert steps == [f"{96 - 84 * w / weights[0]:.1f}" for w in weights]
 

@@ -51,6 +51,12 @@ def class_key(classes: Sequence[str], rare: Sequence[str]) -> str:
     return f'<div style="padding:2px 9px;color:{TEXT}">{" &emsp; ".join(parts)}</div>'
 
 
+def beside(a: str, b: str) -> str:
+    """Two drawings side by side, or below one another where there is no room."""
+    columns = "".join(f'<div style="width:404px">{one}</div>' for one in (a, b))
+    return f'<div style="display:flex;flex-wrap:wrap;color:{TEXT}">{columns}</div>'
+
+
 def points(coordinates: np.ndarray, labels: np.ndarray) -> tuple[str, np.ndarray]:
     """All images in the plane, stretched to fill it: the drawing, and where they lie in pixels, float (N, 2)."""
     low, high = coordinates.min(axis=0), coordinates.max(axis=0)
@@ -82,15 +88,12 @@ def neighbour(uri: str, name: str, same: bool, image_id: str) -> str:
     alt = html.escape(f"Neighbour {image_id}: {name}, {words}", quote=True)
     style = f"width:{THUMBNAIL}px;height:{THUMBNAIL}px;max-width:none;margin:0;image-rendering:pixelated"
     frame = f"border:2px {line} {TEXT};border-radius:4px;box-sizing:content-box"
-    picture = (
-        f'<img decoding="sync" alt="{alt}" src="{uri}" style="{style};{frame}">'
-        if uri
-        else f'<div role="img" aria-label="{alt}" style="{style};{frame};color:{QUIET}">no image</div>'
-    )
+    picture = f'<img decoding="sync" alt="{alt}" src="{uri}" style="{style};{frame}">'
+    if not uri:
+        picture = f'<div role="img" aria-label="{alt}" style="{style};{frame};color:{QUIET}">no image</div>'
     label = f'<b aria-hidden="true">{sign}</b> {html.escape(short(name, 11))}'
-    return (
-        f'<div style="width:{THUMBNAIL + 4}px;font-size:12px;line-height:1.4;text-align:center">{picture}{label}</div>'
-    )
+    small = "font-size:12px;line-height:1.4;text-align:center"
+    return f'<div style="width:{THUMBNAIL + 4}px;{small}">{picture}{label}</div>'
 
 
 def negatives(side: str, seen: Neighbourhood, nearest: int, temperature: float, true_class: str) -> str:
@@ -98,14 +101,9 @@ def negatives(side: str, seen: Neighbourhood, nearest: int, temperature: float, 
     weights = np.sort(seen.weights)[::-1][:-1]  # without the image itself, which weighs nothing
     x, y = Scale(44, WIDE - 12, 0, len(weights)), Scale(96, 12, 0, float(weights[0]))
     even = 1 / len(weights)
-    body = [
-        drawing.text(38, y(weights[0]) + 5, f"{weights[0]:.2g}", "end", QUIET),
-        drawing.text(38, 100, "0", "end", QUIET),
-    ]
-    for first, last, style in (
-        (0, nearest, f'fill="{HUES[side]}"'),
-        (nearest, len(weights), f'fill="{QUIET}" fill-opacity="0.45"'),
-    ):
+    body = [drawing.text(38, y(value) + 5, f"{value:.2g}", "end", QUIET) for value in (weights[0], 0)]
+    fills = {f'fill="{HUES[side]}"': (0, nearest), f'fill="{QUIET}" fill-opacity="0.45"': (nearest, len(weights))}
+    for style, (first, last) in fills.items():
         steps = "".join(f"V{y(w):.1f}H{x(n + 1):.1f}" for n, w in enumerate(weights[first:last], first))
         body.append(f'<path d="M{x(first):.1f} {y(0):g}{steps}V{y(0):g}z" {style}/>')
     body += [drawing.line(x(0), y(0), x(len(weights)), y(0)), drawing.dashed(x(0), y(even), x(len(weights)), y(even))]
@@ -119,11 +117,10 @@ def negatives(side: str, seen: Neighbourhood, nearest: int, temperature: float, 
     return drawing.svg(WIDE, 156, body, alt)
 
 
-def with_few_labels(rows: Sequence[Row], values: Mapping[str, tuple[np.ndarray, np.ndarray]], labels: str) -> str:
+def with_few_labels(rows: Sequence[Row], values: Mapping[str, Sequence[np.ndarray]], labels: str) -> str:
     """Each metric from scratch and pretrained, with intervals and every seed, and the paired difference in words."""
-    x, body, told = Scale(200, 510), [], []
-    bottom = 66 * len(rows)
-    body += [*x.grid(4, bottom, (0, 0.25, 0.5, 0.75, 1)), *x.numbers(bottom + 14, (0, 0.25, 0.5, 0.75, 1))]
+    x, bottom, ticks, told = Scale(200, 510), 66 * len(rows), (0, 0.25, 0.5, 0.75, 1), []
+    body = [*x.grid(4, bottom, ticks), *x.numbers(bottom + 14, ticks)]
     for number, row in enumerate(rows):
         top, d = 66 * number, row.difference
         body.append(drawing.text(0, top + 20, row.label, weight="bold"))
@@ -133,8 +130,8 @@ def with_few_labels(rows: Sequence[Row], values: Mapping[str, tuple[np.ndarray, 
             if np.isfinite(found.estimate):
                 body += drawing.estimate(x, found, at, side)
                 body.append(drawing.text(x.end + 10, at + 4, f"{found.estimate:.2f}"))
-            ticks = (value for value in values[row.metric][place] if np.isfinite(value))
-            body += [drawing.line(x(value), at + 7, x(value), at + 13, HUES[side]) for value in ticks]
+            seeds = (x(value) for value in values[row.metric][place] if np.isfinite(value))
+            body += [drawing.line(seed, at + 7, seed, at + 13, HUES[side]) for seed in seeds]
         change = f"{signed_number(d.effect, '.2f')} [{signed_number(d.low, '.2f')}, {signed_number(d.high, '.2f')}]"
         said = verdict(d.verdict).replace("B ", f"{PRETRAINED} ")
         body.append(drawing.text(580, top + 20, change))
@@ -157,15 +154,10 @@ def spread(spreads: Mapping[int, np.ndarray]) -> str:
     """The embedding spread after each epoch of the pretraining, one line a seed, and what we call collapse."""
     epochs = max(len(values) for values in spreads.values())
     x, y = Scale(200, 760, 1, max(2, epochs)), Scale(86, 10)
-    body = [
-        drawing.text(190, 40, "embedding spread", "end", weight="bold"),
-        drawing.text(190, 57, "after each epoch", "end", QUIET),
-    ]
+    body = [drawing.text(190, 40, "embedding spread", "end"), drawing.text(190, 57, "after each epoch", "end", QUIET)]
     for tick in (0, 0.5, 1):
-        body += [
-            drawing.line(x.start, y(tick), x.end, y(tick)),
-            drawing.text(x.end + 10, y(tick) + 4, f"{tick:g}", colour=QUIET),
-        ]
+        body.append(drawing.line(x.start, y(tick), x.end, y(tick)))
+        body.append(drawing.text(x.end + 10, y(tick) + 4, f"{tick:g}", colour=QUIET))
     body.append(drawing.dashed(x.start, y(COLLAPSED), x.end, y(COLLAPSED)))
     body.append(drawing.text(x.start + 4, y(COLLAPSED) - 4, "collapse below", colour=QUIET))
     style = f'fill="none" stroke="{HUES["B"]}" stroke-width="1.4" stroke-opacity="0.7"'

@@ -76,9 +76,8 @@ class Embeddings:
         }
         for name, (array, shape) in shapes.items():
             if array.shape != shape:
-                raise InvalidInputError(
-                    f"{name} must be {shape} for {networks} networks and {images} images, not {array.shape}"
-                )
+                sizes = f"{networks} networks and {images} images"
+                raise InvalidInputError(f"{name} must be {shape} for {sizes}, not {array.shape}")
         if unknown := set(self.attention) - set(self.names):
             raise InvalidInputError(f"attention is given of {sorted(unknown)}, which are none of {list(self.names)}")
         _check_numbers(networks, images)
@@ -174,7 +173,7 @@ def embed(runs: Mapping[str, Run], images: LesionDataset) -> Embeddings:
     sets.add((images.classes, tuple(images.images.shape[1:])))
     if len(sets) > 1:
         raise InvalidInputError(f"runs and images must be of one image set, not of classes and shapes {sorted(sets)}")
-    features, attention = [], {}
+    features, attention, kept = [], {}, ("method", "seed", "versions")
     with plain_torch(), torch.no_grad():
         for name, run in runs.items():
             network = run.network()
@@ -189,9 +188,7 @@ def embed(runs: Mapping[str, Run], images: LesionDataset) -> Embeddings:
         ids=images.ids,
         data={key: told[0][key] for key in ("name", "recipe", "classes", "rare", "image shape")},
         attention=attention,
-        provenance={
-            name: {key: run.configuration[key] for key in ("method", "seed", "versions")} for name, run in runs.items()
-        },
+        provenance={name: {key: run.configuration[key] for key in kept} for name, run in runs.items()},
     )
 
 

@@ -16,19 +16,14 @@ import numpy as np
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.measure.map_quality import inside_share
 from careedu.show.comparison.explorer import Row
-from careedu.show.deep_pneumonia.embeddings import (
-    Embeddings,
-    nearest_neighbours,
-    negative_weights,
-    share_of_class,
-    unit_rows,
-)
+from careedu.show.deep_pneumonia import embeddings as embedded
 from careedu.show.results_state import ALL, ResultsState, why_missing
 from careedu.show.widget import SIDES
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
     from careedu.experiment.results import Results
+    from careedu.show.deep_pneumonia.embeddings import Embeddings
 
 PLANES = {"pca": "PCA", "tsne": "t-SNE"}
 TEMPERATURES = (0.05, 0.063, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.63, 0.8, 1.0)
@@ -133,17 +128,11 @@ class EmbeddingExplorer(ResultsState):
                 if arm not in results.methods:
                     raise unknown_name(f"arm of the results with {share} labels", arm, results.methods)
         self.labels, self.ids, self.classes = embeddings.labels, embeddings.ids, embeddings.classes
+        names = embeddings.names
         self.present = tuple(self.classes[c] for c in np.unique(self.labels))
         rare = next((name for name in embeddings.data["rare"] if name in self.present), ALL)
-        super().__init__(
-            a=embeddings.names[0],
-            b=embeddings.names[min(1, len(embeddings.names) - 1)],
-            plane="tsne",
-            image_of=rare,
-            image=1,
-            temperature=0.2,
-            labels=next(iter(self.by_labels), None),
-        )
+        opening = {"plane": "tsne", "image_of": rare, "image": 1, "temperature": 0.2}
+        super().__init__(a=names[0], b=names[:2][-1], labels=next(iter(self.by_labels), None), **opening)
         counts = np.bincount(self.labels, minlength=len(self.classes))
         self.chance = float(((counts[self.labels] - 1) / (len(self.labels) - 1)).mean())
         self.images = None if images is None else self._own(images)
@@ -180,15 +169,9 @@ class EmbeddingExplorer(ResultsState):
 
     def choices(self) -> dict[str, Any]:
         """What a setting can be that is one of several."""
-        names = self.embeddings.names
-        return {
-            "a": names,
-            "b": names,
-            "plane": tuple(PLANES),
-            "image_of": (ALL, *self.present),
-            "temperature": TEMPERATURES,
-            "labels": tuple(self.by_labels) or (None,),
-        }
+        networks = dict.fromkeys("ab", self.embeddings.names)
+        kept = {"plane": tuple(PLANES), "temperature": TEMPERATURES, "labels": tuple(self.by_labels) or (None,)}
+        return networks | kept | {"image_of": (ALL, *self.present)}
 
     def limits(self) -> dict[str, tuple[float, float]]:
         """Clamped above, not refused: another class has other images."""
@@ -202,10 +185,9 @@ class EmbeddingExplorer(ResultsState):
 
     def update(self) -> None:
         """Compute everything that is shown from the settings."""
-        settings = self.settings
-        wanted = settings["image_of"]
-        own = self.labels == self.classes.index(wanted) if wanted in self.classes else np.full(len(self.labels), True)
-        self.members = np.flatnonzero(own)
+        settings, wanted = self.settings, self.settings["image_of"]
+        named = np.array(self.classes)[self.labels]
+        self.members = np.flatnonzero((named == wanted) | (wanted == ALL))
         settings["image"] = int(min(settings["image"], len(self.members)))
         self.row = int(self.members[settings["image"] - 1])
         self.label = int(self.labels[self.row])
@@ -245,10 +227,10 @@ class EmbeddingExplorer(ResultsState):
         return self.once("inside", self.method(side), self.row, of=measured)
 
     def _see(self, network: str) -> Neighbourhood:
-        units = self.once("units", network, of=lambda: unit_rows(self.embeddings.of(network)))
-        nearest = self.once("neighbours", network, of=lambda: nearest_neighbours(units))
-        shares = self.once("shares", network, of=lambda: share_of_class(nearest, self.labels))
-        weights = negative_weights(units @ units[self.row], self.row, self.settings["temperature"])
+        units = self.once("units", network, of=lambda: embedded.unit_rows(self.embeddings.of(network)))
+        nearest = self.once("neighbours", network, of=lambda: embedded.nearest_neighbours(units))
+        shares = embedded.share_of_class(nearest, self.labels)
+        weights = embedded.negative_weights(units @ units[self.row], self.row, self.settings["temperature"])
         neighbours, own = nearest[self.row], self.labels == self.label
         maps = self.embeddings.attention.get(network)
         return Neighbourhood(
@@ -271,16 +253,12 @@ class EmbeddingExplorer(ResultsState):
 
     def _compared(self) -> list[Row]:
         of = self.labelled
-        return [
-            Row(
-                metric,
-                metric,
-                of.estimate(SCRATCH, metric),
-                of.estimate(PRETRAINED, metric),
-                of.differences(metric, SCRATCH)[PRETRAINED],
-            )
-            for metric in METRICS
-        ]
+
+        def row(metric: str) -> Row:
+            both = (of.estimate(arm, metric) for arm in (SCRATCH, PRETRAINED))
+            return Row(metric, metric, *both, of.differences(metric, SCRATCH)[PRETRAINED])
+
+        return [row(metric) for metric in METRICS]
 
     def _spreads(self) -> dict[int, np.ndarray]:
         tables = {seed: run.pretraining for seed, run in self.labelled.runs[PRETRAINED].items()}

@@ -37,8 +37,8 @@ LEGEND = (
 class EmbeddingView(PairView):
     """View of an `EmbeddingExplorer`.
 
-    Its parts: "note", "key", "heading", "legend", "shares", "spread", "pictures" ("A" and "B"), and for each side,
-    here A: "plane A", "neighbours A" and "negatives A".
+    Its parts: "note", "key", "heading", "planes", "neighbours", "pictures" ("A" and "B"), "negatives", "legend",
+    "shares" and "spread".
     """
 
     def __init__(self, state: EmbeddingExplorer) -> None:
@@ -46,6 +46,7 @@ class EmbeddingView(PairView):
         self.state: EmbeddingExplorer = state
         height, width = state.embeddings.data["image shape"][1:]
         rare = state.embeddings.data["rare"]
+        of_class = {"label": lambda name: f"{name} (rare)" if name in rare else name}
         map_layer(np.zeros((1, 1)), (1, 1))  # the colours of maps are made now, not at the first move that shows one
         key, legend = self.part("key"), self.part("legend")
         key.value, legend.value = drawings.class_key(state.classes, rare), drawing.legend(LEGEND)
@@ -53,43 +54,32 @@ class EmbeddingView(PairView):
             self.row(*(self.buttons(side.lower(), f"{side}: network", width=COLUMN) for side in SIDES)),
             self.row(
                 self.buttons("plane", "Plane", width=COLUMN, label=PLANES.get),
-                self.buttons(
-                    "image_of", "Class", width=COLUMN, label=lambda name: f"{name} (rare)" if name in rare else name
-                ),
+                self.buttons("image_of", "Class", width=COLUMN, **of_class),
             ),
             self.slider("image", "Image", lambda: (1, len(state.members))),
-            self.part("note"),
-            self.part("heading"),
+            *(self.part(name) for name in ("note", "heading")),
             key,
-            self._both("plane"),
-            self._both("neighbours"),
+            *(self.part(name) for name in ("planes", "neighbours")),
             self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion", beside=True),
             self.choice("temperature", "Temperature", label=lambda value: f"{value:g}"),
-            self._both("negatives"),
+            self.part("negatives"),
             legend,
             self.choice("labels", "Labels a class", unknown="no results"),
-            self.part("shares"),
-            self.part("spread"),
+            *(self.part(name) for name in ("shares", "spread")),
         )
-
-    def _both(self, what: str) -> Any:
-        parts = [self.part(f"{what} {side}") for side in SIDES]
-        for part in parts:
-            part.layout.width = COLUMN
-        return self.row(*parts)
 
     def draw(self) -> dict[str, Any]:
         """What each part shows."""
         state = self.state
-        of_side = {"plane": self._plane, "neighbours": self._neighbours, "negatives": self._negatives}
+        of_side = {"planes": self._plane, "neighbours": self._neighbours, "negatives": self._negatives}
         return {
+            **{name: drawings.beside(*map(drawn, SIDES)) for name, drawn in of_side.items()},
             "note": self.notes([state.missing]),
             "heading": drawing.heading(
                 f"{state.embeddings.data['name']}: image {state.image_id}, {state.true_class}",
                 f"{state.settings['image']} of {len(state.members)} ({state.settings['image_of']}), "
                 f"{len(state.labels)} images in all",
             ),
-            **{f"{what} {side}": drawn(side) for what, drawn in of_side.items() for side in SIDES},
             "pictures": [self._panel(side) for side in SIDES],
             "shares": self._shares(),
             "spread": self._spread(),
@@ -118,23 +108,18 @@ class EmbeddingView(PairView):
 
     def _neighbours(self, side: str) -> str:
         state, seen = self.state, self.state.seen[side]
-        shown = "".join(
-            drawings.neighbour(
-                "" if state.images is None else self.uri(row),
-                state.classes[state.labels[row]],
-                same,
-                str(state.ids[row]),
-            )
-            for row, same in zip(seen.neighbours.tolist(), seen.same.tolist(), strict=True)
-        )
+
+        def shown(row: int, same: bool) -> str:
+            uri = "" if state.images is None else self.uri(row)
+            return drawings.neighbour(uri, state.classes[state.labels[row]], same, str(state.ids[row]))
+
+        images = "".join(map(shown, seen.neighbours.tolist(), seen.same.tolist()))
         words = f'<div style="padding:0 4px;line-height:1.4">{side}: {html.escape(self._about(side))}.</div>'
-        return words + f'<div style="display:flex;gap:5px;padding:4px">{shown}</div>'
+        return words + f'<div style="display:flex;gap:5px;padding:4px">{images}</div>'
 
     def _negatives(self, side: str) -> str:
-        state = self.state
-        return drawings.negatives(
-            side, state.seen[side], state.nearest, state.settings["temperature"], state.true_class
-        )
+        state, temperature = self.state, self.state.settings["temperature"]
+        return drawings.negatives(side, state.seen[side], state.nearest, temperature, state.true_class)
 
     def _panel(self, side: str) -> dict[str, Any]:
         state, attention = self.state, self.state.seen[side].attention
@@ -157,20 +142,14 @@ class EmbeddingView(PairView):
         if not state.rows:
             return drawing.note("What few labels make of that is not shown: no results by labels were given.")
         results, labels = state.labelled, state.settings["labels"]
-        values = {
-            metric: tuple(results.values_per_seed(arm, metric) for arm in (SCRATCH, PRETRAINED)) for metric in METRICS
-        }
+        arms = SCRATCH, PRETRAINED
+        values = {metric: [results.values_per_seed(arm, metric) for arm in arms] for metric in METRICS}
         words = f"{labels} labelled images a class, {len(results.seeds)} seeds"
         return drawings.with_few_labels(state.rows, values, words)
 
     def _spread(self) -> str:
         spreads = self.state.spreads
-        if not spreads:
-            return ""
-        words = drawings.spread_words(spreads)
-        return self.state.once(
-            "spread", self.state.settings["labels"], of=lambda: drawing.note(words) + drawings.spread(spreads)
-        )
+        return drawing.note(drawings.spread_words(spreads)) + drawings.spread(spreads) if spreads else ""
 
 
 def embedding_explorer(
