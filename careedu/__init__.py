@@ -28,7 +28,7 @@ _HOME = {
     "lesion_zones": "careedu.data.phantoms",
     "lesion_boxes": "careedu.methods.boxes",
     "boxes_of_a_trained_segmentation": "careedu.methods.segmentation",
-    "TrainingFacts": "careedu.methods.method",
+    "TrainingFacts": "careedu.methods.facts",
     **{class_name: f"careedu.methods.{module}" for module, class_name, _ in METHODS.values()},
     "fit": "careedu.experiment.fit",
     "Run": "careedu.experiment.run",

@@ -16,6 +16,7 @@ from careedu.methods.boxes import lesion_boxes as lesion_boxes
 from careedu.methods.care import CARE as CARE
 from careedu.methods.controls import MisplacedWeights as MisplacedWeights
 from careedu.methods.deep_pneumonia import DeepPneumonia as DeepPneumonia
+from careedu.methods.facts import TrainingFacts as TrainingFacts
 from careedu.methods.global_attention import GlobalAttention as GlobalAttention
 from careedu.methods.imbalance import LDAM as LDAM
 from careedu.methods.imbalance import BalancedSampling as BalancedSampling
@@ -27,7 +28,6 @@ from careedu.methods.imbalance import Focal as Focal
 from careedu.methods.imbalance import LogitAdjusted as LogitAdjusted
 from careedu.methods.lesion_transplant import LesionTransplant as LesionTransplant
 from careedu.methods.local_attention import LocalAttention as LocalAttention
-from careedu.methods.method import TrainingFacts as TrainingFacts
 from careedu.methods.references import LesionSize as LesionSize
 from careedu.methods.references import NearestNeighbour as NearestNeighbour
 from careedu.methods.segmentation import boxes_of_a_trained_segmentation as boxes_of_a_trained_segmentation

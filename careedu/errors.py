@@ -8,7 +8,7 @@ the thing that is wrong and what to do about it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class CareeduError(Exception):
@@ -65,10 +65,25 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameEr
         To be raised by the caller.
     """
     known = sorted(str(candidate) for candidate in known)
-    nearest = difflib.get_close_matches(str(name).lower(), [k.lower() for k in known], n=1, cutoff=0.5)
-    suggestion = ""
-    if nearest:
-        match = next(k for k in known if k.lower() == nearest[0])
-        suggestion = f" Did you mean {match!r}?"
+    lowered = {candidate.lower(): candidate for candidate in reversed(known)}
+    nearest = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.5)
+    suggestion = f" Did you mean {lowered[nearest[0]]!r}?" if nearest else ""
     listing = ", ".join(known) if known else "none"
     return UnknownNameError(f"unknown {kind} {name!r}.{suggestion} Known: {listing}.")
+
+
+def check_known(kind: str, name: object, known: Collection[str]) -> None:
+    """Raise the error of :func:`unknown_name` unless a name exists.
+
+    Parameters
+    ----------
+    kind, name, known
+        As there.
+
+    Raises
+    ------
+    UnknownNameError
+        If it does not.
+    """
+    if name not in known:
+        raise unknown_name(kind, name, known)

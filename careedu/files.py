@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import lzma
 import os
 import re
 import tempfile
@@ -33,6 +34,8 @@ _TYPES = {
     "bfloat16": "BF16",
     "bool": "BOOL",
 }
+UNREADABLE = (SafetensorError, lzma.LZMAError, OSError, ValueError, LookupError, TypeError, AttributeError)
+"""What is raised where a damaged file is read, or one that is packed."""
 _PARTIAL = re.compile(r"\..+\.[0-9a-f]{32}\.partial")
 
 
@@ -97,10 +100,10 @@ def is_partial(name: str) -> bool:
     return _PARTIAL.fullmatch(name) is not None
 
 
-def is_stale(path: Path) -> bool:
+def is_stale(path: Path, seconds: float = STALE_SECONDS) -> bool:
     """Whether what is left at a path is too old to be somebody's who is still writing."""
     try:
-        return time.time() - path.lstat().st_mtime > STALE_SECONDS
+        return time.time() - path.lstat().st_mtime > seconds
     except FileNotFoundError:
         return False  # its writer has just finished
 
@@ -241,5 +244,5 @@ def _reading(path: Path) -> Iterator[None]:
         raise CheckpointError(f"no file {path}")
     try:
         yield
-    except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+    except (*UNREADABLE, RuntimeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); delete it and run again") from error

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from careedu.data.dataset import AUGMENTATIONS
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,7 @@ class Augmentation:
     @classmethod
     def named(cls, name: str) -> Augmentation:
         """The augmentation that suits an organ: "none", "upright" or "any-orientation"."""
-        if name not in AUGMENTATIONS:
-            raise unknown_name("augmentation", name, AUGMENTATIONS)
+        check_known("augmentation", name, AUGMENTATIONS)
         if name == "none":
             return cls()
         mild = {"shift": 0.06, "zoom": 0.1, "brightness": 0.08, "contrast": 0.15}

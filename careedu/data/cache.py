@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,15 +21,14 @@ from typing import Any
 
 import numpy as np
 
+from careedu.errors import StorageError
+from careedu.files import is_stale, storing
+
 _MANIFEST = "manifest.json"
 _PARTIAL = "partial-"
 _STALE_SECONDS = 24 * 3600
 
 Batches = Callable[[], Iterator[dict[str, np.ndarray]]]
-
-
-class _Unwritable(Exception):
-    """The cache cannot be written; work goes on without it."""
 
 
 def cache_folder() -> Path:
@@ -70,16 +69,15 @@ def cached_arrays(key: str, length: int, batches: Batches) -> dict[str, np.ndarr
     """
     entry = cache_folder() / "decoded" / key
     arrays = _open(entry)
+    reason: Any = "what was written cannot be read back"
+    if arrays is None:
+        try:
+            _write(entry, length, batches)
+            arrays = _open(entry)
+        except StorageError as error:  # work goes on without it
+            reason = error.__cause__
     if arrays is not None:
         return arrays
-    try:
-        _write(entry, length, batches)
-        arrays = _open(entry)
-        if arrays is not None:
-            return arrays
-        reason: Any = "what was written cannot be read back"
-    except _Unwritable as error:
-        reason = error.__cause__
     warnings.warn(
         f"decoded images cannot be kept in {str(entry.parent)!r} ({reason}), so they are decoded each time; make the "
         "folder writable, or set CAREEDU_CACHE to another one",
@@ -122,20 +120,21 @@ def _discard(entry: Path) -> None:
 
 
 def _write(entry: Path, length: int, batches: Batches) -> None:
-    try:
+    with storing(entry):
         entry.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(entry.parent)
+        for path in entry.parent.glob(f"{_PARTIAL}*"):  # of writers that were killed long ago
+            if is_stale(path, _STALE_SECONDS):
+                shutil.rmtree(path, ignore_errors=True)
         staging = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=entry.parent))
-    except OSError as error:
-        raise _Unwritable from error
     try:
         _fill(staging, length, batches)
-        try:
-            staging.replace(entry)
-        except OSError as error:
-            # Another process may have put the same entry there first; then there is nothing left to do.
-            if not (entry / _MANIFEST).is_file():
-                raise _Unwritable from error
+        with storing(entry):
+            try:
+                staging.replace(entry)
+            except OSError:
+                # Another process may have put the same entry there first; then there is nothing left to do.
+                if not (entry / _MANIFEST).is_file():
+                    raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -143,32 +142,24 @@ def _write(entry: Path, length: int, batches: Batches) -> None:
 def _fill(staging: Path, length: int, batches: Batches) -> None:
     files: dict[str, Any] = {}
     digests: dict[str, Any] = {}
-
-    def put(name: str, content: bytes | memoryview) -> None:
-        try:
-            files[name].write(content)
-        except OSError as error:
-            raise _Unwritable from error
-        digests[name].update(content)
-
     try:
         for batch in batches():
-            for name, array in batch.items():
-                if name not in files:
-                    try:
+            with storing(staging):
+                for name, array in batch.items():
+                    array = np.ascontiguousarray(array)
+                    pieces = [array.data]
+                    if name not in files:
                         files[name] = (staging / f"{name}.npy").open("wb")
-                    except OSError as error:
-                        raise _Unwritable from error
-                    digests[name] = hashlib.blake2b()
-                    put(name, _npy_header(array, length))
-                put(name, np.ascontiguousarray(array).data)
-        try:
+                        digests[name] = hashlib.blake2b()
+                        pieces.insert(0, _npy_header(array, length))
+                    for piece in pieces:
+                        files[name].write(piece)
+                        digests[name].update(piece)
+        with storing(staging):
             for file in files.values():
                 file.close()
             manifest = {"digests": {f"{name}.npy": digest.hexdigest() for name, digest in digests.items()}}
             (staging / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-        except OSError as error:
-            raise _Unwritable from error
     finally:
         for file in files.values():
             with contextlib.suppress(OSError):  # closing writes what is still held; all that fails has been told by now
@@ -176,23 +167,7 @@ def _fill(staging: Path, length: int, batches: Batches) -> None:
 
 
 def _npy_header(array: np.ndarray, length: int) -> bytes:
-    import io
-
     header = io.BytesIO()
-    description = {
-        "descr": np.lib.format.dtype_to_descr(array.dtype),
-        "fortran_order": False,
-        "shape": (length, *array.shape[1:]),
-    }
-    np.lib.format.write_array_header_1_0(header, description)
+    description = np.lib.format.header_data_from_array_1_0(array)
+    np.lib.format.write_array_header_1_0(header, {**description, "shape": (length, *array.shape[1:])})
     return header.getvalue()
-
-
-def _remove_stale(folder: Path) -> None:
-    """Remove what writers left behind that were killed long ago."""
-    for path in folder.glob(f"{_PARTIAL}*"):
-        try:
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
-        except FileNotFoundError:
-            continue  # its writer has just finished

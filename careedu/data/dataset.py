@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from careedu.data.digest import add_array
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known
 
+_TENSORS = ("images", "labels", "boxes", "masks", "has_mask", "marks")
 AUGMENTATIONS = ("none", "upright", "any-orientation")
 
 
@@ -85,20 +86,15 @@ class LesionDataset:
         def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
-        put("images", torch.as_tensor(self.images))
-        put("labels", torch.as_tensor(self.labels))
-        put("classes", tuple(str(name) for name in self.classes))
         n = len(self.images)
         if self.boxes is None:
             put("boxes", torch.full((n, 4), torch.nan))
-        put("boxes", torch.as_tensor(self.boxes))
-        if self.masks is not None:
-            put("masks", torch.as_tensor(self.masks))
-        if self.marks is not None:
-            put("marks", torch.as_tensor(self.marks))
         if self.has_mask is None:
             put("has_mask", torch.full((n,), self.masks is not None))
-        put("has_mask", torch.as_tensor(self.has_mask))
+        for name in _TENSORS:
+            value = getattr(self, name)
+            put(name, value if value is None else torch.as_tensor(value))
+        put("classes", tuple(str(name) for name in self.classes))
         put("grouped", self.groups is not None if self.grouped is None else self.grouped)
         put("groups", np.arange(n).astype(str) if self.groups is None else np.asarray(self.groups).astype(str))
         put("ids", np.arange(n).astype(str) if self.ids is None else np.asarray(self.ids).astype(str))
@@ -127,8 +123,7 @@ class LesionDataset:
             if getattr(self, name).shape != (n,):
                 raise InvalidInputError(f"{name} must have shape ({n},), not {getattr(self, name).shape}")
         if len(set(self.ids.tolist())) != n:
-            seen: set[str] = set()
-            twice = next(i for i in self.ids.tolist() if i in seen or seen.add(i))
+            twice = next(name for name in self.ids.tolist() if (self.ids == name).sum() > 1)
             raise InvalidInputError(f"ids must be distinct; {twice!r} stands twice")
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise InvalidInputError(f"classes must be at least two different names, not {self.classes}")
@@ -162,18 +157,12 @@ class LesionDataset:
             key = torch.as_tensor(key)
             key = key.long() if key.numel() == 0 else key  # an empty list has no type of its own
         rows = torch.arange(len(self))[key]
-        return LesionDataset(
-            images=self.images[rows],
-            labels=self.labels[rows],
-            classes=self.classes,
-            boxes=self.boxes[rows],
-            masks=None if self.masks is None else self.masks[rows],
-            has_mask=self.has_mask[rows],
-            groups=self.groups[rows.numpy()],
-            ids=self.ids[rows.numpy()],
-            grouped=self.grouped,
-            marks=None if self.marks is None else self.marks[rows],
-        )
+        return self._with(lambda tensor: tensor[rows], groups=self.groups[rows.numpy()], ids=self.ids[rows.numpy()])
+
+    def _with(self, change: Callable[[Tensor], Tensor], **others: np.ndarray) -> LesionDataset:
+        """The same with each tensor changed."""
+        tensors = {name: change(value) for name in _TENSORS if (value := getattr(self, name)) is not None}
+        return replace(self, **tensors, **others)
 
     def __repr__(self) -> str:
         _, channels, height, width = self.images.shape
@@ -192,14 +181,11 @@ class LesionDataset:
 
     def to(self, device: torch.device | str) -> LesionDataset:
         """The same with its tensors on a device."""
-        tensors = ("images", "labels", "boxes", "masks", "has_mask", "marks")
-        moved = {name: value.to(device) for name in tensors if (value := getattr(self, name)) is not None}
-        return replace(self, **moved)
+        return self._with(lambda tensor: tensor.to(device))
 
     def class_index(self, name: str) -> int:
         """Index of the class called `name`; an unknown name is an error that suggests the nearest."""
-        if name not in self.classes:
-            raise unknown_name("class", name, self.classes)
+        check_known("class", name, self.classes)
         return self.classes.index(name)
 
     def fingerprint(self) -> str:
@@ -273,17 +259,14 @@ class Splits:
                     f"{len(shared)} groups are in both {first} and {second} (for instance {min(shared)!r}): the same "
                     "patient on both sides makes every result look better than it is. Split by group."
                 )
-        if self.augmentation not in AUGMENTATIONS:
-            raise unknown_name("augmentation", self.augmentation, AUGMENTATIONS)
-        if self.rare is None:
-            object.__setattr__(self, "rare", rare_classes(self.train))
-        else:
-            names = (self.rare,) if isinstance(self.rare, str) else tuple(self.rare)
-            for name in names:
-                self.train.class_index(name)
-            if not names:
-                raise InvalidInputError("rare= names no class; leave it out to have the smallest classes chosen")
-            object.__setattr__(self, "rare", names)
+        check_known("augmentation", self.augmentation, AUGMENTATIONS)
+        rare = rare_classes(self.train) if self.rare is None else self.rare
+        names = (rare,) if isinstance(rare, str) else tuple(rare)
+        for name in names:
+            self.train.class_index(name)
+        if not names:
+            raise InvalidInputError("rare= names no class; leave it out to have the smallest classes chosen")
+        object.__setattr__(self, "rare", names)
 
     def parts(self) -> dict[str, LesionDataset]:
         """The three splits by name, in the order train, val, test."""
@@ -363,7 +346,5 @@ def rare_classes(train: LesionDataset) -> tuple[str, ...]:
     counts = train.counts.tolist()
     mean = sum(counts) / len(counts)
     rare = tuple(name for name, n in zip(train.classes, counts, strict=True) if n < mean / 2)
-    if rare:
-        return rare
     smallest = min(range(len(counts)), key=lambda c: (counts[c], -c))
-    return (train.classes[smallest],)
+    return rare or (train.classes[smallest],)

@@ -7,17 +7,18 @@ since a fixed range would turn many of them black or clip them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from tqdm.auto import tqdm
 
 from careedu.data.labels import Entry, Faults, Lesion
 from careedu.errors import InvalidInputError
@@ -29,7 +30,7 @@ _GREY = ("1", "L", "LA", *_DEEP_GREY)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 # Large enough to keep the threads busy, small enough that a batch in flight costs little memory.
 _BATCH = 64
-_SHOW_PROGRESS_FROM = 2000
+_BAR_FROM = 2000
 
 
 @dataclass(frozen=True)
@@ -65,24 +66,29 @@ def decode(entries: Sequence[Entry], size: int | None, faults: Faults) -> Iterat
     InvalidInputError
         At the end, reporting all faults together.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        headers = list(pool.map(_noted(read_header, faults), entries))
+
+    def header_of(entry: Entry) -> Header | None:
+        with faults.noted(entry.row, entry.image):
+            return read_header(entry)
+
+    n = len(entries)
+    bar = tqdm(total=n, desc="decoding images", unit=" images", disable=n < _BAR_FROM, leave=False)
+    with bar, ThreadPoolExecutor(os.cpu_count()) as pool:
+        headers = list(pool.map(header_of, entries))
         if size is None:
             _check_one_size(entries, headers, faults)
         channels = 1 if all(header is None or header.mode in _GREY for header in headers) else 3
         with_masks = any(lesion.mask for entry in entries for lesion in entry.lesions)
 
-        def one(pair: tuple[Entry, Header | None]) -> dict[str, np.ndarray] | None:
-            entry, header = pair
+        def one(entry: Entry, header: Header | None) -> dict[str, np.ndarray] | None:
             return None if header is None else _decode_entry(entry, header, channels, size, with_masks, faults)
 
-        with _bar(len(entries)) as bar:
-            for start in range(0, len(entries), _BATCH):
-                stop = start + _BATCH
-                done = list(pool.map(one, zip(entries[start:stop], headers[start:stop], strict=True)))
-                bar.update(len(done))
-                if not faults:
-                    yield {name: np.stack([parts[name] for parts in done]) for name in done[0]}
+        for start in range(0, n, _BATCH):
+            stop = start + _BATCH
+            done = list(pool.map(one, entries[start:stop], headers[start:stop]))
+            bar.update(len(done))
+            if not faults:
+                yield {name: np.stack([parts[name] for parts in done]) for name in done[0]}
     if faults:
         raise faults.error()
 
@@ -205,29 +211,23 @@ def resized_mask(mask: np.ndarray, size: int) -> np.ndarray:
 def _decode_entry(
     entry: Entry, header: Header, channels: int, size: int | None, with_masks: bool, faults: Faults
 ) -> dict[str, np.ndarray] | None:
-    before = len(faults.rows)
-    image = _noted(lambda e: read_image(e.path, channels, size), faults)(entry)
-    union, boxes, files = None, [], {}
+    before, boxes, masks = len(faults.rows), [], {}
+    with faults.noted(entry.row, entry.image):
+        image = read_image(entry.path, channels, size)
     for lesion in entry.lesions:
-        try:
-            if lesion.mask is not None and lesion.mask not in files:
-                files[lesion.mask] = read_mask(lesion.mask, header.width, header.height)
-            boxes.append(_box(lesion, header, files))
-        except InvalidInputError as error:
-            faults.add(lesion.row, entry.image, str(error))
-    if image is None or len(faults.rows) > before:
+        with faults.noted(lesion.row, entry.image):
+            if lesion.mask is not None and lesion.mask not in masks:
+                masks[lesion.mask] = read_mask(lesion.mask, header.width, header.height)
+            boxes.append(_box(lesion, header, masks))
+    if len(faults.rows) > before:
         return None
-    for mask in files.values():
-        union = mask if union is None else union | mask
     height, width = image.shape[1:]
-    parts = {
-        "images": image,
-        "boxes": _enclosing(boxes, header, width, height),
-        "has_mask": np.array(union is not None),
-    }
-    if with_masks:
-        empty = np.zeros((height, width), dtype=bool)
-        parts["masks"] = empty if union is None else union if size is None else resized_mask(union, size)
+    parts = {"images": image, "boxes": _enclosing(boxes, header, width, height), "has_mask": np.array(bool(masks))}
+    if with_masks and masks:
+        union = np.any(list(masks.values()), axis=0)
+        parts["masks"] = union if size is None else resized_mask(union, size)
+    elif with_masks:
+        parts["masks"] = np.zeros((height, width), dtype=bool)
     return parts
 
 
@@ -282,49 +282,19 @@ def _check_one_size(entries: Sequence[Entry], headers: Sequence[Header | None], 
             return
 
 
-def _noted(read: Callable[[Entry], Any], faults: Faults) -> Callable[[Entry], Any]:
-    """Let a reader note what it finds wrong with an entry, and go on."""
-
-    def noting(entry: Entry) -> Any:
-        try:
-            return read(entry)
-        except InvalidInputError as error:
-            faults.add(entry.row, entry.image, str(error))
-            return None
-
-    return noting
-
-
-class _opened:
-    """Opens an image file; whatever goes wrong inside the block is told in our words."""
-
-    def __init__(self, path: Path, what: str) -> None:
-        self._path, self._what = path, what
-
-    def __enter__(self) -> Image.Image:
-        try:
-            self._image = Image.open(self._path, formats=FORMATS)
-        except UnidentifiedImageError as error:
-            raise InvalidInputError(
-                f"the {self._what} {self._path.name!r} is not an image that can be read ({', '.join(FORMATS)}); export "
-                "it as PNG"
-            ) from error
-        except _BROKEN as error:
-            raise self._broken(error) from error
-        return self._image
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._image.close()
-        if isinstance(error, _BROKEN) and not isinstance(error, InvalidInputError):
-            raise self._broken(error) from error
-
-    def _broken(self, error: BaseException) -> InvalidInputError:
-        return InvalidInputError(
-            f"the {self._what} {self._path.name!r} is broken or truncated ({error}); copy it again from its source"
-        )
-
-
-def _bar(total: int) -> Any:
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, desc="decoding images", unit=" images", disable=total < _SHOW_PROGRESS_FROM, leave=False)
+@contextlib.contextmanager
+def _opened(path: Path, what: str) -> Iterator[Image.Image]:
+    """Open an image file; whatever goes wrong inside the block is told in our words."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            yield image
+    except InvalidInputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InvalidInputError(
+            f"the {what} {path.name!r} is not an image that can be read ({', '.join(FORMATS)}); export it as PNG"
+        ) from error
+    except _BROKEN as error:
+        raise InvalidInputError(
+            f"the {what} {path.name!r} is broken or truncated ({error}); copy it again from its source"
+        ) from error

@@ -14,23 +14,20 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL
+import torch
 
 from careedu.data.cache import cached_arrays
+from careedu.data.dataset import LesionDataset
 from careedu.data.decoding import decode
 from careedu.data.imbalance import hold_out_by_group
-from careedu.data.labels import SPLITS, Entry, Table, read_table
+from careedu.data.labels import SPLITS, Table, read_table
 from careedu.errors import MissingDataError
-
-if TYPE_CHECKING:
-    from careedu.data.dataset import LesionDataset
 
 # Raised whenever the same files would give other arrays, so that no cache of an older version is taken for ours.
 _REVISION = 1
-_HELD_OUT = 0.2
 
 
 def read_folder(
@@ -40,7 +37,6 @@ def read_folder(
     seed: int = 0,
     group: str | None = None,
     where: Mapping[str, object] | None = None,
-    cache: bool = True,
 ) -> dict[str, LesionDataset]:
     """Read a folder with ``labels.csv``.
 
@@ -59,8 +55,6 @@ def read_folder(
         taken for a patient of its own.
     where : mapping of str to str, optional
         Only rows with these values in these columns are read, for instance ``{"plane": "axial"}``.
-    cache : bool
-        Whether decoded images are kept in, and taken from, the cache folder.
 
     Returns
     -------
@@ -85,22 +79,16 @@ def read_folder(
     classes = _classes(table)
     if not table.faults:
         _check_whole(table, classes)
-    entries = table.entries
     if table.has_splits:
         # Images of a split lie one after the other, so that each split is a view of the mapped arrays, not a copy.
-        entries = sorted(entries, key=lambda entry: SPLITS.index(entry.split))
+        table.entries.sort(key=lambda entry: SPLITS.index(entry.split))
     if table.faults:
-        for _ in decode(entries, size, table.faults):
-            pass  # nothing comes; what is wrong inside the images is reported with the rest
-        raise table.faults.error()
-    rows = _split_rows(table, entries, classes, seed)
-    if cache:
-        key = _key(folder, table, entries, size, where)
-        arrays = cached_arrays(key, len(entries), lambda: decode(entries, size, table.faults))
-    else:
-        parts = list(decode(entries, size, table.faults))
-        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    splits = {name: _dataset(entries, rows[name], arrays, classes, table.has_groups) for name in SPLITS}
+        list(decode(table.entries, size, table.faults))  # raises, when it has looked into the images too
+    labels = np.array([classes.index(entry.label) for entry in table.entries])
+    rows = _split_rows(table, labels, classes, seed)
+    key = _key(folder, table, size, where)
+    arrays = cached_arrays(key, len(labels), lambda: decode(table.entries, size, table.faults))
+    splits = {name: _dataset(table, rows[name], {**arrays, "labels": labels}, classes) for name in SPLITS}
     for name in ("val", "test"):
         absent = [c for c, n in zip(classes, splits[name].counts.tolist(), strict=True) if n == 0]
         if absent:
@@ -112,9 +100,8 @@ def read_folder(
 
 def _classes(table: Table) -> tuple[str, ...]:
     names = {entry.label for entry in table.entries}
-    if all(name.isdecimal() for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
-    return tuple(sorted(names))
+    numbers = all(name.isdecimal() for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))
 
 
 def _check_whole(table: Table, classes: Sequence[str]) -> None:
@@ -139,44 +126,25 @@ def _check_whole(table: Table, classes: Sequence[str]) -> None:
         )
 
 
-def _split_rows(table: Table, entries: Sequence[Entry], classes: Sequence[str], seed: int) -> dict[str, np.ndarray]:
+def _split_rows(table: Table, labels: np.ndarray, classes: Sequence[str], seed: int) -> dict[str, np.ndarray]:
     """Rows of each split, drawn where the table does not tell them. No image is needed, so that none is decoded."""
-    everything = np.arange(len(entries))
-    if not table.has_splits:
-        rest, test = _hold_out(everything, entries, classes, seed)
-        train, val = _hold_out(rest, entries, classes, seed)
-        return {"train": train, "val": val, "test": test}
-    given = np.array([entry.split for entry in entries])
+    groups, given = np.array([(entry.group, entry.split) for entry in table.entries]).T
+
+    def hold_out(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        kept, held = hold_out_by_group(labels[rows], groups[rows], classes, seed=seed)
+        return rows[kept], rows[held]
+
     rows = {name: np.flatnonzero(given == name) for name in SPLITS}
+    if not table.has_splits:
+        rows["train"], rows["test"] = hold_out(np.arange(len(labels)))
     if not len(rows["val"]):
-        rows["train"], rows["val"] = _hold_out(rows["train"], entries, classes, seed)
+        rows["train"], rows["val"] = hold_out(rows["train"])
     return rows
 
 
-def _hold_out(
-    rows: np.ndarray, entries: Sequence[Entry], classes: Sequence[str], seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    import torch
-
-    from careedu.data.dataset import LesionDataset
-
-    chosen = [entries[row] for row in rows]
-    blank = LesionDataset(
-        images=torch.zeros(len(rows), 1, 1, 1, dtype=torch.uint8),
-        labels=torch.tensor([classes.index(entry.label) for entry in chosen]),
-        classes=tuple(classes),
-        groups=[entry.group for entry in chosen],
-        ids=rows.astype(str),
-    )
-    kept, held = hold_out_by_group(blank, _HELD_OUT, seed)
-    return kept.ids.astype(np.int64), held.ids.astype(np.int64)
-
-
-def _key(
-    folder: Path, table: Table, entries: Sequence[Entry], size: int | None, where: Mapping[str, object] | None
-) -> str:
+def _key(folder: Path, table: Table, size: int | None, where: Mapping[str, object] | None) -> str:
     files = {}
-    for entry in entries:
+    for entry in table.entries:
         for path in (entry.path, *(lesion.mask for lesion in entry.lesions if lesion.mask is not None)):
             status = path.stat()
             files[os.path.relpath(path, folder)] = (status.st_size, status.st_mtime_ns)
@@ -192,25 +160,14 @@ def _key(
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
-def _dataset(
-    entries: Sequence[Entry],
-    rows: np.ndarray,
-    arrays: Mapping[str, np.ndarray],
-    classes: Sequence[str],
-    has_groups: bool,
-) -> LesionDataset:
-    import torch
-
-    from careedu.data.dataset import LesionDataset
-
+def _dataset(table: Table, rows: np.ndarray, arrays: Mapping[str, np.ndarray], classes: Sequence[str]) -> LesionDataset:
     one_piece = len(rows) == rows[-1] - rows[0] + 1
     chosen = slice(rows[0], rows[-1] + 1) if one_piece else rows
     tensors = {name: torch.from_numpy(array[chosen]) for name, array in arrays.items()}
-    picked = [entries[row] for row in rows]
+    picked = [table.entries[row] for row in rows]
     return LesionDataset(
         **tensors,
-        labels=torch.tensor([classes.index(entry.label) for entry in picked]),
-        classes=tuple(classes),
-        groups=[entry.group for entry in picked] if has_groups else None,
+        classes=classes,
+        groups=[entry.group for entry in picked] if table.has_groups else None,
         ids=[entry.image for entry in picked],
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
@@ -58,6 +58,41 @@ def long_tail_counts(available: Sequence[int], ratio: float) -> list[int]:
     return counts
 
 
+def training_counts(
+    available: Mapping[str, int], imbalance: float | None, counts: Mapping[str, int] | None
+) -> dict[str, int]:
+    """Training images of each class.
+
+    Parameters
+    ----------
+    available : mapping of str to int
+        Images there are of each class.
+    imbalance : float, optional
+        As in :func:`long_tail_counts`.
+    counts : mapping of str to int, optional
+        Of named classes, whatever `imbalance` says.
+
+    Returns
+    -------
+    dict of str to int
+        In the order of `available`.
+
+    Raises
+    ------
+    UnknownNameError
+        If `counts` names a class that is not there.
+    InvalidInputError
+        If a count is not a whole number of at least 1, or the imbalance cannot be.
+    """
+    wanted = dict(available)
+    if imbalance is not None:
+        wanted = dict(zip(available, long_tail_counts(list(available.values()), imbalance), strict=True))
+    if counts is not None:
+        check_counts(counts, tuple(available))
+        wanted |= {name: int(n) for name, n in counts.items()}
+    return wanted
+
+
 def thin(dataset: LesionDataset, counts: Mapping[str, int], seed: int) -> LesionDataset:
     """Keep only so many images of named classes, drawn at random.
 
@@ -103,14 +138,17 @@ def thin(dataset: LesionDataset, counts: Mapping[str, int], seed: int) -> Lesion
 
 
 def hold_out_by_group(
-    dataset: LesionDataset, fraction: float = 0.2, seed: int = 0
-) -> tuple[LesionDataset, LesionDataset]:
-    """Split a data set in two, groups undivided and classes in like proportions.
+    labels: np.ndarray, groups: np.ndarray, classes: Sequence[str], fraction: float = 0.2, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split images in two, groups undivided and classes in like proportions.
 
     Parameters
     ----------
-    dataset : LesionDataset
-        The images to split.
+    labels : int (N,)
+        Indices into `classes`.
+    groups : (N,)
+        The group of each image.
+    classes : sequence of str
     fraction : float
         Share of the images to hold out, above 0 and at most 0.5. It is one fold of ``round(1 / fraction)`` folds (of as
         many as there are groups, where these are fewer), so that it is met only roughly.
@@ -119,8 +157,8 @@ def hold_out_by_group(
 
     Returns
     -------
-    kept, held_out : LesionDataset
-        Every class is in `kept`. `held_out` has every class too where the groups allow it.
+    kept, held_out : array
+        Rows, sorted. Every class is in `kept`. `held_out` has every class too where the groups allow it.
 
     Raises
     ------
@@ -132,43 +170,30 @@ def hold_out_by_group(
     if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction <= 0.5:
         raise InvalidInputError(f"fraction must be above 0 and at most 0.5, not {fraction!r}")
     check_seed(seed)
-    labels, groups = dataset.labels.numpy(), dataset.groups
-    n_groups = len(np.unique(groups))
-    present = dataset.counts.numpy() > 0
-    folds = min(round(1 / fraction), n_groups, int(dataset.counts.max()))
+
+    def counts_of(rows: np.ndarray) -> np.ndarray:
+        return np.bincount(labels[rows], minlength=len(classes))
+
+    n, n_groups = len(labels), len(np.unique(groups))
+    counts = counts_of(np.arange(n))
+    folds = min(round(1 / fraction), n_groups, int(counts.max()))
     if folds < 2:
-        what = "all images belong to one group" if n_groups < 2 else f"there are only {len(dataset)} images"
+        what = "all images belong to one group" if n_groups < 2 else f"there are only {n} images"
         raise InvalidInputError(f"no images can be held out: {what}; give more, or a split column in labels.csv")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # A class of fewer images than folds is what careedu is about; what it needs is checked below.
         warnings.filterwarnings("ignore", message="The least populated class in y has only", category=UserWarning)
-        candidates = [np.sort(held) for _, held in splitter.split(labels, labels, groups)]
-
-    def has(rows: np.ndarray) -> np.ndarray:
-        return np.bincount(labels[rows], minlength=len(dataset.classes)) > 0
-
-    everything = np.arange(len(dataset))
-    possible = [
-        held
-        for held in candidates
-        if len(held) and (has(np.setdiff1d(everything, held, assume_unique=True)) == present).all()
-    ]
+        folds_of_rows = [(kept, held) for kept, held in splitter.split(labels, labels, groups) if len(held)]
+    possible = [(kept, held) for kept, held in folds_of_rows if ((counts_of(kept) > 0) == (counts > 0)).all()]
     if not possible:
-        spread = {
-            name: len(np.unique(groups[labels == label]))
-            for label, name in enumerate(dataset.classes)
-            if present[label]
-        }
+        spread = {classes[label]: len(np.unique(groups[labels == label])) for label in np.flatnonzero(counts)}
         fewest = min(spread, key=spread.__getitem__)
         raise InvalidInputError(
             f"images cannot be held out without class {fewest!r} vanishing from training: its images are in "
             f"{spread[fewest]} group(s); give more, or a split column in labels.csv"
         )
-    best = min(possible, key=lambda held: (-has(held).sum(), abs(len(held) / len(dataset) - fraction)))
-    keep = np.ones(len(dataset), dtype=bool)
-    keep[best] = False
-    return dataset[keep], dataset[~keep]
+    return min(possible, key=lambda fold: (-(counts_of(fold[1]) > 0).sum(), abs(len(fold[1]) / n - fraction)))
 
 
 def check_seed(seed: int) -> None:
@@ -190,7 +215,6 @@ def check_counts(counts: Mapping[str, int], classes: Sequence[str]) -> None:
     if not isinstance(counts, Mapping):
         raise InvalidInputError(f"counts must map names of classes to numbers of images, not {counts!r}")
     for name, n in counts.items():
-        if name not in classes:
-            raise unknown_name("class", name, classes)
+        check_known("class", name, classes)
         if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
             raise InvalidInputError(f"counts: {name!r} must be a whole number of at least 1, not {n!r}")

@@ -5,17 +5,19 @@ Nothing here looks inside an image; :mod:`careedu.data.decoding` does.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import difflib
+import functools
 import io
 import math
 import os
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError, unknown_name
+from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError, check_known, unknown_name
 
 TABLE = "labels.csv"
 SPLITS = ("train", "val", "test")
@@ -40,6 +42,14 @@ class Faults:
         """Note a fault of the table as a whole."""
         self.rows.append((0, text))
 
+    @contextlib.contextmanager
+    def noted(self, row: int, image: str) -> Iterator[None]:
+        """Note what is raised inside as a fault of a row, and go on."""
+        try:
+            yield
+        except InvalidInputError as error:
+            self.add(row, image, str(error))
+
     def __bool__(self) -> bool:
         return bool(self.rows)
 
@@ -50,6 +60,10 @@ class Faults:
         if len(texts) > _REPORTED_FAULTS:
             shown.append(f"  and {len(texts) - _REPORTED_FAULTS} more")
         return InvalidInputError("\n".join([f"{TABLE} cannot be used:", *shown]))
+
+
+_Rows = list[tuple[int, dict[str, str], int]]
+"""Of each row its number, its cells by column and how many cells it has."""
 
 
 @dataclass
@@ -132,10 +146,14 @@ def read_table(folder: Path, *, group: str | None = None, where: Mapping[str, ob
         raise MissingDataError(f"{str(path)!r} cannot be read ({error.strerror}); mend its permissions") from error
     columns, rows = _parse(content)
     _check_columns(columns)
-    group_column = _group_column(columns, group)
-    rows = _chosen(rows, columns, where or {})
+    free = [name for name in columns if name not in _TAKEN]
+    if group is not None:
+        check_known("column for group=", group, free)
+    group_column = "group" if group is None else group
+    rows = _chosen(rows, free, where or {})
     faults = Faults()
-    reader = _RowReader(folder, faults)
+    # Asked once of each file, however many rows name it.
+    find = functools.cache(functools.partial(_file, folder, os.path.realpath(folder)))
     filled = {name for name in columns if any(cells[name] for _, cells, _ in rows)}
     has_splits, has_groups = "split" in filled, group_column in filled
     entries: dict[str, Entry] = {}
@@ -143,7 +161,7 @@ def read_table(folder: Path, *, group: str | None = None, where: Mapping[str, ob
         if width > len(columns):
             faults.add(row, cells["image"], f"it has {width} cells, the header {len(columns)}; put quotes round commas")
             continue
-        entry = reader.entry(row, cells, group_column if has_groups else None, has_splits)
+        entry = _entry(row, cells, group_column if has_groups else None, has_splits, find, faults)
         if entry is None:
             continue
         first = entries.setdefault(entry.image, entry)
@@ -154,8 +172,8 @@ def read_table(folder: Path, *, group: str | None = None, where: Mapping[str, ob
     return Table(list(entries.values()), has_splits, has_groups, content, faults)
 
 
-def _parse(content: bytes) -> tuple[list[str], list[tuple[int, dict[str, str], int]]]:
-    """Return the columns, and of each row its number, its cells by column and how many cells it has."""
+def _parse(content: bytes) -> tuple[list[str], _Rows]:
+    """Return the columns and the rows."""
     try:
         text = content.decode("utf-8-sig")  # spreadsheets put a byte order mark first
     except UnicodeDecodeError as error:
@@ -191,29 +209,17 @@ def _check_columns(columns: Sequence[str]) -> None:
         for separator, name in ((";", "semicolons"), ("\t", "tabs")):
             if separator in columns[0]:
                 raise InvalidInputError(f"the cells of {TABLE} are separated by {name}; save it with commas")
-    needed = ["image", "label"]
-    if any(name in columns for name in BOX):
-        needed.extend(BOX)
+    needed = ["image", "label", *(BOX if set(BOX) & set(columns) else ())]
     for name in needed:
         if name not in columns:
             error = unknown_name("column", name, [c for c in columns if c not in needed])
             raise InvalidInputError(f"{TABLE} lacks the column {name!r}: {error}")
 
 
-def _group_column(columns: Sequence[str], group: str | None) -> str:
-    if group is None:
-        return "group"
-    if not isinstance(group, str) or group not in set(columns) - set(_TAKEN):
-        raise unknown_name("column for group=", group, set(columns) - set(_TAKEN))
-    return group
-
-
-def _chosen(
-    rows: list[tuple[int, dict[str, str], int]], columns: Sequence[str], where: Mapping[str, object]
-) -> list[tuple[int, dict[str, str], int]]:
+def _chosen(rows: _Rows, columns: Sequence[str], where: Mapping[str, object]) -> _Rows:
     for column, value in where.items():
-        if column not in columns or column in _TAKEN:
-            raise unknown_name("option", column, {"group", *columns} - set(_TAKEN))
+        if column not in columns:
+            raise unknown_name("option", column, {"group", *columns})
         values = sorted({cells[column] for _, cells, _ in rows if cells[column]})
         if str(value) not in values:
             # Of a column with a value of its own in each row only some are listed, the nearest among them.
@@ -225,78 +231,65 @@ def _chosen(
     return rows
 
 
-class _RowReader:
-    """Turns rows into entries and notes what is wrong with them."""
-
-    def __init__(self, folder: Path, faults: Faults) -> None:
-        self._folder = folder
-        self._inside = os.path.realpath(folder)
-        self._faults = faults
-        self._paths: dict[str, tuple[Path | None, str]] = {}
-
-    def entry(self, row: int, cells: Mapping[str, str], group: str | None, has_splits: bool) -> Entry | None:
-        before = len(self._faults.rows)
-        image = cells["image"]
-        path = self._file(row, image, image, "image")
-        if not cells["label"]:
-            self._faults.add(row, image, "it has no label; write the name of its class")
-        split = cells.get("split", "")
-        if has_splits and split not in SPLITS:
-            error = unknown_name("split", split, SPLITS) if split else "it has no split; write train, val or test"
-            self._faults.add(row, image, str(error))
-        if group is not None and not cells[group]:
-            text = f"it has no {group}; where the patient is unknown, write a name that no other image has"
-            self._faults.add(row, image, text)
-        box = self._box(row, image, [cells.get(name, "") for name in BOX])
-        mask = self._file(row, image, cells["mask"], "mask") if cells.get("mask") else None
-        if len(self._faults.rows) > before or path is None:
-            return None
-        name = _normal(image)
-        lesions = [] if box is None and mask is None else [Lesion(row, box, mask)]
-        return Entry(row, name, path, cells["label"], split, name if group is None else cells[group], lesions)
-
-    def _file(self, row: int, image: str, name: str, what: str) -> Path | None:
-        if name not in self._paths:
-            self._paths[name] = self._find(name, what)
-        path, fault = self._paths[name]
-        if path is None:
-            self._faults.add(row, image, fault)
-        return path
-
-    def _find(self, name: str, what: str) -> tuple[Path | None, str]:
-        if not name:
-            return None, f"it names no {what} file"
-        path = self._folder / _normal(name)
-        # Asked of the file that is really there: a link may lead anywhere.
-        real = os.path.realpath(path)
-        if Path(name).is_absolute() or not Path(real).is_relative_to(self._inside):
-            return None, f"the {what} {name!r} lies outside the folder; copy it into the folder and name it from there"
-        if not os.path.isfile(path):  # noqa: PTH113 - unlike Path.is_file it takes a name of any length
-            remedy = "write / instead of \\" if "\\" in name else "correct the name (capitals count) or add the file"
-            return None, f"there is no {what} file {name!r}; {remedy}"
-        return path, ""
-
-    def _box(self, row: int, image: str, cells: Sequence[str]) -> tuple[float, float, float, float] | None:
-        if not any(cells):
-            return None
-        said = f"the box {','.join(cells)}"
-        if not all(cells):
-            self._faults.add(row, image, f"{said} is given in part; write all of x0,y0,x1,y1 or none")
-            return None
-        try:
-            x0, y0, x1, y1 = (float(cell) for cell in cells)
-        except ValueError:
-            self._faults.add(row, image, f"{said} is not four numbers; write pixels")
-            return None
-        if not all(math.isfinite(value) for value in (x0, y0, x1, y1)):
-            self._faults.add(row, image, f"{said} is not finite; leave all four empty where there is no box")
-        elif x1 <= x0 or y1 <= y0:
-            self._faults.add(row, image, f"{said} is empty; x1 must be above x0 and y1 above y0 (both exclusive)")
-        elif x0 < 0 or y0 < 0:
-            self._faults.add(row, image, f"{said} starts outside the image; pixels count from 0")
-        else:
-            return x0, y0, x1, y1
+def _entry(
+    row: int, cells: Mapping[str, str], group: str | None, has_splits: bool, find: Callable[..., Path], faults: Faults
+) -> Entry | None:
+    """What a row says, or None where it has faults, which are noted."""
+    before, image = len(faults.rows), cells["image"]
+    with faults.noted(row, image):
+        path = find(image, "image")
+    if not cells["label"]:
+        faults.add(row, image, "it has no label; write the name of its class")
+    split = cells.get("split", "")
+    if has_splits and split not in SPLITS:
+        error = unknown_name("split", split, SPLITS) if split else "it has no split; write train, val or test"
+        faults.add(row, image, str(error))
+    if group is not None and not cells[group]:
+        faults.add(row, image, f"it has no {group}; where the patient is unknown, write a name that no other image has")
+    with faults.noted(row, image):
+        box = _box([cells.get(name, "") for name in BOX])
+    with faults.noted(row, image):
+        mask = find(cells["mask"], "mask") if cells.get("mask") else None
+    if len(faults.rows) > before:
         return None
+    name = _normal(image)
+    lesions = [] if box is None and mask is None else [Lesion(row, box, mask)]
+    return Entry(row, name, path, cells["label"], split, name if group is None else cells[group], lesions)
+
+
+def _file(folder: Path, inside: str, name: str, what: str) -> Path:
+    """The file of a name, which must lie in a folder; `inside` is where that really is."""
+    if not name:
+        raise InvalidInputError(f"it names no {what} file")
+    path = folder / _normal(name)
+    # Asked of the file that is really there: a link may lead anywhere.
+    if Path(name).is_absolute() or not Path(os.path.realpath(path)).is_relative_to(inside):
+        raise InvalidInputError(
+            f"the {what} {name!r} lies outside the folder; copy it into the folder and name it from there"
+        )
+    if not os.path.isfile(path):  # noqa: PTH113 - unlike Path.is_file it takes a name of any length
+        remedy = "write / instead of \\" if "\\" in name else "correct the name (capitals count) or add the file"
+        raise InvalidInputError(f"there is no {what} file {name!r}; {remedy}")
+    return path
+
+
+def _box(cells: Sequence[str]) -> tuple[float, float, float, float] | None:
+    if not any(cells):
+        return None
+    said = f"the box {','.join(cells)}"
+    if not all(cells):
+        raise InvalidInputError(f"{said} is given in part; write all of x0,y0,x1,y1 or none")
+    try:
+        x0, y0, x1, y1 = box = tuple(map(float, cells))
+    except ValueError:
+        raise InvalidInputError(f"{said} is not four numbers; write pixels") from None
+    if not all(map(math.isfinite, box)):
+        raise InvalidInputError(f"{said} is not finite; leave all four empty where there is no box")
+    if x1 <= x0 or y1 <= y0:
+        raise InvalidInputError(f"{said} is empty; x1 must be above x0 and y1 above y0 (both exclusive)")
+    if x0 < 0 or y0 < 0:
+        raise InvalidInputError(f"{said} starts outside the image; pixels count from 0")
+    return box
 
 
 def _normal(name: str) -> str:
@@ -316,14 +309,10 @@ def _join(first: Entry, again: Entry, faults: Faults) -> None:
         faults.add(again.row, again.image, text)
 
 
-def _check_groups(entries: Iterator[Entry] | Sequence[Entry], faults: Faults) -> None:
+def _check_groups(entries: Iterable[Entry], faults: Faults) -> None:
     seen: dict[str, Entry] = {}
     for entry in entries:
         first = seen.setdefault(entry.group, entry)
         if first.split != entry.split:
-            faults.add(
-                entry.row,
-                entry.image,
-                f"group {entry.group!r} is in {entry.split}, but in {first.split} in row {first.row}; all images of a "
-                "patient belong in one split",
-            )
+            text = f"group {entry.group!r} is in {entry.split}, but in {first.split} in row {first.row}"
+            faults.add(entry.row, entry.image, f"{text}; all images of a patient belong in one split")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial, wraps
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from careedu.data.imbalance import check_counts, check_ratio, check_seed, long_tail_counts, thin
-from careedu.data.phantom_splits import PHANTOMS, phantom_splits
+from careedu.data.imbalance import check_ratio, check_seed, thin, training_counts
+from careedu.data.phantom_splits import AUGMENTATION, PHANTOMS, phantom_parts
 from careedu.data.shortcuts import shortcut_options, with_shortcut
 from careedu.data.sources import SOURCES, folder_options, read_source
 from careedu.errors import InvalidInputError, MissingDataError, unknown_name
@@ -22,20 +22,6 @@ if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset, Splits
 
 
-def _on_the_cpu(function: Callable[..., Splits]) -> Callable[..., Splits]:
-    """The same whatever default device the caller has set in torch."""
-
-    @wraps(function)
-    def on_the_cpu(*args: Any, **options: Any) -> Splits:
-        import torch
-
-        with torch.device("cpu"):
-            return function(*args, **options)
-
-    return on_the_cpu
-
-
-@_on_the_cpu
 def load(
     name_or_path: str | Path,
     *,
@@ -104,6 +90,10 @@ def load(
     >>> data.train.counts.tolist()
     [20, 6, 2]
     """
+    import torch
+
+    from careedu.data.dataset import Splits
+
     _check(name_or_path, size, imbalance, seed)
     if counts is not None and not isinstance(counts, Mapping):
         raise InvalidInputError(f"counts must map names of classes to numbers of images, not {counts!r}")
@@ -123,27 +113,23 @@ def load(
     if labels is not None:  # among the options, as the records of older runs know no other place
         recipe["options"]["labels"] = _plain(labels)
     shortcut = shortcut_options(options)
-    named = isinstance(name_or_path, str)
-    if named and name in PHANTOMS:
-        _no_root(root, name)
-        splits = phantom_splits(
-            name,
-            size=size,
-            imbalance=imbalance,
-            counts=counts,
-            seed=int(seed),
-            rare=rare,
-            augmentation=augmentation,
-            options=options,
-            recipe=recipe,
-        )
-    else:
-        parts, facts, usual = _real_parts(name_or_path, size, int(seed), root, options)
+    with torch.device("cpu"):  # whatever default device the caller has set
+        if isinstance(name_or_path, str) and name in PHANTOMS:
+            _no_root(root, name)
+            parts, draw_train = phantom_parts(name, size, imbalance, counts, int(seed), options)
+            facts, usual = {"size": parts["train"].images.shape[-1]}, AUGMENTATION[name]
+        else:
+            parts, facts, usual = _real_parts(name_or_path, size, int(seed), root, options)
+            parts, draw_train = _thinned(parts, imbalance, counts, int(seed))
         facts["options"] = {**recipe["options"], **facts.get("options", {})}  # with those of a shortcut
-        splits = _real_splits(parts, imbalance, counts, int(seed), rare, augmentation or usual, {**recipe, **facts})
-    if shortcut:
-        splits = replace(with_shortcut(splits, **shortcut, seed=int(seed)), recipe=splits.recipe)
-    return splits if labels is None else splits.with_labels(_plain(labels), int(seed))
+        recipe |= facts
+        augmentation = augmentation or usual
+        splits = Splits(
+            **parts, name=recipe["name"], rare=rare, augmentation=augmentation, recipe=recipe, draw_train=draw_train
+        )
+        if shortcut:
+            splits = replace(with_shortcut(splits, **shortcut, seed=int(seed)), recipe=splits.recipe)
+        return splits if labels is None else splits.with_labels(_plain(labels), int(seed))
 
 
 def available() -> dict[str, str]:
@@ -161,48 +147,27 @@ def _real_parts(
 ) -> tuple[Mapping[str, LesionDataset], dict[str, Any], str]:
     """The splits of a named set or a folder, what to add to the recipe, and the augmentation that suits them."""
     if isinstance(name_or_path, str) and name_or_path in SOURCES:
-        parts, facts = read_source(name_or_path, size=size, seed=seed, root=root, options=options)
+        parts, facts = read_source(name_or_path, size, seed, root, options)
         return parts, facts, SOURCES[name_or_path].augmentation
     from careedu.data.folder import read_folder
 
     folder = _folder(name_or_path)
     _no_root(root, str(name_or_path))
-    group, where = folder_options(options)
-    parts = read_folder(folder, size=size, seed=seed, group=group, where=where)
+    parts = read_folder(folder, size=size, seed=seed, **folder_options(options))
     # The name only: a record that is shared must not tell where somebody's images lie.
     return parts, {"name": folder.resolve().name}, "upright"
 
 
-def _real_splits(
-    parts: Mapping[str, LesionDataset],
-    imbalance: float | None,
-    counts: Mapping[str, int] | None,
-    seed: int,
-    rare: Sequence[str] | None,
-    augmentation: str,
-    recipe: Mapping[str, Any],
-) -> Splits:
-    from careedu.data.dataset import Splits
-
+def _thinned(
+    parts: Mapping[str, LesionDataset], imbalance: float | None, counts: Mapping[str, int] | None, seed: int
+) -> tuple[Mapping[str, LesionDataset], Callable[[int], LesionDataset] | None]:
+    """The splits with as many training images as are asked for, and what draws others; None for a set that is whole."""
     train = parts["train"]
-    wanted: dict[str, int] = {}
-    if imbalance is not None:
-        wanted = dict(zip(train.classes, long_tail_counts(train.counts.tolist(), imbalance), strict=True))
-    if counts is not None:
-        check_counts(counts, train.classes)
-        wanted.update(counts)
-    # Kept only where something is drawn: a set that is whole has one training set.
-    draw_train = partial(thin, train, wanted) if wanted else None
-    return Splits(
-        train=train if draw_train is None else draw_train(seed),
-        val=parts["val"],
-        test=parts["test"],
-        name=recipe["name"],
-        rare=rare,
-        augmentation=augmentation,
-        recipe=dict(recipe),
-        draw_train=draw_train,
-    )
+    wanted = training_counts(dict(zip(train.classes, train.counts.tolist(), strict=True)), imbalance, counts)
+    if imbalance is None and not counts:
+        return parts, None
+    draw_train = partial(thin, train, wanted)
+    return {**parts, "train": draw_train(seed)}, draw_train
 
 
 def _check(name_or_path: object, size: object, imbalance: object, seed: object) -> None:

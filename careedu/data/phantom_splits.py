@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from careedu.data.imbalance import check_counts, check_ratio, check_seed, long_tail_counts
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.data.imbalance import check_seed, training_counts
+from careedu.errors import InvalidInputError, check_known
 
 if TYPE_CHECKING:
-    from careedu.data.dataset import LesionDataset, Splits
+    from careedu.data.dataset import LesionDataset
 
 PHANTOMS = {
     "phantom-skin": "made-up dermoscopy: lesions anywhere, told apart by fine texture; hairs, ink, look-alikes",
@@ -22,7 +22,7 @@ PHANTOMS = {
     "phantom-brain": "made-up axial brain MRI: tumours whose texture and rim tell their grade",
 }
 
-_AUGMENTATION = {"skin": "any-orientation", "chest": "upright", "brain": "upright"}
+AUGMENTATION = {"phantom-skin": "any-orientation", "phantom-chest": "upright", "phantom-brain": "upright"}
 _IMAGES_A_CLASS = {"largest": 300, "val": 40, "test": 100}
 _KNOBS = ("lesion_size", "contrast", "distractors", "jitter", "lesions")
 _OPTIONS = (*_IMAGES_A_CLASS, *_KNOBS, "label_noise")
@@ -32,18 +32,14 @@ _OPTIONS = (*_IMAGES_A_CLASS, *_KNOBS, "label_noise")
 _ORDER, _NOISE = 1, 2
 
 
-def phantom_splits(
+def phantom_parts(
     name: str,
-    *,
-    size: int | None = None,
-    imbalance: float | None = None,
-    counts: Mapping[str, int] | None = None,
-    seed: int = 0,
-    rare: tuple[str, ...] | None = None,
-    augmentation: str | None = None,
-    options: Mapping[str, Any] | None = None,
-    recipe: Mapping[str, Any] | None = None,
-) -> Splits:
+    size: int | None,
+    imbalance: float | None,
+    counts: Mapping[str, int] | None,
+    seed: int,
+    options: Mapping[str, Any],
+) -> tuple[dict[str, LesionDataset], Callable[[int], LesionDataset]]:
     """Draw the phantoms of one kind.
 
     Parameters
@@ -58,62 +54,40 @@ def phantom_splits(
         Training images of named classes, whatever `imbalance` says.
     seed : int
         Of everything random.
-    rare, augmentation : optional
-        As in :class:`~careedu.data.dataset.Splits`.
     options : mapping
         ``largest`` (300), ``val`` (40) and ``test`` (100) images a class; ``label_noise``, the fraction of training
         labels that are replaced by another class; and the knobs of :func:`careedu.data.phantoms.draw_phantom`.
-    recipe : mapping, optional
-        What to keep as the record of how the splits were made.
 
     Returns
     -------
-    Splits
-        ``redraw(k)`` draws other training images and leaves validation and test images alone.
+    parts : dict of str to LesionDataset
+        ``"train"``, ``"val"`` and ``"test"``.
+    draw_train : callable
+        ``draw_train(k)`` draws other training images.
 
     Raises
     ------
     InvalidInputError
         If an option is unknown or out of its range.
     """
-    from careedu.data.dataset import Splits
     from careedu.data.phantoms import CLASSES
 
     kind = name.removeprefix("phantom-")
-    classes = CLASSES[kind]
-    options = dict(options or {})
     for option in options:
-        if option not in _OPTIONS:
-            raise unknown_name(f"option of {name}", option, _OPTIONS)
+        check_known(f"option of {name}", option, _OPTIONS)
     images_a_class = {key: _positive(key, options.get(key, default)) for key, default in _IMAGES_A_CLASS.items()}
     noise = _noise(options.get("label_noise", 0.0))
     knobs = {key: options[key] for key in _KNOBS if key in options}
     if size is not None:
         knobs["size"] = size
-
-    train_counts = [images_a_class["largest"]] * len(classes)
-    if imbalance is not None:
-        check_ratio(imbalance)
-        train_counts = long_tail_counts(train_counts, imbalance)
-    if counts is not None:
-        check_counts(counts, classes)
-        train_counts = [int(counts.get(c, n)) for c, n in zip(classes, train_counts, strict=True)]
-
-    draw_train = partial(draw_training_phantoms, kind, tuple(train_counts), seed, noise, knobs)
+    available = dict.fromkeys(CLASSES[kind], images_a_class["largest"])
+    train_counts = tuple(training_counts(available, imbalance, counts).values())
+    draw_train = partial(draw_training_phantoms, kind, train_counts, seed, noise, knobs)
     held_out = {
-        part: _draw(kind, (images_a_class[part],) * len(classes), (seed, number), knobs, part)
+        part: _draw(kind, (images_a_class[part],) * len(available), (seed, number), knobs, part)
         for part, number in (("val", 1), ("test", 2))
     }
-    train = draw_train(0)
-    return Splits(
-        train=train,
-        **held_out,
-        name=name,
-        rare=rare,
-        augmentation=_AUGMENTATION[kind] if augmentation is None else augmentation,
-        recipe={**(recipe or {}), "size": train.images.shape[-1]},
-        draw_train=draw_train,
-    )
+    return {"train": draw_train(0), **held_out}, draw_train
 
 
 def draw_training_phantoms(
@@ -151,12 +125,7 @@ def draw_training_phantoms(
 
 
 def _draw(
-    kind: str,
-    counts: tuple[int, ...],
-    seed: tuple[int, ...],
-    knobs: Mapping[str, Any],
-    prefix: str,
-    label_noise: float = 0.0,
+    kind: str, counts: Sequence[int], seed: Sequence[int], knobs: Mapping[str, Any], prefix: str, noise: float = 0.0
 ) -> LesionDataset:
     import torch
 
@@ -168,9 +137,9 @@ def _draw(
     np.random.default_rng((*stream, _ORDER)).shuffle(truth)
     drawn = draw_phantom(kind, truth, seed=seed, **knobs)
     labels = truth.copy()
-    if label_noise:
+    if noise:
         rng = np.random.default_rng((*stream, _NOISE))
-        wrong = rng.choice(len(truth), round(label_noise * len(truth)), replace=False)
+        wrong = rng.choice(len(truth), round(noise * len(truth)), replace=False)
         labels[wrong] = (truth[wrong] + rng.integers(1, len(counts), len(wrong))) % len(counts)
     ids = [f"{prefix}-{i}" for i in range(len(truth))]
     return LesionDataset(

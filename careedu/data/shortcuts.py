@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.random import Generator
 
-from careedu.data.phantoms.geometry import per_image
-from careedu.data.phantoms.texture import FloatArray, ramp, smooth_noise
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.data.phantoms.options import Draws
+from careedu.data.phantoms.texture import FloatArray, per_image, ramp, smooth_noise
+from careedu.errors import InvalidInputError, check_known
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset, Splits
@@ -98,13 +98,10 @@ def with_shortcut(
     InvalidInputError
         If a share is none.
     """
-    if shortcut not in KINDS:
-        raise unknown_name("shortcut", shortcut, KINDS)
-    if test not in TESTS:
-        raise unknown_name("shortcut_test", test, TESTS)
+    check_known("shortcut", shortcut, KINDS)
+    check_known("shortcut_test", test, TESTS)
     look = USUAL.get(splits.name, _ELSEWHERE)[shortcut] if look is None else look
-    if look not in [*LOOKS[shortcut]]:
-        raise unknown_name(f"look of a {shortcut}", look, LOOKS[shortcut])
+    check_known(f"look of a {shortcut}", look, [*LOOKS[shortcut]])
     share = _checked(share)
     rare = np.isin(np.arange(len(splits.classes)), splits.rare_indices)
     as_trained, turned = (tuple(np.where(rare, *shares).tolist()) for shares in (share, share[::-1]))
@@ -142,7 +139,7 @@ def _put(shortcut: str, look: str, seed: int, shares: Sequence[float], images: L
     step = max(1, PART // math.prod(marks.shape[1:]))
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
-        draws = _Draws([*stream, 2], len(images), part)
+        draws = Draws(np.random.default_rng([*stream, 2]), len(images), part)
         if shortcut == "cast":
             pixels[part], marks[part] = LOOKS["cast"][look](draws, pixels[part]), True
         else:
@@ -150,16 +147,6 @@ def _put(shortcut: str, look: str, seed: int, shares: Sequence[float], images: L
     if images.marks is not None:
         marks |= images.marks.numpy()
     return replace(images, images=torch.from_numpy(pixels), marks=torch.from_numpy(marks))
-
-
-class _Draws:
-    """Random numbers of all `n` images, drawn by the names of numpy's, of which only those of some rows are given."""
-
-    def __init__(self, stream: Sequence[int], n: int, rows: np.ndarray) -> None:
-        self.rng, self.n, self.rows = np.random.default_rng(stream), n, rows
-
-    def __getattr__(self, kind: str) -> Callable[..., np.ndarray]:
-        return lambda *arguments, **options: getattr(self.rng, kind)(*arguments, **options)[self.rows]
 
 
 def _lesions(images: LesionDataset, rows: np.ndarray) -> np.ndarray:
@@ -202,10 +189,10 @@ def _checked(share: Sequence[float]) -> tuple[float, float]:
     return float(values[0]), float(values[1])
 
 
-Paint = Callable[[_Draws, FloatArray, FloatArray, np.ndarray], tuple[FloatArray, FloatArray]]
+Paint = Callable[[Draws, FloatArray, FloatArray, np.ndarray], tuple[FloatArray, FloatArray]]
 
 
-def _stamped(draws: _Draws, pixels: np.ndarray, lesions: np.ndarray, paint: Paint) -> tuple[np.ndarray, np.ndarray]:
+def _stamped(draws: Draws, pixels: np.ndarray, lesions: np.ndarray, paint: Paint) -> tuple[np.ndarray, np.ndarray]:
     """Images with a mark each, uint8 (N, C, H, W), and its pixels, bool (N, H, W). No lesion is covered."""
     height, width = pixels.shape[2:]
     half = min(height, width) / 2  # the unit of length, so that marks are as large at any size
@@ -222,7 +209,7 @@ def _stamped(draws: _Draws, pixels: np.ndarray, lesions: np.ndarray, paint: Pain
 
 
 def _corner(
-    draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray, inset: tuple[float, float], reach: float
+    draws: Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray, inset: tuple[float, float], reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of the four corners, one in which least of the lesion lies, as the signs of its x and y, each (N,).
 
@@ -241,7 +228,7 @@ def _corner(
 
 
 def _placed(
-    draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray, inset: tuple[float, float], reach: float
+    draws: Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray, inset: tuple[float, float], reach: float
 ) -> tuple[FloatArray, FloatArray]:
     """Coordinates about the centre of a mark in a corner of each image, each (N, H, W) or one that broadcasts to it."""
     right, below = _corner(draws, x, y, lesions, inset, reach)
@@ -250,7 +237,7 @@ def _placed(
     return x - per_image(centre_x), y - per_image(centre_y)
 
 
-def _plaster(draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
+def _plaster(draws: Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
     """A coloured plaster: rounded, its pad paler, the rest perforated."""
     n = draws.n
     u, v = _placed(draws, x, y, lesions, (0.30, 0.26), 0.36)
@@ -268,14 +255,14 @@ def _plaster(draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -
     holes = ramp((np.float32(0.05) - (hole_u * hole_u + hole_v * hole_v)) * np.float32(20)) * (1 - pad)
     tint = _PLASTERS[draws.integers(len(_PLASTERS), size=n)] * draws.uniform(0.88, 1.08, (n, 1))
     height, width = y.shape[1], x.shape[2]
-    shade = smooth_noise(draws, n, max(height, width), max(2.0, width / 20))[:, :height, :width]
+    shade = smooth_noise(draws, max(height, width), max(2.0, width / 20))[:, :height, :width]
     shade = (1 + np.float32(0.03) * shade) * (1 - np.float32(0.35) * holes)
     tint = tint.astype(np.float32)[:, :, None, None]
     colour = (tint + np.float32(0.45) * pad[:, None] * (1 - tint)) * shade[:, None]
     return cover, np.minimum(colour, 1)
 
 
-def _letter(draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
+def _letter(draws: Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
     """The letter L of the left side, in lead: white, upright, in a corner."""
     u, v = _placed(draws, x, y, lesions, (0.17, 0.20), 0.2)
     edge = np.float32(1 / 0.03)
@@ -288,7 +275,7 @@ def _letter(draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) ->
     return _white(draws, cover)
 
 
-def _drain(draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
+def _drain(draws: Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
     """A tube that enters from the side between the ribs and bends: bright walls, a grey middle."""
     n = draws.n
     right, below = _corner(draws, x, y, lesions, (0.45, 0.55), 0.5)
@@ -304,7 +291,7 @@ def _drain(draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> 
     return cover, np.broadcast_to(value[:, None], (len(value), 3, *value.shape[1:]))
 
 
-def _fiducial(draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
+def _fiducial(draws: Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:
     """A ring of jelly stuck to the scalp before navigation: bright, with a hole."""
     u, v = _placed(draws, x, y, lesions, (0.40, 0.28), 0.2)
     off = np.sqrt(u * u + v * v)
@@ -312,12 +299,12 @@ def _fiducial(draws: _Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) 
     return _white(draws, cover * ramp((off - np.float32(0.04)) * np.float32(1 / 0.02) + 0.5))
 
 
-def _white(draws: _Draws, cover: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _white(draws: Draws, cover: FloatArray) -> tuple[FloatArray, FloatArray]:
     value = draws.uniform(0.90, 0.99, draws.n).astype(np.float32)
     return cover, np.broadcast_to(value[:, None, None, None], (len(cover), 3, *cover.shape[1:]))
 
 
-def _camera(draws: _Draws, pixels: np.ndarray) -> np.ndarray:
+def _camera(draws: Draws, pixels: np.ndarray) -> np.ndarray:
     """Another camera: cooler, a little paler."""
     if pixels.shape[1] != 3:
         raise InvalidInputError('a camera\'s cast is one of colours: for grey images take the look "tube" or "coil"')
@@ -325,14 +312,14 @@ def _camera(draws: _Draws, pixels: np.ndarray) -> np.ndarray:
     return _rounded(pixels * gain[:, :, None, None] + np.float32(6))
 
 
-def _tube(draws: _Draws, pixels: np.ndarray) -> np.ndarray:
+def _tube(draws: Draws, pixels: np.ndarray) -> np.ndarray:
     """Another X-ray tube: the dark parts brighter, v / (v + k (1 − v))."""
     k = per_image(draws.uniform(0.55, 0.68, draws.n))[:, None]
     value = pixels.astype(np.float32) / np.float32(255)
     return _rounded(np.float32(255) * value / (value + k * (1 - value)))
 
 
-def _coil(draws: _Draws, pixels: np.ndarray) -> np.ndarray:
+def _coil(draws: Draws, pixels: np.ndarray) -> np.ndarray:
     """Another coil: brighter towards one corner."""
     height, width = pixels.shape[2:]
     x, y = (np.linspace(-1, 1, length, dtype=np.float32) for length in (width, height))

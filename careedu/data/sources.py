@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from careedu.data.cache import cache_folder
 from careedu.data.labels import TABLE
 from careedu.data.medmnist_sets import MEDMNIST, SIZES, download, file_name, read_npz
-from careedu.errors import InvalidInputError, MissingDataError, unknown_name
+from careedu.errors import InvalidInputError, MissingDataError, check_known, unknown_name
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
@@ -56,54 +57,15 @@ _MEDMNIST_CITATION = (
 )
 
 
-def _medmnist(name: str, line: str, augmentation: str, licence: str = "CC BY 4.0") -> Source:
-    return Source(line, licence, _MEDMNIST_CITATION, name, SIZES[0], augmentation)
-
-
-SOURCES = {
-    "brain-tumor": Source(
-        line="contrast-enhanced T1 MRI, three kinds of tumour, box and mask each; plane=axial or coronal",
-        licence="believed CC BY 4.0; check before publishing anything",
-        citation="J. Cheng, brain tumor dataset, figshare (2017), doi:10.6084/m9.figshare.1512427",
-        folder="brain_tumor_mri",
-        size=112,
-        augmentation="upright",
-        options={"plane": "axial", "group": "run"},
-        advice="Download Jun Cheng's brain tumor dataset from figshare, https://doi.org/10.6084/m9.figshare.1512427, "
-        "and save its slices as grey PNG or JPEG. The table needs the columns "
-        "image,label,split,x0,y0,x1,y1,mask,plane,run (run: slices that follow one another and look alike; a run must "
-        "not be in two splits)",
-    ),
-    "chest-xray-lesions": Source(
-        line="44 chest X-rays, COVID-19 or not, lesions marked by radiologists: for figures, not for claims",
-        licence="CC BY 4.0 (masks); each image's own in the column licence",
-        citation="GeneralBlockchain, covid-19-chest-xray-segmentations-dataset, GitHub (2020)",
-        folder="chest_xray_lesions",
-        size=112,
-        augmentation="upright",
-        options={"group": "patient"},
-        advice="Download https://github.com/GeneralBlockchain/covid-19-chest-xray-segmentations-dataset and the X-rays "
-        "it belongs to. The table needs the columns image,label,split,x0,y0,x1,y1,mask,patient",
-    ),
-    "pneumoniamnist": _medmnist("pneumoniamnist", "children's chest X-rays, pneumonia or normal", "upright"),
-    "dermamnist": _medmnist(
-        "dermamnist", "dermoscopy, seven kinds of lesion, strongly imbalanced", "any-orientation", "CC BY-NC 4.0"
-    ),
-    "bloodmnist": _medmnist("bloodmnist", "blood cells under the microscope, eight kinds", "any-orientation"),
-    "retinamnist": _medmnist("retinamnist", "fundus photographs, five grades of diabetic retinopathy", "upright"),
-    "breastmnist": _medmnist("breastmnist", "breast ultrasound, malignant or not, few images", "upright"),
-    # Left and right organs are classes of their own here, so that a mirrored image would be labelled wrongly.
-    "organamnist": _medmnist("organamnist", "abdominal CT, axial, eleven organs", "none"),
+_TABLE = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
+SOURCES = {name: Source(**facts) for name, facts in tomllib.loads(_TABLE).items()} | {
+    name: Source(facts.line, facts.licence, _MEDMNIST_CITATION, name, SIZES[0], facts.augmentation)
+    for name, facts in MEDMNIST.items()
 }
 
 
 def read_source(
-    name: str,
-    *,
-    size: int | None = None,
-    seed: int = 0,
-    root: str | Path | None = None,
-    options: Mapping[str, Any] | None = None,
+    name: str, size: int | None, seed: int, root: str | Path | None, options: Mapping[str, Any]
 ) -> tuple[dict[str, LesionDataset], dict[str, Any]]:
     """Read a named set.
 
@@ -118,7 +80,7 @@ def read_source(
     root : str or Path, optional
         Folder of sets. Where given, the set is looked for only there. Else it is looked for in the folder that
         CAREEDU_DATA names, then in the cache folder, and then downloaded, where that is possible.
-    options : mapping, optional
+    options : mapping
         Of sets with a table ``group`` and columns to choose rows by; of MedMNIST sets ``variant``, which opens
         ``<name>_<variant>.npz``.
 
@@ -136,7 +98,7 @@ def read_source(
     InvalidInputError
         If an option is unknown or the files cannot be used.
     """
-    source, options = SOURCES[name], dict(options or {})
+    source = SOURCES[name]
     folders = _folders(root, source.folder)
     if name in MEDMNIST:
         return _read_medmnist(name, folders, size, root, options)
@@ -151,14 +113,13 @@ def read_source(
             f"{source.folder!r} is a part. Phantoms need no download."
         )
     options = {**source.options, **options}
-    group, where = folder_options(options)
     size = source.size if size is None else size
-    parts = read_folder(folder, size=size, seed=seed, group=group, where=where)
+    parts = read_folder(folder, size=size, seed=seed, **folder_options(options))
     return parts, {"size": size, "options": dict(sorted(options.items()))}
 
 
-def folder_options(options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Tell the name of the group column from the columns to choose rows by.
+def folder_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell the name of the group column from the columns to choose rows by, as `read_folder` takes them.
 
     Parameters
     ----------
@@ -167,12 +128,11 @@ def folder_options(options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
 
     Returns
     -------
-    group : str or None
-        Name of the column, if given.
-    where : dict
-        Wanted value of each further column.
+    dict
+        ``group``, the name of the column, if given, and ``where``, the wanted value of each further column.
     """
-    return options.get("group"), {column: value for column, value in options.items() if column != "group"}
+    where = {column: value for column, value in options.items() if column != "group"}
+    return {"group": options.get("group"), "where": where}
 
 
 def _folders(root: str | Path | None, folder: str) -> list[Path]:
@@ -187,23 +147,23 @@ def _listed(folders: list[Path]) -> str:
 
 
 def _read_medmnist(
-    name: str, folders: list[Path], size: int | None, root: str | Path | None, options: dict[str, Any]
+    name: str, folders: list[Path], size: int | None, root: str | Path | None, options: Mapping[str, Any]
 ) -> tuple[dict[str, LesionDataset], dict[str, Any]]:
     for option in options:
-        if option != "variant":
-            raise unknown_name(f"option of {name}", option, ["variant"])
+        check_known(f"option of {name}", option, ["variant"])
     size = SOURCES[name].size if size is None else size
     if size not in SIZES:
         raise InvalidInputError(f"{name} comes in {', '.join(map(str, SIZES))} pixels, not in size={size}")
     variant = options.get("variant")
     if variant is not None and not (isinstance(variant, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", variant)):
         raise InvalidInputError(f"variant must be a word of letters and digits, not {variant!r}")
-    path = _find_npz(name, folders, size, variant)
+    # A file that was put together again from the sources may stand in for the official one.
+    variants = [None, "rebuilt"] if variant is None else [variant]
+    candidates = [folder / file_name(name, size, v) for folder in folders for v in variants]
+    path = next((path for path in candidates if path.is_file()), None)
     if path is None and variant is not None:
         pattern = re.compile(rf"{name}_([A-Za-z][A-Za-z0-9]*)\.npz")
-        found = [
-            m[1] for folder in folders if folder.is_dir() for p in folder.iterdir() if (m := pattern.match(p.name))
-        ]
+        found = [m[1] for folder in folders for p in folder.glob("*.npz") if (m := pattern.match(p.name))]
         error = unknown_name(f"variant of {name}", variant, found)
         raise MissingDataError(f"there is no {file_name(name, size, variant)} in {_listed(folders)}: {error}")
     if path is None and root is not None:
@@ -214,10 +174,3 @@ def _read_medmnist(
         path = download(name, size, cache_folder() / SOURCES[name].folder)
     parts, dropped = read_npz(path, name, size)
     return parts, {"size": size, "file": path.name, "dropped_as_duplicates": dropped}
-
-
-def _find_npz(name: str, folders: list[Path], size: int, variant: str | None) -> Path | None:
-    # A file that was put together again from the sources may stand in for the official one.
-    variants = [variant] if variant is not None else [None, "rebuilt"]
-    candidates = [folder / file_name(name, size, v) for folder in folders for v in variants]
-    return next((path for path in candidates if path.is_file()), None)

@@ -91,8 +91,8 @@ def trained_map(run: Run) -> np.ndarray | None:
         float64 (H, W) in [0, 1]; None where the run has none.
     """
     traces = _traces(run)
-    # The record is finer than weights that were saved as float16, unless it is an older one of eight bits. Every state
-    # of a `SpatialMask` holds the map, so that no network has to be built for it.
+    # The record tells pixels apart that are alike in weights saved as float16, saved results' 256 levels too, unless it
+    # is an older one of eight bits. Every state of a `SpatialMask` holds the map, so that no network has to be built.
     rough = not traces or traces[-1].dtype == np.uint8
     held = [name for name in run.weights or () if name in _MAPS] if rough else []
     if held:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
     from careedu.experiment.run import Run
 
+Values = Mapping[str, Mapping[str, np.ndarray]]
+"""Method → measure → value of each seed and image."""
 _REMEDY = "careedu.experiment.attention_results.measure_attention(results, results.data.test)"
 
 
@@ -39,13 +41,7 @@ class AttentionResults:
     classes : tuple of str
     """
 
-    def __init__(
-        self,
-        values: Mapping[str, Mapping[str, np.ndarray]],
-        labels: np.ndarray,
-        groups: np.ndarray,
-        classes: tuple[str, ...],
-    ) -> None:
+    def __init__(self, values: Values, labels: np.ndarray, groups: np.ndarray, classes: tuple[str, ...]) -> None:
         self.values = {
             method: {measure: array.astype(np.float16).astype(np.float64) for measure, array in measures.items()}
             for method, measures in values.items()
@@ -147,7 +143,7 @@ class AttentionResults:
         return cls.of(values, runs)
 
     @classmethod
-    def of(cls, values: Mapping[str, Mapping[str, np.ndarray]], runs: Mapping[str, Mapping[int, Run]]) -> Self:
+    def of(cls, values: Values, runs: Mapping[str, Mapping[int, Run]]) -> Self:
         """Measures by method of the test images of runs by method and seed."""
         first = next(iter(next(iter(runs.values())).values()))
         return cls(values, first.labels, first.groups, first.classes)

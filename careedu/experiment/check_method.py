@@ -22,7 +22,8 @@ from careedu.experiment.fit import fit
 from careedu.experiment.grid import torch_threads
 from careedu.experiment.run import Run
 from careedu.methods.building import build_method
-from careedu.methods.method import Method, TrainedMethod, TrainingFacts, Workspace
+from careedu.methods.facts import TrainingFacts, Workspace
+from careedu.methods.method import Method, TrainedMethod
 from careedu.training.loop import EpochReport, TrainingStopped
 from careedu.training.prediction import class_maps, predict_logits
 from careedu.training.stage import Stage
@@ -81,9 +82,11 @@ class _Breach(Exception):
     """What a check has found."""
 
 
-def _hold(broken: dict[str, Exception], name: str, check: Callable[..., Any], *arguments: Any) -> Any:
+def _hold(broken: dict[str, Exception], name: str, check: Callable[..., Any], method: Method, *others: Any) -> Any:
+    if name in _OF_STAGES and not isinstance(method, TrainedMethod):
+        return None
     try:
-        return check(*arguments)
+        return check(method, *others)
     except Exception as error:  # whatever a method of anyone's does: all of it is told at the end
         broken[name] = error
         return None
@@ -134,9 +137,7 @@ def _stages(method: TrainedMethod, data: Splits, epochs: int = 4) -> list[Stage]
     return method.all_stages(facts, epochs)
 
 
-def _epochs(method: Method, data: Splits) -> None:
-    if not isinstance(method, TrainedMethod):
-        return
+def _epochs(method: TrainedMethod, data: Splits) -> None:
     for asked in (4, 7, 20):
         got = sum(stage.epochs for stage in _stages(method, data, asked) if stage.supervised)
         if got != asked:
@@ -195,9 +196,7 @@ def _one_image(method: Method, data: Splits, run: Run) -> None:
     _fit(replace(data, train=data.train[keep], rare=data.rare), method)
 
 
-def _resume(method: Method, data: Splits, run: Run) -> None:
-    if not isinstance(method, TrainedMethod):
-        return
+def _resume(method: TrainedMethod, data: Splits, run: Run) -> None:
     with TemporaryDirectory() as folder:
         for _ in range(len(run.history) + len(run.pretraining)):
             try:
@@ -208,9 +207,7 @@ def _resume(method: Method, data: Splits, run: Run) -> None:
     _same_bits(run, resumed, "a training in one go and one stopped after each epoch")
 
 
-def _shared_stages(method: Method, data: Splits, run: Run) -> None:
-    if not isinstance(method, TrainedMethod):
-        return
+def _shared_stages(method: TrainedMethod, data: Splits, run: Run) -> None:
     with TemporaryDirectory() as folder:
         for which in ("that shares its first stages", "that starts from shared first stages"):
             _same_bits(run, _fit(data, method, shared_stages=folder), f"a training by itself and one {which}")
@@ -218,9 +215,7 @@ def _shared_stages(method: Method, data: Splits, run: Run) -> None:
                 return
 
 
-def _network(method: Method, data: Splits, run: Run) -> None:
-    if not isinstance(method, TrainedMethod):
-        return
+def _network(method: TrainedMethod, data: Splits, run: Run) -> None:
     network = run.network()
     probabilities = run.adjusted(predict_logits(network, data.test.images)).softmax(dim=1)
     maps = class_maps(network, data.test.images[run.probes], data.test.labels[run.probes])
@@ -250,6 +245,7 @@ def _saved_run(method: Method, data: Splits, run: Run) -> None:
         _same_bits(run, Run.load(run.save(Path(folder) / "run")), "a run and what is loaded of it")
 
 
+_OF_STAGES = ("epochs", "resume", "shared stages", "network")  # which an untrained method has none of
 _BEFORE_TRAINING = {"options": _options, "epochs": _epochs, "held-out images": _held_out_images}
 _OF_RUNS = {
     "same seed": _same_seed,

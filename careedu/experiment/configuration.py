@@ -16,7 +16,7 @@ from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import Splits
 from careedu.data.digest import digest
 from careedu.data.load import load
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known
 from careedu.methods.building import build_method
 from careedu.methods.method import Method, UntrainedMethod
 from careedu.training.loop import REVISION
@@ -94,8 +94,7 @@ class Settings:
         """Settings from keyword arguments; an unknown one is an error that suggests the nearest."""
         known = cls.__dataclass_fields__
         for name in options:
-            if name not in known:
-                raise unknown_name("option of careedu.fit", name, known)
+            check_known("option of careedu.fit", name, known)
         return cls(**options)
 
     @classmethod

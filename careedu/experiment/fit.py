@@ -22,7 +22,8 @@ from careedu.experiment.configuration import Settings, configure, digest, identi
 from careedu.experiment.run import Run
 from careedu.files import check_writable
 from careedu.measure import metrics
-from careedu.methods.method import Method, TrainedMethod, TrainingFacts, UntrainedMethod, Workspace
+from careedu.methods.facts import TrainingFacts, Workspace
+from careedu.methods.method import Method, TrainedMethod, UntrainedMethod
 from careedu.nn.backbones import Classifier, build_model
 from careedu.training.checkpoint import SharedStages
 from careedu.training.isolation import reproducible

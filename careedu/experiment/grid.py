@@ -143,34 +143,29 @@ def train_grid(
         store = RunStore(store)
 
     runs: dict[str, dict[int, Run]] = {name: {} for name in named}
-    missing = []
-    for seed in seeds:
+    for seed in seeds if store is not None else ():
         # Each seed's images are drawn here once to look for its runs, and again where they are trained: drawing is
         # cheap, and sending images to another process is not.
         settings = Settings.of({**fit_options, "seed": seed})
         with plain_torch(), torch_threads(threads):
-            drawn = None if store is None else data.redraw(seed)
+            drawn = data.redraw(seed)
             for name, method in named.items():
-                found = None if store is None else store.find(configure(drawn, method, settings))
-                if found is None:
-                    missing.append((name, seed))
-                else:
+                if (found := store.find(configure(drawn, method, settings))) is not None:
                     runs[name][seed] = found
+    # One method after the other, so that a first stage which methods share is there when the second one comes.
+    missing = [(name, seed) for name in named for seed in seeds if seed not in runs[name]]
     if missing and store is not None:
         store.check_writable()
-    # One method after the other, so that a first stage which methods share is there when the second one comes.
-    order = {name: place for place, name in enumerate(named)}
-    missing.sort(key=lambda job: order[job[0]])
     # With None joblib takes the number from its own configuration, which is 1 where nobody has set one.
     processes = None if n_jobs == 1 else int(n_jobs)
-    bars = progress and bool(missing) and effective_n_jobs(processes) == 1
+    options = {"progress": progress and bool(missing) and effective_n_jobs(processes) == 1, **fit_options}
     total = len(named) * len(seeds)
     bar = tqdm(total=total, initial=total - len(missing), desc="runs", unit="run", disable=not progress)
     lost = 0
     with bar:
         while missing:
             jobs = [
-                delayed(_train)(data, name, named[name], seed, int(threads), store, bars, fit_options)
+                delayed(_train)(data, name, named[name], int(threads), store, {**options, "seed": seed})
                 for name, seed in missing
             ]
             try:
@@ -200,22 +195,15 @@ def _results(jobs: Sequence[Any], n_jobs: int | None) -> Iterator[tuple[str, int
 
 
 def _train(
-    data: Splits,
-    name: str,
-    method: Method,
-    seed: int,
-    threads: int,
-    store: RunStore | None,
-    progress: bool,
-    fit_options: Mapping[str, Any],
+    data: Splits, name: str, method: Method, threads: int, store: RunStore | None, options: Mapping[str, Any]
 ) -> tuple[str, int, Run]:
     """One training, in whatever process; a finished run is saved before it is given back."""
     # Jobs that joblib's threading backend or a Dask worker of several threads runs take turns, and that is no news.
     waiting = None if threading.current_thread() is threading.main_thread() else lambda: None
+    seed = options["seed"]
     try:
         with turn(waiting), plain_torch(), torch_threads(threads):
             drawn = data.redraw(seed)
-            options = {"seed": seed, "progress": progress, **fit_options}
             run = fit(drawn, method, **options) if store is None else _found_or_trained(drawn, method, store, options)
     except Exception as error:
         error.add_note(f"This happened in the training of {name!r}, seed {seed}.")

@@ -303,11 +303,11 @@ class Results:
     ) -> Path:
         """Write everything that tables, pictures and widgets need into one small folder.
 
-        Probabilities are kept as float32, histories to six digits, probe maps of the first seed only, and of an
-        attention map that is the same for all images the last one under every seed; of the methods in `weights` the
-        first seed's network as float16, and `attention` where it is set. No image is written. Older results of that
-        name are replaced. Without `courses`, or of methods that are not among them, nothing is kept of single epochs
-        but the histories.
+        Probabilities are kept as float32, those of validation images as float16, histories to six digits, probe maps of
+        the first seed only, and of an attention map that is the same for all images the last one under every seed, in
+        256 levels of its own; of the methods in `weights` the first seed's network as float16, and `attention` where it
+        is set. No image is written. Older results of that name are replaced. Without `courses`, or of methods that are
+        not among them, nothing is kept of single epochs but the histories.
 
         Raises
         ------

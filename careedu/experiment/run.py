@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas
@@ -22,7 +22,8 @@ from careedu.measure.intervals import Interval, interval_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from careedu.methods.method import Method, TrainingFacts
+    from careedu.methods.facts import TrainingFacts
+    from careedu.methods.method import Method
 
 SAVED_RUN = Kind(
     what="saved run",
@@ -234,7 +235,7 @@ class Run:
 
     def _made_by(self) -> tuple[Method, TrainingFacts]:
         from careedu.methods.building import rebuild_method
-        from careedu.methods.method import TrainingFacts
+        from careedu.methods.facts import TrainingFacts
 
         data = self.configuration["data"]
         counts, shape = tuple(data["train counts"]), tuple(data["image shape"])
@@ -279,23 +280,29 @@ class Run:
         text, arrays, weights = read_saved(folder, SAVED_RUN)
         with naming_damage(folder, SAVED_RUN):
             check_text("run", text)
-            run = cls(
-                configuration=text["configuration"],
-                probabilities=arrays["probabilities"],
-                labels=arrays["labels"],
-                groups=np.array(text["groups"], dtype=str),
-                ids=np.array(text["ids"], dtype=str),
-                validation_probabilities=arrays["validation probabilities"],
-                validation_labels=arrays["validation labels"],
-                history=table_of_epochs(text["history"]),
-                traces={name.removeprefix("trace/"): a for name, a in arrays.items() if name.startswith("trace/")},
-                probes=arrays["probes"],
-                seconds=text["seconds"],
-                weights=weights.get("weights"),
-                pretraining=table_of_epochs(text.get("pretraining", {})),  # older runs have none
-                marked=arrays.get("marked"),
-            )
-            check_run(run)
+            arrays |= {of: np.array(text[of], dtype=str) for of in ("groups", "ids")}
+            return cls.of(text, arrays, weights.get("weights"))
+
+    @classmethod
+    def of(cls, text: Mapping[str, Any], arrays: Mapping[str, np.ndarray], weights: Mapping[str, Any] | None) -> Self:
+        """A run from what is saved of it, groups and ids among the arrays; `ValueError` if that is no whole run."""
+        run = cls(
+            configuration=text["configuration"],
+            probabilities=arrays["probabilities"],
+            labels=arrays["labels"],
+            groups=arrays["groups"],
+            ids=arrays["ids"],
+            validation_probabilities=arrays["validation probabilities"],
+            validation_labels=arrays["validation labels"],
+            history=table_of_epochs(text["history"]),
+            traces={name.removeprefix("trace/"): a for name, a in arrays.items() if name.startswith("trace/")},
+            probes=arrays["probes"],
+            seconds=text["seconds"],
+            weights=weights,
+            pretraining=table_of_epochs(text.get("pretraining", {})),  # older runs have none
+            marked=arrays.get("marked"),
+        )
+        check_run(run)
         return run
 
     def __repr__(self) -> str:
@@ -321,8 +328,8 @@ def write_run(run: Run, folder: Path, *, weights: bool = True, force: bool = Fal
         "seconds": run.seconds,
         "groups": run.groups.tolist(),
         "ids": run.ids.tolist(),
-        "history": _json_columns(run.history),
-        "pretraining": _json_columns(run.pretraining),
+        "history": columns_of_epochs(run.history),
+        "pretraining": columns_of_epochs(run.pretraining),
     }
     network = {"weights": run.weights} if weights and run.weights is not None else {}
     return write_saved(folder, SAVED_RUN, text, {"arrays": arrays, **network}, force=force)
@@ -334,9 +341,9 @@ def table_of_epochs(columns: Mapping[str, list[Any]]) -> pandas.DataFrame:
     return pandas.DataFrame({name: [np.nan if v is None else v for v in values] for name, values in columns.items()})
 
 
-def _json_columns(table: pandas.DataFrame) -> dict[str, list]:
-    """Columns of a table, to the last bit; a loss term that a stage did not have is null."""
+def columns_of_epochs(table: pandas.DataFrame, digits: int = 17) -> dict[str, list]:
+    """A history as JSON, to so many digits, 17 being the last bit; a loss term that a stage did not have is null."""
     return {
-        name: [None if isinstance(value, float) and np.isnan(value) else value for value in column.tolist()]
-        for name, column in table.items()
+        name: [(float(f"{v:.{digits}g}") if np.isfinite(v) else None) if isinstance(v, float) else v for v in values]
+        for name, values in table.to_dict("list").items()
     }

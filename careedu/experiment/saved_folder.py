@@ -24,6 +24,7 @@ from careedu.errors import CheckpointError, InvalidInputError
 from careedu.experiment.saved_checks import check_text
 from careedu.experiment.saved_weights import SavedWeights
 from careedu.files import (
+    UNREADABLE,
     is_partial,
     is_stale,
     read_tensors,
@@ -36,7 +37,7 @@ from careedu.files import (
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT = 2
+FORMAT = 3
 _TRIES = 20
 # Sixteen digits drawn anew whenever something is saved: so is nothing called that somebody else put there.
 _TOKEN = "[0-9a-f]{16}"
@@ -195,7 +196,7 @@ def naming_damage(folder: Path, kind: Kind) -> Iterator[None]:
     """Name the folder in whatever its content makes go wrong inside."""
     try:
         yield
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+    except (*UNREADABLE, ArithmeticError, RecursionError) as error:
         raise CheckpointError(f"the {kind.what} in {folder} is damaged ({error!r}); make it again") from error
 
 

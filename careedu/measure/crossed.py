@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike
 from careedu.errors import InvalidInputError
 from careedu.measure.effective_groups import effective_number, effective_number_of_mean, overlap
 from careedu.measure.leave_one_out import averaged_classes, metric_without, recalls_without
+from careedu.measure.metrics import check_values
 
 MOST_BLOCKS = 2000
 """Above this many groups they are left out in so many blocks, to save time."""
@@ -301,18 +302,11 @@ def _checked(
     probabilities: ArrayLike, labels: ArrayLike, groups: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     probabilities, labels, groups = np.asarray(probabilities), np.asarray(labels), np.asarray(groups)
-    if (
-        probabilities.ndim != 3
-        or probabilities.size == 0
-        or labels.shape != groups.shape
-        or (labels.shape != probabilities.shape[1:2])
-    ):
+    fit = probabilities.ndim == 3 and labels.shape == groups.shape == probabilities.shape[1:2]
+    if not fit or probabilities.size == 0:
         raise InvalidInputError(
             "probabilities must be (S, N, C), labels and groups (N,), with at least one seed and image, "
             f"not {probabilities.shape}, {labels.shape} and {groups.shape}"
         )
-    if broken := int(np.isnan(probabilities).any(axis=2).sum()):
-        raise InvalidInputError(f"{broken} rows of probabilities are NaN")
-    if not ((labels >= 0) & (labels < probabilities.shape[2])).all():
-        raise InvalidInputError(f"labels must be class indices from 0 to {probabilities.shape[2] - 1}")
+    check_values(probabilities, labels)
     return probabilities, labels, groups

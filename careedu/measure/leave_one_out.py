@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known
 from careedu.measure.metrics import METRICS
 
 BINS = 10
@@ -46,8 +46,7 @@ def averaged_classes(metric: str, n_classes: int, rare: Sequence[int]) -> list[i
     if outside := [c for c in rare if not 0 <= c < n_classes]:
         raise InvalidInputError(f"rare classes must be indices from 0 to {n_classes - 1}, not {outside}")
     of_one = {recall_metric(c): [c] for c in range(n_classes)}
-    if metric not in METRICS and metric not in of_one:
-        raise unknown_name("metric", metric, [*METRICS, *of_one])
+    check_known("metric", metric, [*METRICS, *of_one])
     return {"balanced accuracy": list(range(n_classes)), "rare recall": list(rare), **of_one}.get(metric)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError
 
 
 def confusion(probabilities: ArrayLike, labels: ArrayLike) -> np.ndarray:
@@ -92,15 +92,6 @@ METRICS: dict[str, Callable[..., float]] = {
 """The metrics of a run by name, in the order of tables. "rare recall" also takes the rare classes."""
 
 
-def metric_value(name: str, probabilities: ArrayLike, labels: ArrayLike, rare: Sequence[int]) -> float:
-    """The metric called `name`; an unknown name is an error that suggests the nearest."""
-    if name not in METRICS:
-        raise unknown_name("metric", name, METRICS)
-    if name == "rare recall":
-        return rare_recall(probabilities, labels, rare)
-    return METRICS[name](probabilities, labels)
-
-
 def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     probabilities, labels = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
     if probabilities.ndim != 2 or labels.shape != (len(probabilities),) or len(labels) == 0:
@@ -108,8 +99,13 @@ def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, n
             "probabilities must be (N, C) and labels (N,) with N at least 1, "
             f"not {probabilities.shape} and {labels.shape}"
         )
-    if np.isnan(probabilities).any():
-        raise InvalidInputError(f"{int(np.isnan(probabilities).any(axis=1).sum())} rows of probabilities are NaN")
-    if not ((labels >= 0) & (labels < probabilities.shape[1])).all():
-        raise InvalidInputError(f"labels must be class indices from 0 to {probabilities.shape[1] - 1}")
+    check_values(probabilities, labels)
     return probabilities, labels
+
+
+def check_values(probabilities: np.ndarray, labels: np.ndarray) -> None:
+    """Raise InvalidInputError if a probability, float (…, N, C), is NaN or a label, int (N,), no class."""
+    if broken := int(np.isnan(probabilities).any(axis=-1).sum()):
+        raise InvalidInputError(f"{broken} rows of probabilities are NaN")
+    if not ((labels >= 0) & (labels < probabilities.shape[-1])).all():
+        raise InvalidInputError(f"labels must be class indices from 0 to {probabilities.shape[-1] - 1}")

@@ -82,12 +82,7 @@ def positive_predictive_value_interval(
     MOVER-R); that the parts' limits are those of `recall_interval` is our choice. Simulated with 50 images of the
     disease and 250 others, 95 % limits held the truth in 93 to 97 % of the draws (tests/unit/test_precision.py).
     """
-    called, truth, groups = np.asarray(called, dtype=bool), np.asarray(truth, dtype=bool), np.asarray(groups)
-    if called.ndim != 1 or not called.shape == truth.shape == groups.shape:
-        raise InvalidInputError(
-            f"called, truth and groups must all be (N,), not {called.shape}, {truth.shape} and {groups.shape}"
-        )
-    _check_prevalence(prevalence)
+    called, truth, groups = _checked("called", np.asarray(called, dtype=bool), truth, groups, prevalence)
     found = recall_interval(called[truth], groups[truth], confidence)
     alarms = recall_interval(called[~truth], groups[~truth], confidence)
     estimate = positive_predictive_value(found.estimate, 1 - alarms.estimate, prevalence)
@@ -138,12 +133,7 @@ def average_precision_interval(
     """
     from sklearn.metrics import average_precision_score
 
-    scores, truth, groups = np.asarray(scores), np.asarray(truth, dtype=bool), np.asarray(groups)
-    if scores.ndim != 1 or not scores.shape == truth.shape == groups.shape:
-        raise InvalidInputError(
-            f"scores, truth and groups must all be (N,), not {scores.shape}, {truth.shape} and {groups.shape}"
-        )
-    _check_prevalence(prevalence)
+    scores, truth, groups = _checked("scores", np.asarray(scores), truth, groups, prevalence)
     if truth.all() or not truth.any():
         return Interval(float("nan"), 0.0, 1.0)
 
@@ -156,10 +146,18 @@ def average_precision_interval(
     return jackknife_interval(average_precision, scores, truth, groups, confidence)
 
 
-def _check_prevalence(prevalence: float) -> None:
-    """Refuse a prevalence outside (0, 1)."""
+def _checked(
+    name: str, values: np.ndarray, truth: ArrayLike, groups: ArrayLike, prevalence: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values, truth and groups as arrays, if they are (N,) and the prevalence lies in (0, 1)."""
+    truth, groups = np.asarray(truth, dtype=bool), np.asarray(groups)
+    if values.ndim != 1 or not values.shape == truth.shape == groups.shape:
+        raise InvalidInputError(
+            f"{name}, truth and groups must all be (N,), not {values.shape}, {truth.shape} and {groups.shape}"
+        )
     if not 0 < prevalence < 1:
         raise InvalidInputError(f"prevalence={prevalence!r} must lie between 0 and 1 (both excluded)")
+    return values, truth, groups
 
 
 def _ratio_low(top: Interval, bottom: Interval) -> float:

@@ -41,8 +41,9 @@ from torch.nn import functional
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.boxes import found_boxes, inside_boxes, random_boxes, scale_boxes, shifted_boxes, wanted_rows
+from careedu.methods.facts import TrainingFacts, Workspace
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts, Workspace, two_stages
+from careedu.methods.method import BuiltOnLoss, LossMethod, two_stages
 from careedu.methods.segmentation import REVISION as SEGMENTATION_REVISION
 from careedu.methods.segmentation import boxes_of_a_trained_segmentation
 from careedu.nn.arguments import at_least_float32

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from careedu.methods.method import LossMethod, TrainingFacts
+from careedu.methods.facts import TrainingFacts
+from careedu.methods.method import LossMethod
 from careedu.nn.losses import inverse_frequency_weights, weighted_cross_entropy
 
 

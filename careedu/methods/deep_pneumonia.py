@@ -38,8 +38,9 @@ from torch.nn import functional
 
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError, unknown_name
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import ClassBalanced
-from careedu.methods.method import BuiltOnLoss, LossMethod, Pretraining, TrainingFacts
+from careedu.methods.method import BuiltOnLoss, LossMethod, Pretraining
 from careedu.methods.simclr import SimCLR
 from careedu.nn.arguments import at_least_float32
 from careedu.nn.contrastive import unit_vectors

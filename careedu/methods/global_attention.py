@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from careedu.errors import InvalidInputError, unknown_name
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import CrossEntropy
-from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts, two_stages
+from careedu.methods.method import BuiltOnLoss, LossMethod, two_stages
 from careedu.nn import pixel_features
 from careedu.nn.maps import resize_map
 from careedu.nn.spatial_mask import OPEN, START, FixedMask, FreeMask, MaskedFeatures, SpatialMask, total_variation

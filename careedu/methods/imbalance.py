@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from careedu.errors import InvalidInputError, MissingPackageError, unknown_name
-from careedu.methods.method import BuiltOnLoss, LossMethod, TrainedMethod, TrainingFacts, two_stages
+from careedu.methods.facts import TrainingFacts
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainedMethod, two_stages
 from careedu.nn import losses
 from careedu.nn.backbones import NormalizedLinear
 from careedu.training.batch import Batch, FeatureBatch

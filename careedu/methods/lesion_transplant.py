@@ -19,8 +19,9 @@ from careedu.data.augmentation import Draw
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError
 from careedu.methods.boxes import enclosing_boxes, inside_boxes, lesion_regions
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts
+from careedu.methods.method import BuiltOnLoss, LossMethod
 from careedu.training.batch import Batch, unit_range
 from careedu.training.stage import Stage
 

@@ -11,8 +11,9 @@ from typing import ClassVar
 from torch import nn
 
 from careedu.errors import unknown_name
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import CrossEntropy
-from careedu.methods.method import BuiltOnLoss, LossMethod, TrainingFacts
+from careedu.methods.method import BuiltOnLoss, LossMethod
 from careedu.nn.local_attention import KINDS, build_local_attention
 from careedu.training.stage import Stage
 

@@ -9,78 +9,19 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from careedu.data.dataset import LesionDataset, Splits
-from careedu.data.digest import digest
 from careedu.errors import InvalidInputError
+from careedu.methods.facts import TrainingFacts, Workspace
 from careedu.methods.registry import METHODS, OWN, method_class
 from careedu.training.batch import Batch, FeatureBatch
+from careedu.training.prediction import pooled_or_maps
 from careedu.training.stage import Stage, Terms, Update
-
-HEAD_RATE = 10.0  # factor on the learning rate of a head that is trained by itself on features
-
-
-@dataclass(frozen=True)
-class TrainingFacts:
-    """What a method may know of the training set when it wraps the model and declares its stages.
-
-    Parameters
-    ----------
-    counts : tuple of int
-        Training images per class.
-    rare : tuple of int
-        Indices of the rare classes.
-    image_shape : (C, H, W)
-    dataset : LesionDataset, optional
-        The training images. None when a saved run is opened without them.
-    pool : LesionDataset, optional
-        All training images, where only those of `dataset` have labels.
-    """
-
-    counts: tuple[int, ...]
-    rare: tuple[int, ...]
-    image_shape: tuple[int, int, int]
-    dataset: LesionDataset | None = None
-    pool: LesionDataset | None = None
-
-    def of_rows(self, rows: Tensor) -> TrainingFacts:
-        """The facts as a stage has them that sees only these training images: with the counts of its classes."""
-        counts = torch.bincount(self.dataset.labels[rows], minlength=len(self.counts)).tolist()
-        return dataclasses.replace(self, counts=tuple(max(1, n) for n in counts))
-
-    def counts_like(self, reference: Tensor) -> Tensor:
-        """Counts as a float64 tensor (C,) on the device of `reference`."""
-        return torch.tensor(self.counts, dtype=torch.float64, device=reference.device)
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """How and where a method may train something of its own before the training, a segmentation for instance.
-
-    Parameters
-    ----------
-    progress : bool
-        Whether it shows a progress bar.
-    folder : Path, optional
-        Where what it trains is kept, so that it goes on after a stop and need not be trained again.
-    """
-
-    progress: bool = False
-    folder: Path | None = None
-
-    def checkpoint(self, name: str, identity: Mapping[str, Any]) -> Path | None:
-        """File for the checkpoint of a training that follows from JSON values; None without a folder."""
-        if self.folder is None:
-            return None
-        return self.folder / f"{name}-{digest(identity)}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -289,8 +230,8 @@ class BuiltOnLoss(TrainedMethod):
 class Pretraining(BuiltOnLoss):
     """A method that learns from images alone, so that any other can begin with it: its ``pretrain=``.
 
-    By itself it is the linear evaluation of what it has learned: body and normalisation rest, and a linear head is
-    trained on the pooled features of the unaugmented images.
+    By itself it is the linear evaluation of what it has learned: the body rests, and a linear head is trained on the
+    pooled features of the unaugmented images, each feature standardised over these.
 
     Parameters
     ----------
@@ -302,6 +243,12 @@ class Pretraining(BuiltOnLoss):
         super().__post_init__()
         if self.pretrain is not None:
             raise InvalidInputError(f"{self.name!r} is a pretraining itself: leave out its pretrain=")
+
+    def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
+        """What the head's loss needs, and features that are standardised before it."""
+        model = super().wrap(model, facts)
+        model.fill("after", nn.BatchNorm2d(model.channels, affine=False))
+        return model
 
     @abstractmethod
     def pretraining(self, facts: TrainingFacts) -> list[Stage]:
@@ -324,8 +271,14 @@ class Pretraining(BuiltOnLoss):
             logits = model.head(batch.inputs)
             return {"classification": self.classification.loss(logits, batch.labels, facts, batch.progress)}
 
-        update = Update(head_only, trainable=("head.",), learning_rate=HEAD_RATE)
-        return [*self.pretraining(facts), Stage("head", epochs, update, inputs="pooled-features")]
+        def standardize(model: nn.Module) -> None:
+            z = pooled_or_maps(model, facts.dataset.images.to(model.mean.device), pooled=True)
+            model.after.running_mean.copy_(z.mean(dim=0))
+            model.after.running_var.copy_(z.var(dim=0, correction=0))
+
+        update = Update(head_only, trainable=("head.",))
+        head = Stage("head", epochs, update, inputs="pooled-features", begin=standardize)
+        return [*self.pretraining(facts), head]
 
 
 class UntrainedMethod(Method):

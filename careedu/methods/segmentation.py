@@ -20,7 +20,7 @@ from careedu.data.dataset import LesionDataset, Splits
 from careedu.data.digest import content_digest
 from careedu.errors import CheckpointError, InvalidInputError
 from careedu.methods.boxes import component_boxes
-from careedu.methods.method import Workspace
+from careedu.methods.facts import Workspace
 from careedu.nn.backbones import Classifier, build_model
 from careedu.nn.unet import UNetDecoder, UNetEncoder
 from careedu.training.batch import Batch, unit_range

@@ -18,9 +18,10 @@ from torch.nn import functional
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.boxes import given_boxes, inside_boxes
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import LogitAdjusted
 from careedu.methods.lesion_transplant import cover_lesions
-from careedu.methods.method import BuiltOnLoss, LossMethod, TrainedMethod, TrainingFacts
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainedMethod
 from careedu.training.batch import Batch, unit_range
 from careedu.training.stage import Stage
 

@@ -29,8 +29,9 @@ from torch import Tensor, nn
 
 from careedu.data.augmentation import Augmentation
 from careedu.errors import InvalidInputError, unknown_name
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import LossMethod, Pretraining, TrainingFacts
+from careedu.methods.method import LossMethod, Pretraining
 from careedu.nn.contrastive import nt_xent, unit_vectors
 from careedu.training.batch import Batch, unit_range
 from careedu.training.stage import Stage, Update

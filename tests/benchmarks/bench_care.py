@@ -18,8 +18,8 @@ from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset
 from careedu.methods.boxes import inside_boxes
 from careedu.methods.care import CARE, attention_loss
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import TrainingFacts
 from careedu.nn.backbones import build_model
 from careedu.nn.maps import normalize_map, resize_map
 from careedu.training.batch import Batch

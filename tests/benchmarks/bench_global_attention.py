@@ -18,9 +18,10 @@ import torch
 
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.global_attention import GlobalAttention
 from careedu.methods.imbalance import CrossEntropy
-from careedu.methods.method import TrainedMethod, TrainingFacts
+from careedu.methods.method import TrainedMethod
 from careedu.nn.backbones import build_model
 from careedu.training.batch import Batch
 

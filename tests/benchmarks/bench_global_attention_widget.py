@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from widget_latency import opened, tell
 
-from careedu.course.experiments import IMAGES, JITTERS
+from careedu.course.experiments.global_attention import IMAGES, JITTERS
 
 CELL = f"""
 import torch  # as notebook 03 has done before

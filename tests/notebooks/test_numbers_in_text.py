@@ -17,7 +17,7 @@ import torch
 from torchvision.ops import box_iou
 
 import careedu
-from careedu.course.experiments import AFTER, JITTERS, TRIED
+from careedu.course.experiments.global_attention import AFTER, JITTERS, TRIED
 from careedu.data.shipped import shipped
 from careedu.data.shortcuts import with_shortcut
 from careedu.measure import map_auroc, recall_per_class

@@ -10,7 +10,7 @@ import torch
 
 import careedu
 import careedu.show
-from careedu.course.experiments import JITTERS
+from careedu.course.experiments.global_attention import JITTERS
 from careedu.data.shipped import shipped
 from careedu.show.global_attention.maps import MEAN, ROLES
 from careedu.show.results_state import RECORDED

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from torchvision.ops import box_iou
 
-from careedu.course.experiments import BRAIN, experiment
+from careedu.course.experiments import experiment
+from careedu.course.experiments.experiment import BRAIN
 from careedu.methods.boxes import lesion_boxes
 
 

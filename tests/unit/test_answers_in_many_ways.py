@@ -741,6 +741,139 @@ pairs(
     ],
 )
 
+# 04, 1: NT-Xent
+
+
+@right("deep_pneumonia exercise_1")
+def contrast_by_cosine_similarity(z1, z2, temperature):
+    views = torch.cat([z1, z2])
+    count = len(views)
+    logits = functional.cosine_similarity(views[:, None], views[None], dim=2) / temperature
+    keep = ~torch.eye(count, dtype=torch.bool)
+    logits = logits[keep].view(count, count - 1)
+    target = (torch.arange(count) + count // 2) % count
+    target = target - (target > torch.arange(count)).long()
+    return functional.nll_loss(logits.log_softmax(1), target)
+
+
+@right("deep_pneumonia exercise_1")
+def contrast_by_sums_of_powers(z1, z2, temperature):
+    z1, z2 = functional.normalize(z1, dim=1), functional.normalize(z2, dim=1)
+    positive = torch.exp((z1 * z2).sum(1) / temperature).repeat(2)
+    powers = torch.exp(torch.cat([z1, z2]) @ torch.cat([z1, z2]).T / temperature)
+    return -torch.log(positive / (powers.sum(1) - powers.diagonal())).mean()
+
+
+@right("deep_pneumonia exercise_1")
+def contrast_by_einsum_with_a_large_minus(z1, z2, temperature):
+    z = torch.stack([z1, z2], 1)
+    z = z / z.square().sum(-1, keepdim=True).sqrt()
+    logits = torch.einsum("iad,jbd->iajb", z, z).flatten(2).flatten(0, 1) / temperature
+    logits = logits - 1e6 * torch.eye(len(logits))
+    return functional.cross_entropy(logits, torch.arange(len(logits)) ^ 1)
+
+
+pairs(
+    "deep_pneumonia exercise_1",
+    [],
+    [
+        (lambda a, b, t: contrast_by_cosine_similarity(a, b, 1), "temperature is left out"),
+        (lambda a, b, t: contrast_by_sums_of_powers(a, b, t).item(), "no gradient"),
+        (lambda a, b, t: 2 * len(a) * contrast_by_sums_of_powers(a, b, t), "summed"),
+        (lambda a, b, t: functional.cross_entropy(a @ b.T / t, torch.arange(len(a))), "something else"),
+        (
+            lambda a, b, t: functional.cross_entropy(
+                functional.normalize(a) @ functional.normalize(b).T / t, torch.arange(len(a))
+            ),
+            "not only the B − 1",
+        ),
+    ],
+)
+
+# 04, 2: which augmentation destroys the class
+
+pairs(
+    "deep_pneumonia exercise_2",
+    [
+        ["black", "strong blur", "crop to a twentieth"],
+        "Crop, blur, black",
+        {"strong blur", "crop", "replacing by black"},
+        [False, False, False, False, True, True, True],
+        np.array([0, 0, 0, 0, 1, 1, 1]),
+    ],
+    [
+        (["black", "strong blur"], "in how many views"),
+        (["black", "strong blur", "crop", "rotation"], "no up and down"),
+        ({"gain": True, "black": True}, "differences within the lesion"),
+        ("hue", "is none of these"),
+    ],
+)
+
+# 04, 3: temperature
+
+
+@right("deep_pneumonia exercise_3")
+def push_in_numpy(positive, negatives, temperature):
+    return special.softmax(np.asarray(negatives) / temperature)
+
+
+@right("deep_pneumonia exercise_3")
+def push_by_differences(positive, negatives, temperature):
+    """Each share from how much farther away it lies than each other one."""
+    return 1 / torch.exp((negatives[None] - negatives[:, None]) / temperature).sum(1)
+
+
+@right("deep_pneumonia exercise_3")
+def push_by_the_gradient(positive, negatives, temperature):
+    cosines = negatives.clone().requires_grad_()
+    loss = torch.log(torch.exp(torch.tensor(positive / temperature)) + torch.exp(cosines / temperature).sum())
+    slope = torch.autograd.grad(loss, cosines)[0]
+    return functional.normalize(slope, p=1, dim=0)
+
+
+pairs(
+    "deep_pneumonia exercise_3",
+    [],
+    [
+        (lambda p, n, t: special.softmax(np.asarray(n) * t), "wrong way round"),
+        (lambda p, n, t: special.softmax(np.asarray(n)), "no effect"),
+        (lambda p, n, t: special.softmax(np.append(n, p) / t)[:-1], "positive is in the sum"),
+        (lambda p, n, t: special.softmax(np.append(n, p) / t), "shape (6,)"),
+        (lambda p, n, t: float(push_in_numpy(p, n, t).max()), "nearest alone"),
+    ],
+)
+
+# 04, 4: why the loss falls and nothing is learned
+
+pairs(
+    "deep_pneumonia exercise_4",
+    [
+        {"a": "shortcut", "b": "healthy", "c": "collapse", "d": "identical views"},
+        ["shortcut", "healthy", "collapse", "identical"],
+        {"A": "a shortcut", "B": "OK", "C": "collapsed", "D": "same view"},
+    ],
+    [
+        (["healthy", "shortcut", "collapse", "identical views"], "the neighbours are strangers"),
+        (["identical views", "healthy", "collapse", "shortcut"], "without any difference"),
+        (["shortcut", "learning rate too low", "collapse", "identical views"], "do not go by that"),
+        ({"a": "shortcut"}, "4 histories"),
+        (["shortcut"] * 4, "for all"),
+    ],
+)
+
+# 04, 5: read the ladder
+
+pairs(
+    "deep_pneumonia exercise_5",
+    [{"+ attention": 0.16}, {"attention": Fraction(4, 25)}, [None, "0.16", None, None], [("+ attention", 0.158)]],
+    [
+        ({"+ attention": 0.22}, "the steps before have a part"),
+        ({"+ attention": 0.16, "+ regulation": 0.03}, "adjusted p has to be"),
+        ([0.06, 0.16, 0.03, None], "every second step"),
+        ({"+ attention": 0.16, "+ pretraining": "no effect"}, "more than these runs show"),
+    ],
+)
+
 
 # That they are told so
 

@@ -196,7 +196,10 @@ def test_a_folder_is_decoded_once(images, monkeypatch):
     calls = count_decoding(monkeypatch)
     first, second = read_folder(images, size=16), read_folder(images, size=16)
     assert len(calls) == 1
-    assert fingerprints(first) == fingerprints(second) == fingerprints(read_folder(images, size=16, cache=False))
+    monkeypatch.setenv("CAREEDU_CACHE", str(images / "labels.csv"))  # a file, so that nothing can be kept
+    with pytest.warns(UserWarning, match="cannot be kept"):
+        uncached = read_folder(images, size=16)
+    assert fingerprints(first) == fingerprints(second) == fingerprints(uncached)
 
 
 def touch(place):

@@ -20,7 +20,7 @@ from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.methods import care, segmentation
 from careedu.methods.building import build_method
 from careedu.methods.care import CARE, FORMS, alpha_of_dose, attention_loss
-from careedu.methods.method import TrainingFacts
+from careedu.methods.facts import TrainingFacts
 from careedu.nn.backbones import NormalizedLinear, build_model
 from careedu.nn.maps import normalize_map, resize_map, true_class_map
 from careedu.training.batch import Batch

@@ -59,6 +59,28 @@ def test_methods_built_on_a_loss_keep_it_with_others_too(method):
     careedu.check_method(method)
 
 
+BRIEF = careedu.SimCLR(epochs=2, batch_size=16)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method",
+    [
+        *(replace(BRIEF, **options) for options in ({"epochs": 0}, {"pixels": "shuffled"}, {"classification": "ldam"})),
+        careedu.CARE(pretrain=BRIEF),
+        careedu.GlobalAttention(order="after", map_epochs=2, map="free", pretrain=BRIEF),
+        careedu.ClassifierRetraining(pretrain=BRIEF),
+        careedu.DeepPneumonia(pretrain=BRIEF),
+        *(careedu.DeepPneumonia(attention=a, pretrain=None) for a in ("product", "none")),
+        *(careedu.DeepPneumonia(masks=m, classes="rare", pretrain=None) for m in ("shuffled", "none")),
+        careedu.DeepPneumonia("ldam", regulation="ratio", teacher_forcing=True, pretrain=None),
+    ],
+    ids=lambda method: method.label(),
+)
+def test_pretraining_and_masks_keep_it(method):
+    careedu.check_method(method)
+
+
 AFTER = careedu.GlobalAttention(order="after", map_epochs=2, components=4)
 
 

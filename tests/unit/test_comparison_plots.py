@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import made_up_splits, thinned
+from metric_by_name import metric_value
 from PIL import Image
 
 import careedu
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment.results import Results
-from careedu.measure.metrics import METRICS, metric_value
+from careedu.measure.metrics import METRICS
 from careedu.show.comparison_plots import SIGNS, plot_comparison, plot_differences, plot_methods
 from careedu.show.picture import PIXEL_RATIO
 

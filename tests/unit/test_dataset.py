@@ -505,6 +505,34 @@ def test_splits_with_one_training_set_only_come_back_as_they_are():
     assert parts.redraw(3) is parts
 
 
+# Few labels
+
+
+def test_labels_are_kept_of_so_many_images_a_class_and_all_stay_in_the_pool():
+    parts = splits(train=draw(0), draw_train=draw)
+    few = parts.with_labels(3, seed=4)
+    assert few.train.counts.tolist() == [3, 3, 2] and few.pool is parts.train and few.rare == parts.rare
+    assert set(few.train.ids) < set(few.pool.ids) and same(few.train, parts.with_labels(3, seed=4).train)
+    assert few.train.ids.tolist() != parts.with_labels(3, seed=5).train.ids.tolist()
+    assert set(few.train.ids) <= set(few.with_labels(5, seed=4).train.ids)  # drawn from the pool, and nested
+    assert few.fingerprint() != replace(few, pool=None, labels=None).fingerprint()
+    for wrong in (0, 2.5, True):
+        with pytest.raises(InvalidInputError, match="labels="):
+            parts.with_labels(wrong)
+
+
+def test_redrawing_draws_the_labels_anew():
+    parts = splits(train=draw(0), draw_train=draw, recipe={"source": "made up"}).with_labels(3)
+    again = parts.redraw(5)
+    assert same(again.pool, draw(5)) and again.train.counts.tolist() == [3, 3, 2]
+    assert again.recipe == {"source": "made up", "redraw": 5}
+    assert again.fingerprint() == parts.redraw(2).redraw(5).fingerprint()
+    # Where the images are what they are, other ones of them have labels.
+    fixed = splits(train=draw(0)).with_labels(3)
+    other = fixed.redraw(7)
+    assert same(other.pool, fixed.pool) and other.train.ids.tolist() != fixed.train.ids.tolist()
+
+
 # The fingerprint of splits
 
 

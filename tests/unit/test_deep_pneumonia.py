@@ -25,7 +25,7 @@ from careedu.methods.deep_pneumonia import (
     masks_on_grid,
     regulation_ratio,
 )
-from careedu.methods.method import TrainingFacts
+from careedu.methods.facts import TrainingFacts
 from careedu.nn.backbones import build_model
 from careedu.training.batch import Batch
 

@@ -59,6 +59,21 @@ class Controls(NamedTuple):
 
 
 CONTROLS = {
+    "deep_pneumonia exercise_4": Controls(
+        right={"a": "shortcut", "b": "healthy", "c": "collapse", "d": "identical views"},
+        method="",
+        aliases=({"a": "a shortcut", "d": "identical"}, {"b": "ok", "c": "collapsed"}),
+        reasons={
+            ("a", "healthy"): "the neighbours are strangers",
+            ("a", "collapse"): "with no spread",
+            ("b", "shortcut"): "no class",
+            ("b", "learning rate too low"): "do not go by that",
+            ("c", "two images a batch"): "near log 3 = 1.1",
+            ("c", "healthy"): "to its end",
+            ("d", "shortcut"): "would have views that differ",
+            ("d", "healthy"): "neighbours of one class",
+        },
+    ),
     "care exercise_5": Controls(
         right={
             "place": "random boxes",
@@ -314,10 +329,11 @@ def changing_before(exercise, place):
 @every_function
 def test_every_mistake_is_told_by_its_own_reason(exercise):
     """The table of mistakes itself: each is wrong, and recognised as itself."""
-    replies = [exercise.check(mistake) for mistake in exercise.mistakes.values()]
-    assert all(reply.kind == "wrong" for reply in replies)
-    assert [reply.text for reply in replies] == list(exercise.mistakes)
-    assert len(replies) in MISTAKES
+    for why, mistakes in exercise.mistakes.items():
+        for mistake in mistakes:
+            reply = exercise.check(mistake)
+            assert reply.kind == "wrong" and reply.text == why
+    assert len(exercise.mistakes) in MISTAKES
 
 
 @every_function
@@ -503,7 +519,8 @@ def test_every_wrong_pairing_has_its_own_reason_and_gives_nothing_away(exercise,
         reply = exercise.check(right | {claim: arm})
         assert bool(reply) == (right[claim] == arm or (claim, arm) in controls.also)
         if not reply:
-            assert reply.text.startswith(f'{len(right) - 1} of {len(right)} are right. Claim "{claim}", with "{arm}": ')
+            one = f'{exercise.asked[0].capitalize()} "{claim}", with "{arm}": '
+            assert reply.text.startswith(f"{len(right) - 1} of {len(right)} are right. {one}")
             said[claim, arm] = reply.text.split('": ')[1]
             assert right[claim] not in said[claim, arm]
     wrong_ones = len(right) * (len(exercise.arms) - 1) - len(controls.also)
@@ -523,7 +540,7 @@ def test_other_wrong_answers_on_controls_are_told_why(exercise, controls):
         ("keys of the dict", {claims[0]: arms[0]}),
         ("here are 3", arms[:3]),
         ("here are 5", [*arms, spare]),
-        *(("is none of the arms", right | {claim: "magic"}) for claim in claims),
+        *((f"is none of the {exercise.given[1]}", right | {claim: "magic"}) for claim in claims),
         ("3, for", right | {claims[2]: 3}),
         (f"['{arms[0]}'], for", right | {claims[0]: [arms[0]]}),
         (f'"{arms[0]}" for all', [arms[0]] * 4),

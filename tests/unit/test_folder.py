@@ -276,7 +276,7 @@ def test_resized_boxes_are_scaled_and_never_thinner_than_a_pixel(folder, corner,
     x1, y1 = min(x0 + side[0], 32), min(y0 + side[1], 24)
     rows[0].update(x0=x0, y0=y0, x1=x1, y1=y1)
     write_table(place, rows)
-    box = read_folder(place, size=size, cache=False)["train"].boxes[0].double().numpy()
+    box = read_folder(place, size=size)["train"].boxes[0].double().numpy()
     assert (box >= 0).all() and (box <= size).all() and (box[2:] - box[:2] >= 1 - 1e-4).all()
     exact = np.array([x0, y0, x1, y1]) * size / np.array([32, 24, 32, 24])
     for low, high, at in ((0, 2, box), (1, 3, box)):

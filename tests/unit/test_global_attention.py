@@ -19,9 +19,9 @@ from careedu.errors import CareeduError, InvalidInputError
 from careedu.experiment.attention import attention_map, recorded_maps, trained_map
 from careedu.experiment.results import Results
 from careedu.measure.map_quality import map_auroc
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.global_attention import FIXED, MAPS, GlobalAttention, GlobalSpatialAttention
 from careedu.methods.local_attention import LocalAttention
-from careedu.methods.method import TrainingFacts
 from careedu.nn.backbones import build_model
 from careedu.nn.local_attention import SpatialAttention, SqueezeExcitation
 from careedu.nn.pixel_features import mean_image, pixel_scores, principal_components

@@ -33,6 +33,8 @@ from careedu.show.layered_picture import map_layer
 LEARNED = {arm: kind for arm, kind in ARMS.items() if kind != "mean-image"}
 METHOD = ROLES["pixels"]
 KIND = {role: kind for kind, role in ROLES.items()}
+KEPT = 5e-4
+"""So near comes the AUROC of a saved map to that of the learned one."""
 
 
 @pytest.fixture(scope="module")
@@ -247,15 +249,17 @@ def test_of_saved_results_other_seeds_have_their_last_map_alone(comparison, tmp_
     back = Comparison.load(comparison.save(tmp_path / "results"))
     explorer, whole = SpatialExplorer(back), SpatialExplorer(comparison)
     for role, look in whole.maps.items():
-        assert explorer.maps[role].over_seeds == pytest.approx(look.over_seeds)
+        assert explorer.maps[role].over_seeds == pytest.approx(look.over_seeds, abs=KEPT)
         assert str(explorer.maps[role].against_mean) == str(look.against_mean)
     view = SpatialView(explorer)
     assert not view.controls["epoch"].disabled and view.controls["epoch"].min == 1
     explorer.set(epoch=1)
-    np.testing.assert_array_equal(explorer.maps[METHOD].map, recorded(comparison, "global attention")[0])
+    np.testing.assert_array_equal(explorer.maps[METHOD].map, recorded(back, "global attention")[0])
+    np.testing.assert_allclose(explorer.maps[METHOD].map, recorded(comparison, "global attention")[0], atol=1 / 255)
     explorer.set(seed=4)
     assert explorer.settings["epoch"] == 3 and explorer.maps[METHOD].about == "map after epoch 3 of 3"
-    np.testing.assert_array_equal(explorer.maps[METHOD].map, recorded(comparison, "global attention", 4)[-1])
+    np.testing.assert_array_equal(explorer.maps[METHOD].map, recorded(back, "global attention", 4)[-1])
+    np.testing.assert_allclose(explorer.maps[METHOD].map, recorded(comparison, "global attention", 4)[-1], atol=1 / 255)
     assert view.controls["epoch"].disabled and "Of seed 4 only the map after the last epoch" in plain(
         view.parts["note"]
     )
@@ -465,13 +469,13 @@ def test_of_saved_results_in_stages_the_first_seed_has_all_and_the_others_the_la
         whole.set(order=way[0], fill=way[1])
         explorer.set(order=way[0], fill=way[1], seed=0)
         for role, look in whole.maps.items():
-            assert explorer.maps[role].over_seeds == pytest.approx(look.over_seeds)
+            assert explorer.maps[role].over_seeds == pytest.approx(look.over_seeds, abs=KEPT)
         assert (view.controls["epoch"].min, view.controls["epoch"].max) == (1, whole.epochs)
         explorer.set(seed=4)
         whole.set(seed=4)
         assert view.controls["epoch"].disabled and explorer.settings["epoch"] == whole.epochs
         assert "Of seed 4 only the map after the last epoch" in plain(view.parts["note"])
-        np.testing.assert_array_equal(explorer.maps["Free mask"].map, whole.maps["Free mask"].map)
+        np.testing.assert_allclose(explorer.maps["Free mask"].map, whole.maps["Free mask"].map, atol=1 / 255)
         assert explorer.maps["Free mask"].about == whole.maps["Free mask"].about
 
 
@@ -697,10 +701,10 @@ def test_what_is_trained_is_what_is_shown(chest, tmp_path):
         for role, arm in explorer.here.ways[explorer.way].items():
             with torch.no_grad():
                 exact = comparison.runs[arm][seed].network().before.map().numpy()
-            np.testing.assert_allclose(explorer.maps[role].map, exact, atol=2e-5)
+            np.testing.assert_allclose(explorer.maps[role].map, exact, atol=2e-5 + np.ptp(exact) / 255)
             assert explorer.maps[role].auroc == pytest.approx(auroc(exact), abs=0.01)
         mean = mean_image(chest.redraw(seed).train.images)
-        np.testing.assert_allclose(explorer.maps[MEAN].map, mean, atol=2e-5)
+        np.testing.assert_allclose(explorer.maps[MEAN].map, mean, atol=2e-5 + 1 / 255)
     explorer.set(seed=0, epoch=1)
     assert (explorer.maps["Free mask"].map == 1).all() and explorer.when.startswith("epoch 1 of 4: the network learns")
     explorer.set(epoch=2)

@@ -22,6 +22,12 @@ def labelled(labels, groups=None, classes=("common", "middling", "rare")):
     return LesionDataset(images=images, labels=torch.tensor(labels), classes=classes, groups=groups)
 
 
+def hold_out(dataset, fraction=0.2, seed=0):
+    """What is kept of a data set, and what is held out."""
+    rows = hold_out_by_group(dataset.labels.numpy(), dataset.groups, dataset.classes, fraction, seed)
+    return tuple(dataset[part] for part in rows)
+
+
 def test_known_long_tails():
     assert long_tail_counts([300, 300, 300], 100) == [300, 30, 3]
     assert long_tail_counts([300, 300, 300], 1) == [300, 300, 300]
@@ -121,7 +127,7 @@ def test_seeds_that_are_none_are_refused(seed):
     with pytest.raises(InvalidInputError, match="seed must be"):
         thin(labelled([0, 1, 2]), {"rare": 1}, seed)
     with pytest.raises(InvalidInputError, match="seed must be"):
-        hold_out_by_group(labelled([0, 1, 2] * 9), seed=seed)
+        hold_out(labelled([0, 1, 2] * 9), seed=seed)
 
 
 @settings(deadline=None, max_examples=40)
@@ -134,7 +140,7 @@ def test_holding_out_parts_no_group_and_loses_no_image(groups, seed):
     names = [f"patient {i}" for i, (_, n) in enumerate(groups) for _ in range(n)]
     dataset = labelled(labels, names)
     try:
-        kept, held = hold_out_by_group(dataset, 0.2, seed)
+        kept, held = hold_out(dataset, 0.2, seed)
     except InvalidInputError as error:
         assert "vanishing" in str(error) and min(n for n in np.bincount([c for c, _ in groups]) if n) == 1
         return
@@ -146,11 +152,11 @@ def test_holding_out_parts_no_group_and_loses_no_image(groups, seed):
 
 def test_classes_are_held_out_in_like_proportions():
     labels = [0] * 200 + [1] * 100 + [2] * 50
-    kept, held = hold_out_by_group(labelled(labels, [str(i // 5) for i in range(350)]), 0.2, 1)
+    kept, held = hold_out(labelled(labels, [str(i // 5) for i in range(350)]), 0.2, 1)
     assert held.counts.tolist() == pytest.approx([40, 20, 10], abs=5)
     assert kept.counts.sum() + held.counts.sum() == 350
-    again = hold_out_by_group(labelled(labels, [str(i // 5) for i in range(350)]), 0.2, 1)[1]
-    other = hold_out_by_group(labelled(labels, [str(i // 5) for i in range(350)]), 0.2, 2)[1]
+    again = hold_out(labelled(labels, [str(i // 5) for i in range(350)]), 0.2, 1)[1]
+    other = hold_out(labelled(labels, [str(i // 5) for i in range(350)]), 0.2, 2)[1]
     assert held.ids.tolist() == again.ids.tolist() != other.ids.tolist()
 
 
@@ -158,7 +164,7 @@ def test_what_is_held_out_has_every_class_where_the_groups_allow_it():
     labels = [0] * 30 + [1] * 30 + [2] * 4
     groups = [str(i) for i in range(60)] + ["one", "one", "other", "other"]
     for seed in range(10):
-        kept, held = hold_out_by_group(labelled(labels, groups), 0.2, seed)
+        kept, held = hold_out(labelled(labels, groups), 0.2, seed)
         assert kept.counts[2] == held.counts[2] == 2
 
 
@@ -166,7 +172,7 @@ def test_a_class_of_one_patient_stays_in_training():
     labels = [0] * 30 + [1] * 30 + [2] * 4
     groups = [str(i) for i in range(60)] + ["only"] * 4
     for seed in range(10):
-        kept, _ = hold_out_by_group(labelled(labels, groups), 0.2, seed)
+        kept, _ = hold_out(labelled(labels, groups), 0.2, seed)
         assert kept.counts[2] == 4
 
 
@@ -183,4 +189,4 @@ def test_a_class_of_one_patient_stays_in_training():
 )
 def test_what_cannot_be_held_out_is_said(labels, groups, fraction, words):
     with pytest.raises(InvalidInputError, match=words):
-        hold_out_by_group(labelled(labels, groups), fraction)
+        hold_out(labelled(labels, groups), fraction)

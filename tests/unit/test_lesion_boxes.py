@@ -14,7 +14,7 @@ import careedu
 from careedu.data.augmentation import Augmentation
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.methods import boxes as lesion
-from careedu.methods.method import Workspace
+from careedu.methods.facts import Workspace
 from careedu.methods.saliency import SALIENCIES, minimum_barrier
 from careedu.methods.segmentation import boxes_of_a_trained_segmentation, mask_loss, segmented_boxes, train_segmentation
 from careedu.nn.unet import UNetDecoder, UNetEncoder

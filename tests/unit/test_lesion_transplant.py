@@ -13,8 +13,8 @@ import careedu
 from careedu.data.augmentation import Augmentation
 from careedu.errors import InvalidInputError
 from careedu.methods.building import build_method
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.lesion_transplant import LesionTransplant, cover_lesions, shifted, transplant_lesions
-from careedu.methods.method import TrainingFacts
 from careedu.training.batch import Batch
 
 DATA = thinned(made_up_splits(), 2, 10)

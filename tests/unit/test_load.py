@@ -186,9 +186,23 @@ def test_real_images_are_thinned_by_imbalance_then_counts_in_training_only(folde
     assert pickle.loads(pickle.dumps(data.draw_train))(5).fingerprint() == again.train.fingerprint()
 
 
+def test_labels_of_few_images_and_the_recipe_that_makes_them_again(folder):
+    data = load("phantom-chest", **FEW, labels=4, seed=3)
+    assert len(data.train) == 12 and len(data.pool) == 36 and data.labels == 4
+    again = load(data.recipe["name"], size=32, seed=3, **data.recipe["options"])
+    assert again.fingerprint() == data.fingerprint()
+    assert data.pool.fingerprint() == load("phantom-chest", **FEW, seed=3).train.fingerprint()
+    marked = load("phantom-chest", **FEW, labels=4, shortcut="mark")
+    assert marked.pool.marks is not None and marked.redraw(2).train.marks is not None
+    own = load(folder, labels=5, imbalance=2)
+    assert own.train.counts.tolist() == [5, 5] and own.pool.counts.tolist() == [18, 9]
+    assert own.redraw(1).pool.counts.tolist() == [18, 9] and own.rare == load(folder, imbalance=2).rare
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
+        (("phantom-chest", {"labels": 0}), InvalidInputError, "labels=0"),
         (("phantom-skim",), UnknownNameError, "Did you mean 'phantom-skin'.*labels.csv"),
         (("./nowhere",), MissingDataError, "no folder"),
         ((3,), InvalidInputError, "a name or a path"),

@@ -19,9 +19,9 @@ from careedu.data.augmentation import Augmentation
 from careedu.errors import InvalidInputError
 from careedu.experiment.attention import attention_map
 from careedu.experiment.fit import fit
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.global_attention import FIXED, LEARNED, MAPS, GlobalAttention, GlobalSpatialAttention
 from careedu.methods.imbalance import LDAM, CrossEntropy, LogitAdjusted
-from careedu.methods.method import TrainingFacts
 from careedu.nn.backbones import build_model
 from careedu.nn.spatial_mask import OPEN, START, FixedMask, FreeMask
 from careedu.training.batch import Batch

@@ -16,8 +16,8 @@ from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset
 from careedu.errors import CheckpointError
 from careedu.experiment.results import Results
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.global_attention import GlobalAttention, GlobalSpatialAttention
-from careedu.methods.method import TrainingFacts
 from careedu.nn.backbones import build_model
 from careedu.nn.pixel_features import average_image, mean_image
 from careedu.nn.spatial_mask import FixedMask, FreeMask

@@ -10,7 +10,8 @@ from made_up import made_up_splits, thinned
 import careedu
 from careedu.errors import CareeduError, InvalidInputError, UnknownNameError
 from careedu.methods.building import build_method
-from careedu.methods.method import Method, TrainedMethod, TrainingFacts
+from careedu.methods.facts import TrainingFacts
+from careedu.methods.method import Method, TrainedMethod
 from careedu.methods.references import lesion_area
 from careedu.methods.registry import METHODS, method_class
 from careedu.nn import losses

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from metric_by_name import metric_value
 
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.measure import metrics
+from careedu.measure.leave_one_out import averaged_classes
 
 
 @st.composite
@@ -137,7 +139,7 @@ def test_calibration_error_on_a_worked_example():
 def test_a_sure_and_right_classifier_is_perfect_by_every_metric():
     labels = np.array([0, 1, 2, 2])
     for name in metrics.METRICS:
-        same(metrics.metric_value(name, np.eye(3)[labels], labels, [2]), 0.0 if name == "calibration error" else 1.0)
+        same(metric_value(name, np.eye(3)[labels], labels, [2]), 0.0 if name == "calibration error" else 1.0)
 
 
 def test_accuracy_hides_what_balanced_accuracy_shows():
@@ -186,14 +188,11 @@ def test_the_order_of_the_images_does_not_matter(case, random):
     random.shuffle(order)
     for name in metrics.METRICS:
         same(
-            metrics.metric_value(name, probabilities[order], labels[order], [0]),
-            metrics.metric_value(name, probabilities, labels, [0]),
+            metric_value(name, probabilities[order], labels[order], [0]),
+            metric_value(name, probabilities, labels, [0]),
         )
 
 
-def test_metrics_are_found_by_name_and_the_nearest_is_suggested():
-    probabilities, labels = np.array([[0.6, 0.4], [0.7, 0.3]]), np.array([0, 1])
-    same(metrics.metric_value("rare recall", probabilities, labels, [1]), 0.0)
-    same(metrics.metric_value("accuracy", probabilities, labels, [1]), 0.5)
+def test_of_an_unknown_metric_the_nearest_is_suggested():
     with pytest.raises(UnknownNameError, match="Did you mean 'balanced accuracy'"):
-        metrics.metric_value("balanced acuracy", probabilities, labels, [1])
+        averaged_classes("balanced acuracy", 2, [1])

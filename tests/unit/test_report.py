@@ -415,6 +415,8 @@ def test_phantoms_are_no_patients_and_real_sets_have_a_licence(base):
     [
         ("logit-adjusted", "Menon et al., ICLR 2021, sections 4.1 and 4.2"),
         ("global-attention", "Xu et al., arXiv 2007.15897"),
+        ("simclr", "Chen et al., ICML 2020"),
+        ("deep-pneumonia", "Wei et al., arXiv 2207.11393"),
         ("local-attention", "SE, Hu 2018; CBAM, Woo 2018"),
         ("nearest-neighbour", "our choice"),
         ("cross-entropy", "–"),

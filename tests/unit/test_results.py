@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_runs import CLASSES, made_up_run, made_up_runs
+from metric_by_name import metric_value
 
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment import configuration
 from careedu.experiment.results import MAIN_METRICS, Results
 from careedu.measure import statistics
-from careedu.measure.metrics import METRICS, metric_value, recall_per_class
+from careedu.measure.metrics import METRICS, recall_per_class
 from careedu.methods.imbalance import CrossEntropy, Focal
 from careedu.show.compare import Comparison
 

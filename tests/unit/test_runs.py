@@ -8,6 +8,8 @@ import torch
 from small_grid import DATA, OPTIONS
 
 from careedu.course import runs
+from careedu.course.experiments import EXPERIMENTS
+from careedu.data.shipped import shipped
 from careedu.errors import MissingDataError
 from careedu.experiment.attention import MARK_MEASURES, MEASURES
 from careedu.experiment.results import Results
@@ -54,6 +56,15 @@ def test_an_interruption_says_how_to_go_on(made, tmp_path, capsys):
 def test_an_unknown_notebook_is_told_those_there_are(capsys):
     assert runs.main(["77"]) == 1
     assert "77" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("notebook", "most"), [("03", 3e6)])
+def test_what_was_saved_for_a_notebook_takes_no_more_room_than_it_was_given(notebook, most):
+    folders = [shipped("runs") / name for name, e in EXPERIMENTS.items() if e.notebook == notebook]
+    sizes = {folder.name: sum(file.stat().st_size for file in folder.iterdir()) for folder in folders}
+    print(f"{notebook}: {sum(sizes.values()) / 1e6:.2f} MB of {most / 1e6:.1f}", sizes)
+    assert set(sizes) == {folder.name for folder in shipped("runs").glob(f"{notebook}-*")} and all(sizes.values())
+    assert sum(sizes.values()) <= most
 
 
 def test_where_the_networks_look_is_saved_with_the_results(tmp_path):

@@ -55,7 +55,7 @@ FOREIGN = {
     "no text": "\udcff\udcfe",
     "deep": "[" * 100_000,
     "a format of nothing else": '{"format": 1}',
-    "a newer careedu's": '{"format": 3, "reference": "a"}',
+    "a newer careedu's": '{"format": 99, "reference": "a"}',
 }
 
 

@@ -15,7 +15,7 @@ from careedu.data.dataset import LesionDataset
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment.fit import fit
 from careedu.methods.building import build_method
-from careedu.methods.method import TrainingFacts
+from careedu.methods.facts import TrainingFacts
 from careedu.methods.shortcut import (
     CropToBox,
     DropMarked,

@@ -1,5 +1,6 @@
 # What `careedu.course.exercises` offers: a module for each notebook.
 
 from . import care as care
+from . import deep_pneumonia as deep_pneumonia
 from . import global_attention as global_attention
 from . import imbalance as imbalance

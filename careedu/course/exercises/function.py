@@ -61,8 +61,9 @@ class FunctionExercise(Exercise):
     cases : sequence of tuples
         The inputs it is called with: float or int arrays, numbers, dicts. Copies of them: whatever the answer does to
         its arguments, ours stay.
-    mistakes : mapping of str to callable
-        What to say → a function that goes wrong in this way, of the same arguments as `right`.
+    mistakes : mapping of str to callable, or to a tuple of some
+        What to say → a function that goes wrong in this way, of the same arguments as `right`; several where one thing
+        is to be said of all.
     expected : str
         What kind of result it is, said where nothing is recognised.
     learns : str
@@ -84,7 +85,7 @@ class FunctionExercise(Exercise):
         right: Callable[..., Any],
         *,
         cases: Sequence[Arguments],
-        mistakes: Mapping[str, Callable[..., Any]],
+        mistakes: Mapping[str, Callable[..., Any] | tuple[Callable[..., Any], ...]],
         expected: str,
         learns: str = "",
         in_torch: bool = False,
@@ -93,7 +94,8 @@ class FunctionExercise(Exercise):
         **texts: Any,
     ) -> None:
         super().__init__(right.__name__, code=inspect.getsource(right), why=inspect.getdoc(right) or "", **texts)
-        self.right, self.cases, self.mistakes, self.expected = right, tuple(cases), dict(mistakes), expected
+        self.right, self.cases, self.expected = right, tuple(cases), expected
+        self.mistakes = {why: made if isinstance(made, tuple) else (made,) for why, made in mistakes.items()}
         self.learns, self.in_torch, self.seen, self.tolerance = learns, in_torch, seen, tolerance
 
     def reason(self, answer: Any) -> str | EllipsisType | None:
@@ -139,8 +141,8 @@ class FunctionExercise(Exercise):
         wanted = self._results_of(self.right)
         if all(self._agree(results, wanted)):
             return None
-        for why, mistake in self.mistakes.items():
-            if all(self._agree(results, self._results_of(mistake))):
+        for why, mistakes in self.mistakes.items():
+            if any(all(self._agree(results, self._results_of(mistake))) for mistake in mistakes):
                 return why
         if shaped := self._but_for_an_axis(results, wanted):
             return shaped

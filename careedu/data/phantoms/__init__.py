@@ -8,9 +8,10 @@ brightness follow the same distribution in all classes. Look-alikes, drawn witho
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from careedu.data.phantoms import brain, chest, skin
 from careedu.data.phantoms.geometry import pixel_centres
-from careedu.data.phantoms.options import RANGES, PhantomOptions, Streams
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.data.phantoms.options import RANGES, Draws, PhantomOptions, Streams
+from careedu.errors import InvalidInputError, check_known
 
 __all__ = ["CHANNELS", "CLASSES", "DEFAULTS", "KINDS", "RANGES", "PhantomImages", "draw_phantom", "lesion_zones"]
 
-_RENDERERS: dict[str, Callable[..., tuple[NDArray[np.uint8], NDArray[np.bool_]]]] = {
-    "skin": skin.render,
-    "chest": chest.render,
-    "brain": brain.render,
-}
-KINDS = tuple(_RENDERERS)
-CLASSES: dict[str, tuple[str, str, str]] = {"skin": skin.CLASSES, "chest": chest.CLASSES, "brain": brain.CLASSES}
+_MODULES = {"skin": skin, "chest": chest, "brain": brain}
+KINDS = tuple(_MODULES)
+CLASSES: dict[str, tuple[str, str, str]] = {kind: module.CLASSES for kind, module in _MODULES.items()}
 CHANNELS = {"skin": 3, "chest": 1, "brain": 1}
 DEFAULTS = {name: getattr(PhantomOptions(), name) for name in RANGES}
 
@@ -108,7 +105,7 @@ def draw_phantom(
     InvalidInputError
         If a label, a seed or a knob is outside its range, naming it and the range.
     """
-    render = _RENDERERS[_known(kind)]
+    render = _module(kind).render
     checked = _check_labels(labels, kind)
     options = PhantomOptions(size, lesion_size, contrast, distractors, jitter, lesions)
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
@@ -126,20 +123,13 @@ def draw_phantom(
         padded = np.zeros(_CHUNK, dtype=np.int64)
         padded[: stop - start] = checked[start:stop]
         child = np.random.SeedSequence(root.entropy, spawn_key=(number,))
-        streams = Streams(*(np.random.Generator(np.random.SFC64(s)) for s in child.spawn(4)))
+        streams = Streams(*(Draws(np.random.Generator(np.random.SFC64(s)), _CHUNK) for s in child.spawn(4)))
         drawn, covered = render(padded, streams, options)
         images[start:stop] = drawn[: stop - start]
         masks[start:stop] = covered[: stop - start]
 
-    chunks = range(-(-n // _CHUNK))
-    workers = min(threads or os.cpu_count() or 1, max(len(chunks), 1))
-    if workers == 1:
-        for number in chunks:
-            draw_chunk(number)
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            for _ in pool.map(draw_chunk, chunks):  # iterating raises what a chunk raised
-                pass
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        list(pool.map(draw_chunk, range(-(-n // _CHUNK))))  # in a list, so that it raises what a chunk raised
     return PhantomImages(images, masks, _tight_boxes(masks))
 
 
@@ -159,21 +149,16 @@ def lesion_zones(kind: str, size: int = 64) -> NDArray[np.bool_]:
         bool (size, size): the truth for a spatial attention map, at ``jitter=0`` and ``lesion_size=1``. Look-alikes lie
         outside it in chests and heads. On skin, where lesions lie anywhere, it is true everywhere.
     """
-    _known(kind)
+    zones = _module(kind).ZONES
     axis = pixel_centres(PhantomOptions(size=size).size)
-    zones = {"skin": (), "chest": chest.ZONES, "brain": brain.ZONES}[kind]
     if not zones:
         return np.ones((size, size), dtype=bool)
-    inside = np.zeros((size, size), dtype=bool)
-    for zone in zones:
-        inside |= zone.contains(axis[None, :], axis[:, None])
-    return inside
+    return np.any([zone.contains(axis[None, :], axis[:, None]) for zone in zones], axis=0)
 
 
-def _known(kind: str) -> str:
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise unknown_name("phantom", kind, KINDS)
-    return kind
+def _module(kind: str) -> ModuleType:
+    check_known("phantom", kind, KINDS)
+    return _MODULES[kind]
 
 
 def _check_labels(labels: ArrayLike, kind: str) -> NDArray[np.int64]:
@@ -193,22 +178,15 @@ def _check_labels(labels: ArrayLike, kind: str) -> NDArray[np.int64]:
 
 
 def _check_seed(seed: int | Sequence[int]) -> np.random.SeedSequence:
-    parts = [seed] if isinstance(seed, (int, np.integer)) else seed
-    if not isinstance(parts, (list, tuple)) or not parts:
+    parts = seed if isinstance(seed, list | tuple) else [seed]
+    whole = [isinstance(part, int | np.integer) and not isinstance(part, bool) and part >= 0 for part in parts]
+    if not parts or not all(whole):
         raise InvalidInputError(f"seed must be a whole number from 0 up, or a sequence of such, not {seed!r}.")
-    for part in parts:
-        if isinstance(part, bool) or not isinstance(part, (int, np.integer)) or part < 0:
-            raise InvalidInputError(f"seed must be a whole number from 0 up, or a sequence of such, not {seed!r}.")
     return np.random.SeedSequence([int(part) for part in parts])
 
 
 def _tight_boxes(masks: NDArray[np.bool_]) -> NDArray[np.float32]:
-    size = masks.shape[-1]
-    columns, rows = masks.any(axis=1), masks.any(axis=2)
-    edges = [
-        columns.argmax(axis=1),
-        rows.argmax(axis=1),
-        size - columns[:, ::-1].argmax(axis=1),
-        size - rows[:, ::-1].argmax(axis=1),
-    ]
-    return np.stack(edges, axis=1).astype(np.float32)
+    sides = masks.any(axis=1), masks.any(axis=2)  # columns, then rows
+    first = [side.argmax(axis=1) for side in sides]
+    end = [masks.shape[-1] - side[:, ::-1].argmax(axis=1) for side in sides]
+    return np.stack([*first, *end], axis=1).astype(np.float32)

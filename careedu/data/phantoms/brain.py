@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
-from careedu.data.phantoms.geometry import Blobs, Frame, Patch, per_image
-from careedu.data.phantoms.options import PhantomOptions, Streams
+from careedu.data.phantoms.geometry import Blobs, Frame, Patch
+from careedu.data.phantoms.options import Drawn, Draws, PhantomOptions, Streams
 from careedu.data.phantoms.placement import Zone, draw_in_zones
-from careedu.data.phantoms.texture import FloatArray, bump, ramp, smooth_noise
+from careedu.data.phantoms.texture import FloatArray, bump, per_image, ramp, smooth_noise
 
 # Glioblastoma (grade IV) is by far the most common glioma of adults, grade III the rarest of the three.
 CLASSES = ("grade IV", "grade II", "grade III")
@@ -34,9 +33,7 @@ _TEXTURE = 0.13
 _HEAD_WIDTH, _HEAD_HEIGHT = 0.80, 0.95
 
 
-def render(
-    labels: NDArray[np.int64], streams: Streams, options: PhantomOptions
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def render(labels: NDArray[np.int64], streams: Streams, options: PhantomOptions) -> Drawn:
     """Draw brain phantoms.
 
     Parameters
@@ -57,13 +54,12 @@ def render(
     """
     n, size = len(labels), options.size
     rng = streams.anatomy
-    frame = Frame.draw(rng, n, options.jitter)
+    frame = Frame.draw(rng, options.jitter)
     signal = _anatomy(rng, frame, size)
 
     radius = rng.uniform(*_RADIUS, n) * options.lesion_size
-    u, v = draw_in_zones(rng, n, ZONES, 1.1 * radius)
-    x, y = frame.to_image(u[:, None], v[:, None])
-    blobs = Blobs(x[:, 0], y[:, 0], radius * frame.scale, Blobs.draw_harmonics(rng, n, 0.8))
+    x, y = draw_in_zones(rng, frame, ZONES, 1.1 * radius)
+    blobs = Blobs(x, y, radius * frame.scale, Blobs.draw_harmonics(rng, 0.8))
 
     _add_bright_spots(streams.distractor, signal, frame, options)
     lesion = blobs.patch(size, _RADIUS[1] * options.lesion_size * (1 + options.jitter), edge=0.05)
@@ -77,7 +73,7 @@ def render(
     return np.rint(np.clip(value, 0.0, 255.0)).astype(np.uint8)[:, None], lesion.mask(n, size)
 
 
-def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
+def _anatomy(rng: Draws, frame: Frame, size: int) -> FloatArray:
     """Signal of a healthy head: bright scalp, dark skull, grey ribbon around white matter, dark ventricles."""
     n = len(frame.angle)
     u, v = frame.grid(size)
@@ -87,9 +83,9 @@ def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
     # Narrower in front than at the back, as heads are.
     head = np.sqrt((u / (_HEAD_WIDTH * (1.0 + 0.07 * v))) ** 2 + (v / _HEAD_HEIGHT) ** 2)
     depth = (1.0 - head) * np.float32(0.87)  # roughly the distance below the skin
-    folds = smooth_noise(rng, n, size, size / 18)
-    furrows = smooth_noise(rng, n, size, size / 15)
-    subtle = smooth_noise(rng, n, size, size / 6)
+    folds = smooth_noise(rng, size, size / 18)
+    furrows = smooth_noise(rng, size, size / 15)
+    subtle = smooth_noise(rng, size, size / 6)
 
     scalp = ramp(depth / soft) * ramp((0.085 - depth) / soft)
     brain = ramp((depth - 0.135) / soft)
@@ -118,21 +114,11 @@ def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
     return signal + 0.05 * skull * (1 - scalp)
 
 
-def _tumour(
-    rng: Generator,
-    patch: Patch,
-    labels: NDArray[np.int64],
-    size: int,
-    contrast: float,
-    chosen: NDArray[np.intp] | None = None,
-) -> FloatArray:
+def _tumour(rng: Draws, patch: Patch, labels: NDArray[np.int64], size: int, contrast: float) -> FloatArray:
     """Signal of a tumour: a mean that all grades share, and the pattern of its grade around it."""
-    n, side = len(labels), patch.side
-    picked = np.arange(n) if chosen is None else chosen
-    level, rim_at = per_image(rng.uniform(0.52, 0.64, n)[picked]), per_image(rng.uniform(0.70, 0.80, n)[picked])
-    angle = rng.uniform(0, 2 * np.pi, n)[picked]
-    cell = 0.13 * size / 2
-    patchy, ragged = smooth_noise(rng, n, side, cell, chosen), smooth_noise(rng, n, side, cell, chosen)
+    level, rim_at = per_image(rng.uniform(0.52, 0.64, rng.n)), per_image(rng.uniform(0.70, 0.80, rng.n))
+    angle = rng.uniform(0, 2 * np.pi, rng.n)
+    patchy, ragged = (smooth_noise(rng, patch.side, 0.13 * size / 2) for _ in range(2))
 
     q = patch.radial + 0.07 * ragged
     ring = bump(((q - rim_at) / 0.26) ** 2)
@@ -143,31 +129,30 @@ def _tumour(
     four = 2.6 * ring - 1.5 * core + 0.2 * patchy
     two = 0.22 * patchy
     three = 1.5 * partial + 0.85 * np.maximum(patchy, -0.6) * ramp((0.95 - q) / 0.2)
-    pattern = np.choose(labels[picked][:, None, None], [four, two, three])
+    pattern = np.choose(labels[:, None, None], [four, two, three])
     pattern = pattern - patch.mean(pattern)
     return np.maximum(level + np.float32(_TEXTURE * max(contrast, 1.0)) * pattern, 0.03)
 
 
-def _add_bright_spots(rng: Generator, signal: FloatArray, frame: Frame, options: PhantomOptions) -> None:
+def _add_bright_spots(rng: Draws, signal: FloatArray, frame: Frame, options: PhantomOptions) -> None:
     """Add bright vessels anywhere and look-alike spots outside the zones, both drawn without regard to the class."""
     n, size = len(signal), options.size
     for _ in range(_LOOK_ALIKES):
         radius = rng.uniform(*_LOOK_ALIKE_RADIUS, n)
-        u, v = draw_in_zones(rng, n, _ELSEWHERE, np.zeros(n))
-        x, y = frame.to_image(u[:, None], v[:, None])
+        x, y = draw_in_zones(rng, frame, _ELSEWHERE, np.zeros(n))
         kinds = rng.integers(len(CLASSES), size=n)
         strength = rng.uniform(0.7, 1.0, n)
         chosen = np.flatnonzero(rng.uniform(0, 1, n) < options.share(0.45))
-        blobs = Blobs(x[:, 0], y[:, 0], radius, Blobs.draw_harmonics(rng, n))
+        blobs = Blobs(x, y, radius, Blobs.draw_harmonics(rng))
         patch = blobs.patch(size, _LOOK_ALIKE_RADIUS[1], edge=0.05, chosen=chosen)
-        tumour = _tumour(rng, patch, kinds, size, 1.0, chosen)
+        tumour = _tumour(rng.of(chosen), patch, kinds[chosen], size, 1.0)
         patch.blend(signal, tumour, patch.cover * per_image(strength[chosen]))
     for _ in range(_VESSELS):
         direction, height = rng.uniform(0, 2 * np.pi, n), rng.uniform(0.70, 0.80, n)
         u, v = _HEAD_WIDTH * height * np.cos(direction), _HEAD_HEIGHT * height * np.sin(direction)
-        x, y = frame.to_image(u[:, None], v[:, None])
+        x, y = frame.to_image(u, v)
         strength = rng.uniform(0.25, 0.45, n)
         chosen = np.flatnonzero(rng.uniform(0, 1, n) < options.share(0.5))
-        flat = Blobs(x[:, 0], y[:, 0], rng.uniform(0.02, 0.035, n), np.zeros((n, 6, 2)))
+        flat = Blobs(x, y, rng.uniform(0.02, 0.035, n), np.zeros((n, 6, 2)))
         patch = flat.patch(size, 0.035, edge=0.03, chosen=chosen)
         patch.add(signal, patch.cover * per_image(strength[chosen]))

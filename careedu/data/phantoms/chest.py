@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
-from careedu.data.phantoms.geometry import Blobs, Frame, Patch, per_image, pixel_centres
-from careedu.data.phantoms.options import PhantomOptions, Streams
+from careedu.data.phantoms.geometry import Blobs, Frame, Patch, pixel_centres
+from careedu.data.phantoms.options import Drawn, Draws, PhantomOptions, Streams
 from careedu.data.phantoms.placement import Zone, draw_in_zones
-from careedu.data.phantoms.texture import FloatArray, bump, lattice, ramp, smooth_noise, wave
+from careedu.data.phantoms.texture import FloatArray, bump, lattice, per_image, ramp, smooth_noise, wave
 
 CLASSES = ("consolidation", "reticular", "ground glass")
 
@@ -37,9 +36,7 @@ _PERIOD = 0.170
 _TEXTURE, _LOOK_ALIKE_TEXTURE = 0.155, 0.040
 
 
-def render(
-    labels: NDArray[np.int64], streams: Streams, options: PhantomOptions
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def render(labels: NDArray[np.int64], streams: Streams, options: PhantomOptions) -> Drawn:
     """Draw chest phantoms.
 
     Parameters
@@ -60,13 +57,12 @@ def render(
     """
     n, size = len(labels), options.size
     rng = streams.anatomy
-    frame = Frame.draw(rng, n, options.jitter)
+    frame = Frame.draw(rng, options.jitter)
     density = _anatomy(rng, frame, size)
 
     radius = rng.uniform(*_RADIUS, n) * options.lesion_size
-    u, v = draw_in_zones(rng, n, ZONES, 1.1 * radius)
-    x, y = frame.to_image(u[:, None], v[:, None])
-    blobs = Blobs(x[:, 0], y[:, 0], radius * frame.scale, Blobs.draw_harmonics(rng, n))
+    x, y = draw_in_zones(rng, frame, ZONES, 1.1 * radius)
+    blobs = Blobs(x, y, radius * frame.scale, Blobs.draw_harmonics(rng))
 
     _add_look_alikes(streams.distractor, density, frame, options)
     _add_wires(streams.distractor, density, options)
@@ -80,7 +76,7 @@ def render(
     return np.rint(np.clip(value, 0.0, 255.0)).astype(np.uint8)[:, None], lesion.mask(n, size)
 
 
-def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
+def _anatomy(rng: Draws, frame: Frame, size: int) -> FloatArray:
     """Brightness of a healthy chest: the more tissue the rays meet, the brighter."""
     n = len(frame.angle)
     u, v = frame.grid(size)
@@ -102,11 +98,11 @@ def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
     cage = ramp((1.18 - q) / 0.15) * ramp((0.78 - v) / 0.3)
     bones = cage * (0.085 * back_rib + 0.04 * front_rib + 0.14 * back_rib * (1.0 - back_rib))
 
-    vessels = smooth_noise(rng, n, size, size / 15)
+    vessels = smooth_noise(rng, size, size / 15)
     vessels = np.maximum(0.35 - np.abs(vessels), 0.0) * bump(((s - 0.22) ** 2 + (v - 0.02) ** 2) / 0.36)
     hilum = bump(((s - 0.20) / 0.15) ** 2 + ((v + 0.02 * u - 0.02) / 0.24) ** 2)
 
-    tissue = 0.47 + 0.05 * smooth_noise(rng, n, size, size / 3) * body
+    tissue = 0.47 + 0.05 * smooth_noise(rng, size, size / 3) * body
     density = tissue + (0.135 - tissue) * lung
     density += lung * (0.05 * p + 0.55 * vessels + 0.16 * hilum)
     density += bones
@@ -138,52 +134,42 @@ def _anatomy(rng: Generator, frame: Frame, size: int) -> FloatArray:
     return density * body + 0.03
 
 
-def _opacity(
-    rng: Generator,
-    patch: Patch,
-    labels: NDArray[np.int64],
-    size: int,
-    texture: float,
-    chosen: NDArray[np.intp] | None = None,
-) -> FloatArray:
+def _opacity(rng: Draws, patch: Patch, labels: NDArray[np.int64], size: int, texture: float) -> FloatArray:
     """Brightness an opacity adds: a mean that all classes share, and the texture of its class around it."""
-    n, side = len(labels), patch.side
-    picked = np.arange(n) if chosen is None else chosen
-    angle, offset = rng.uniform(0, 2 * np.pi, n)[picked], rng.uniform(0, 1, (n, 2))[picked]
-    level = per_image(rng.uniform(0.24, 0.32, n)[picked])
-    scale = per_image(_FREQUENCY[labels[picked]] / (_PERIOD * rng.uniform(0.9, 1.15, n)[picked]))
+    n, side = rng.n, patch.side
+    angle, offset = rng.uniform(0, 2 * np.pi, n), rng.uniform(0, 1, (n, 2))
+    level = per_image(rng.uniform(0.24, 0.32, n))
+    scale = per_image(_FREQUENCY[labels] / (_PERIOD * rng.uniform(0.9, 1.15, n)))
     cell = 0.20 * size / 2
-    x = patch.x * scale + 0.30 * smooth_noise(rng, n, side, cell, chosen)
-    y = patch.y * scale + 0.30 * smooth_noise(rng, n, side, cell, chosen)
-    uneven = smooth_noise(rng, n, side, cell, chosen)
-    haze = smooth_noise(rng, n, side, 0.40 * _PERIOD * size / 2, chosen)
+    x = patch.x * scale + 0.30 * smooth_noise(rng, side, cell)
+    y = patch.y * scale + 0.30 * smooth_noise(rng, side, cell)
+    uneven = smooth_noise(rng, side, cell)
+    haze = smooth_noise(rng, side, 0.40 * _PERIOD * size / 2)
     # Consolidation is confluent and fluffy, fibrosis a bright net, ground glass a haze without shape.
-    kind = labels[picked]
-    pattern = lattice(x, y, angle, offset, _POLARITY[kind], np.zeros(len(picked)))
+    pattern = lattice(x, y, angle, offset, _POLARITY[labels], np.zeros(len(labels)))
     pattern *= 1.0 + 0.25 * uneven
-    pattern += per_image(_HAZE[kind]) * haze + per_image(_CORE[kind]) * bump(patch.radial**2)
+    pattern += per_image(_HAZE[labels]) * haze + per_image(_CORE[labels]) * bump(patch.radial**2)
     pattern -= patch.mean(pattern)
     body = 1.08 - 0.2 * np.minimum(patch.radial, 1.0) ** 2 + 0.07 * uneven
     return level * body + np.float32(texture) * pattern
 
 
-def _add_look_alikes(rng: Generator, density: FloatArray, frame: Frame, options: PhantomOptions) -> None:
+def _add_look_alikes(rng: Draws, density: FloatArray, frame: Frame, options: PhantomOptions) -> None:
     """Add shadows outside the lesion zones; their texture is drawn without regard to the class."""
     n = len(density)
     for _ in range(_LOOK_ALIKES):
         radius = rng.uniform(*_LOOK_ALIKE_RADIUS, n)
-        u, v = draw_in_zones(rng, n, _ELSEWHERE, np.zeros(n))
-        x, y = frame.to_image(u[:, None], v[:, None])
+        x, y = draw_in_zones(rng, frame, _ELSEWHERE, np.zeros(n))
         kinds = rng.integers(len(CLASSES), size=n)
         strength = rng.uniform(0.5, 0.8, n)
         chosen = np.flatnonzero(rng.uniform(0, 1, n) < options.share(0.45))
-        blobs = Blobs(x[:, 0], y[:, 0], radius, Blobs.draw_harmonics(rng, n))
+        blobs = Blobs(x, y, radius, Blobs.draw_harmonics(rng))
         patch = blobs.patch(options.size, _LOOK_ALIKE_RADIUS[1], edge=0.14, chosen=chosen)
-        opacity = _opacity(rng, patch, kinds, options.size, _LOOK_ALIKE_TEXTURE, chosen)
+        opacity = _opacity(rng.of(chosen), patch, kinds[chosen], options.size, _LOOK_ALIKE_TEXTURE)
         patch.shade(density, opacity * patch.cover * per_image(strength[chosen]))
 
 
-def _add_wires(rng: Generator, density: FloatArray, options: PhantomOptions) -> None:
+def _add_wires(rng: Draws, density: FloatArray, options: PhantomOptions) -> None:
     """Lay the leads of a monitor over the chest, each ending in a round electrode."""
     n = len(density)
     axis = pixel_centres(options.size)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
-from careedu.data.phantoms.texture import FloatArray, ramp
+from careedu.data.phantoms.options import Draws
+from careedu.data.phantoms.texture import FloatArray, per_image, ramp
 
 # The most that the harmonics can push an outline beyond its mean radius.
 LARGEST_BULGE = 1.45
@@ -33,22 +33,6 @@ def pixel_centres(size: int) -> FloatArray:
     return ((np.arange(size) + 0.5) * (2.0 / size) - 1.0).astype(np.float32)
 
 
-def per_image(values: NDArray) -> FloatArray:
-    """Make one number an image ready to meet (n, h, w) arrays.
-
-    Parameters
-    ----------
-    values : array
-        (n,).
-
-    Returns
-    -------
-    array
-        (n, 1, 1) float32.
-    """
-    return np.asarray(values, dtype=np.float32)[:, None, None]
-
-
 @dataclass(frozen=True)
 class Frame:
     """How each image's anatomy is shifted, turned and scaled against the nominal one.
@@ -66,15 +50,13 @@ class Frame:
     scale: NDArray[np.float64]
 
     @classmethod
-    def draw(cls, rng: Generator, n: int, jitter: float) -> Frame:
+    def draw(cls, rng: Draws, jitter: float) -> Frame:
         """Draw frames that move each image by at most `jitter`.
 
         Parameters
         ----------
-        rng : Generator
+        rng : Draws
             Where the random numbers come from.
-        n : int
-            Number of images.
         jitter : float
             Largest shift as a fraction of the side, largest turn in radians, largest relative change of scale.
 
@@ -83,7 +65,7 @@ class Frame:
         Frame
             One for each image.
         """
-        moves = rng.uniform(-1.0, 1.0, (n, 4)) * jitter
+        moves = rng.uniform(-1.0, 1.0, (rng.n, 4)) * jitter
         return cls(2.0 * moves[:, :2], moves[:, 2], 1.0 + moves[:, 3])
 
     def grid(self, size: int) -> tuple[FloatArray, FloatArray]:
@@ -111,15 +93,15 @@ class Frame:
         Parameters
         ----------
         u, v : array
-            (n, k) anatomical coordinates.
+            (n,) anatomical coordinates.
 
         Returns
         -------
         x, y : array
-            (n, k) image coordinates.
+            (n,) image coordinates.
         """
-        cos, sin = (np.cos(self.angle) * self.scale)[:, None], (np.sin(self.angle) * self.scale)[:, None]
-        return cos * u - sin * v + self.shift[:, :1], sin * u + cos * v + self.shift[:, 1:]
+        cos, sin = np.cos(self.angle) * self.scale, np.sin(self.angle) * self.scale
+        return cos * u - sin * v + self.shift[:, 0], sin * u + cos * v + self.shift[:, 1]
 
 
 @dataclass(frozen=True)
@@ -128,7 +110,7 @@ class Patch:
 
     Parameters
     ----------
-    image, rows, columns : array
+    at : tuple of array
         Indices that pick the cut-outs from an (n, H, W) array: (n, 1, 1), (n, P, 1) and (n, 1, P).
     x, y : array
         (n, P, P) coordinates relative to the blob's centre, in half-sides.
@@ -138,9 +120,7 @@ class Patch:
         (n, P, P) from 0 outside the outline to 1 inside, with a soft edge; exactly 0 outside.
     """
 
-    image: NDArray[np.intp]
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
+    at: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
     x: FloatArray
     y: FloatArray
     radial: FloatArray
@@ -161,9 +141,8 @@ class Patch:
         value, cover : array
             (n, P, P) what to paint and how opaquely.
         """
-        index = (self.image, self.rows, self.columns)
-        below = canvas[index]
-        canvas[index] = below + cover * (value - below)
+        below = canvas[self.at]
+        canvas[self.at] = below + cover * (value - below)
 
     def shade(self, canvas: FloatArray, value: FloatArray) -> None:
         """Add brightness to a canvas in place, less where it is bright already.
@@ -175,9 +154,8 @@ class Patch:
         value : array
             (n, P, P), what is added to black.
         """
-        index = (self.image, self.rows, self.columns)
-        below = canvas[index]
-        canvas[index] = below + value * np.maximum(1.0 - below, 0.0)
+        below = canvas[self.at]
+        canvas[self.at] = below + value * np.maximum(1.0 - below, 0.0)
 
     def add(self, canvas: FloatArray, value: FloatArray) -> None:
         """Add to a canvas in place.
@@ -189,7 +167,7 @@ class Patch:
         value : array
             (n, P, P).
         """
-        canvas[self.image, self.rows, self.columns] += value
+        canvas[self.at] += value
 
     def mask(self, n: int, size: int) -> NDArray[np.bool_]:
         """Mark the pixels that the blobs cover.
@@ -205,7 +183,7 @@ class Patch:
             bool (n, size, size).
         """
         masks = np.zeros((n, size, size), dtype=bool)
-        masks[self.image, self.rows, self.columns] = self.cover > 0
+        masks[self.at] = self.cover > 0
         return masks
 
     def mean(self, values: FloatArray) -> FloatArray:
@@ -243,15 +221,13 @@ class Blobs:
     harmonics: NDArray[np.float64]
 
     @staticmethod
-    def draw_harmonics(rng: Generator, n: int, irregularity: float = 1.0) -> NDArray[np.float64]:
+    def draw_harmonics(rng: Draws, irregularity: float = 1.0) -> NDArray[np.float64]:
         """Draw irregular outlines.
 
         Parameters
         ----------
-        rng : Generator
+        rng : Draws
             Where the random numbers come from.
-        n : int
-            Number of outlines.
         irregularity : float
             Factor on how far the outline may leave the circle, 0 to 1.
 
@@ -260,8 +236,8 @@ class Blobs:
         array
             (n, 6, 2).
         """
-        amplitude = rng.uniform(0.2, 1.0, (n, 6)) * np.array((0.15, 0.08, 0.06, 0.05, 0.04, 0.03)) * irregularity
-        phase = rng.uniform(0.0, 2 * np.pi, (n, 6))
+        amplitude = rng.uniform(0.2, 1.0, (rng.n, 6)) * np.array((0.15, 0.08, 0.06, 0.05, 0.04, 0.03)) * irregularity
+        phase = rng.uniform(0.0, 2 * np.pi, (rng.n, 6))
         return np.stack([amplitude * np.cos(phase), amplitude * np.sin(phase)], axis=-1)
 
     def patch(self, size: int, largest_radius: float, edge: float, chosen: NDArray[np.intp] | None = None) -> Patch:
@@ -285,20 +261,15 @@ class Blobs:
             One cut-out for each chosen image.
         """
         index = np.arange(len(self.x)) if chosen is None else chosen
-        centre_x, centre_y = self.x[index], self.y[index]
         side = min(size, int(np.ceil(largest_radius * LARGEST_BULGE * size)) + 3)
-        first_column, first_row = (
-            np.clip(np.rint((c + 1) * (size / 2) - side / 2), 0, size - side).astype(np.intp)[:, None]
-            + np.arange(side)[None, :]
-            for c in (centre_x, centre_y)
-        )
-        axis = pixel_centres(size)
-        x = np.broadcast_to(
-            (axis[first_column] - centre_x[:, None].astype(np.float32))[:, None, :], (len(index), side, side)
-        )
-        y = np.broadcast_to(
-            (axis[first_row] - centre_y[:, None].astype(np.float32))[:, :, None], (len(index), side, side)
-        )
+
+        def cut(centre: NDArray) -> tuple[NDArray[np.intp], FloatArray]:
+            first = np.clip(np.rint((centre + 1) * (size / 2) - side / 2), 0, size - side).astype(np.intp)
+            pixels = first[:, None] + np.arange(side)
+            return pixels, pixel_centres(size)[pixels] - centre[:, None].astype(np.float32)
+
+        (columns, x), (rows, y) = cut(self.x[index]), cut(self.y[index])
+        x, y = np.broadcast_arrays(x[:, None, :], y[:, :, None])
         distance = np.sqrt(x * x + y * y) + np.float32(1e-6)
         cos, sin = x / distance, y / distance
         bulge = np.ones_like(distance)
@@ -313,6 +284,5 @@ class Blobs:
         # However small the blob, the pixel that holds its centre belongs to it.
         holds_centre = (np.abs(x) <= 1.0 / size) & (np.abs(y) <= 1.0 / size)
         cover = np.where(holds_centre, np.maximum(cover, np.float32(0.5)), cover)
-        return Patch(
-            index[:, None, None], first_row[:, :, None], first_column[:, None, :], x, y, distance / outline, cover
-        )
+        at = index[:, None, None], rows[:, :, None], columns[:, None, :]
+        return Patch(at, x, y, distance / outline, cover)

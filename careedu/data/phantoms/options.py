@@ -1,13 +1,15 @@
-"""The knobs of a phantom, checked once."""
+"""The knobs of a phantom, checked once, and where its random numbers come from."""
 
 from __future__ import annotations
 
 import math
 import numbers
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from careedu.errors import InvalidInputError
 
@@ -47,19 +49,15 @@ class PhantomOptions:
     lesions: bool = True
 
     def __post_init__(self) -> None:
-        for option in fields(self):
-            value = getattr(self, option.name)
-            if option.name == "lesions":
-                if not isinstance(value, (bool, np.bool_)):
-                    raise InvalidInputError(f"lesions must be True or False, not {value!r}.")
-                continue
-            whole = option.name == "size"
-            low, high = RANGES[option.name]
+        for name, (low, high) in RANGES.items():
+            value, whole = getattr(self, name), name == "size"
             number = isinstance(value, numbers.Integral if whole else numbers.Real) and not isinstance(value, bool)
             if not number or not math.isfinite(value) or not low <= value <= high:
                 kind = "a whole number" if whole else "a number"
-                raise InvalidInputError(f"{option.name} must be {kind} from {low} to {high}, not {value!r}.")
-            object.__setattr__(self, option.name, int(value) if whole else float(value))
+                raise InvalidInputError(f"{name} must be {kind} from {low} to {high}, not {value!r}.")
+            object.__setattr__(self, name, int(value) if whole else float(value))
+        if not isinstance(self.lesions, bool | np.bool_):
+            raise InvalidInputError(f"lesions must be True or False, not {self.lesions!r}.")
 
     @property
     def pixel(self) -> float:
@@ -82,17 +80,47 @@ class PhantomOptions:
         return 1.0 - (1.0 - usual) ** self.distractors
 
 
+Drawn = tuple[NDArray[np.uint8], NDArray[np.bool_]]
+"""Images, uint8 (n, C, H, W), and where their lesions lie, bool (n, H, W)."""
+
+
+class Draws:
+    """Random numbers of all images, drawn by the names of numpy's, of which only those of some rows are given.
+
+    So what an image gets does not depend on which others are wanted: ``draws.uniform(0, 1, (draws.n, 2))``.
+
+    Parameters
+    ----------
+    rng : Generator
+        Where they come from.
+    n : int
+        How many images there are: the first axis of whatever is drawn.
+    rows : array or slice
+        Those whose numbers are given; all by default.
+    """
+
+    def __init__(self, rng: Generator, n: int, rows: np.ndarray | slice = slice(None)) -> None:
+        self.rng, self.n, self.rows = rng, n, rows
+
+    def of(self, rows: np.ndarray) -> Draws:
+        """The same, of other rows."""
+        return Draws(self.rng, self.n, rows)
+
+    def __getattr__(self, kind: str) -> Callable[..., np.ndarray]:
+        return lambda *arguments, **options: getattr(self.rng, kind)(*arguments, **options)[self.rows]
+
+
 @dataclass(frozen=True)
 class Streams:
     """Independent random streams of one chunk, so that what one part draws never shifts what another draws.
 
     Parameters
     ----------
-    anatomy, lesion, distractor, grain : Generator
+    anatomy, lesion, distractor, grain : Draws
         One for each part of the picture.
     """
 
-    anatomy: Generator
-    lesion: Generator
-    distractor: Generator
-    grain: Generator
+    anatomy: Draws
+    lesion: Draws
+    distractor: Draws
+    grain: Draws

@@ -6,20 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
+from careedu.data.phantoms.geometry import Frame
+from careedu.data.phantoms.options import Draws
 from careedu.data.phantoms.texture import FloatArray
 
+_TRIES, _REACH = 6, 0.95
 
-def far_from(
-    rng: Generator, x: NDArray, y: NDArray, clearance: NDArray, slots: int, tries: int = 6, reach: float = 0.95
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+
+def far_from(rng: Draws, x: NDArray, y: NDArray, clearance: NDArray, slots: int) -> tuple[NDArray, NDArray]:
     """Draw places anywhere in the image that keep their distance from given centres and from one another.
+
+    Of six candidates for each place the first that keeps its distance is taken, else the farthest.
 
     Parameters
     ----------
-    rng : Generator
+    rng : Draws
         Where the random numbers come from.
     x, y : array
         (n,) centres to stay away from.
@@ -27,10 +30,6 @@ def far_from(
         (n,) how far.
     slots : int
         Places for each image.
-    tries : int
-        Candidates for each place; the first that keeps its distance is taken, else the farthest.
-    reach : float
-        Candidates lie between -reach and reach.
 
     Returns
     -------
@@ -38,7 +37,7 @@ def far_from(
         (n, slots) each.
     """
     n = len(x)
-    candidates = rng.uniform(-reach, reach, (n, slots, tries, 2))
+    candidates = rng.uniform(-_REACH, _REACH, (n, slots, _TRIES, 2))
     taken = np.stack([x, y], axis=1)[:, None, :]
     needed = clearance[:, None]
     for slot in range(slots):
@@ -85,17 +84,15 @@ class Zone:
         return ((u - self.u) / self.width) ** 2 + ((v - self.v) / self.height) ** 2 <= 1.0
 
 
-def draw_in_zones(
-    rng: Generator, n: int, zones: Sequence[Zone], margin: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def draw_in_zones(rng: Draws, frame: Frame, zones: Sequence[Zone], margin: NDArray) -> tuple[NDArray, NDArray]:
     """Draw one point in one of several zones, chosen alike.
 
     Parameters
     ----------
-    rng : Generator
+    rng : Draws
         Where the random numbers come from.
-    n : int
-        Number of points.
+    frame : Frame
+        Where each image's anatomy lies.
     zones : sequence of Zone
         The zones.
     margin : array
@@ -103,13 +100,12 @@ def draw_in_zones(
 
     Returns
     -------
-    u, v : array
-        (n,) each.
+    x, y : array
+        (n,) image coordinates each.
     """
-    zone = np.array([(z.u, z.v, z.width, z.height) for z in zones])[rng.integers(len(zones), size=n)]
-    radius, angle = np.sqrt(rng.uniform(0, 1, n)), rng.uniform(0, 2 * np.pi, n)
+    zone = np.array([(z.u, z.v, z.width, z.height) for z in zones])[rng.integers(len(zones), size=rng.n)]
+    radius, angle = np.sqrt(rng.uniform(0, 1, rng.n)), rng.uniform(0, 2 * np.pi, rng.n)
     half_axes = np.maximum(zone[:, 2:] - margin[:, None], 0.0)
-    return (
-        zone[:, 0] + half_axes[:, 0] * radius * np.cos(angle),
-        zone[:, 1] + half_axes[:, 1] * radius * np.sin(angle),
-    )
+    u = zone[:, 0] + half_axes[:, 0] * radius * np.cos(angle)
+    v = zone[:, 1] + half_axes[:, 1] * radius * np.sin(angle)
+    return frame.to_image(u, v)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
-from careedu.data.phantoms.geometry import Blobs, Patch, per_image, pixel_centres
-from careedu.data.phantoms.options import PhantomOptions, Streams
+from careedu.data.phantoms.geometry import Blobs, Patch, pixel_centres
+from careedu.data.phantoms.options import Drawn, Draws, PhantomOptions, Streams
 from careedu.data.phantoms.placement import far_from
-from careedu.data.phantoms.texture import FloatArray, bump, lattice, ramp, smooth_noise, wave
+from careedu.data.phantoms.texture import FloatArray, bump, lattice, per_image, ramp, smooth_noise, wave
 
 CLASSES = ("reticular", "globular", "streaked")
+ZONES = ()  # lesions lie anywhere
 
 _POLARITY = np.array([-1.0, 1.0, 0.0])
 _STRIPES = np.array([0.0, 0.0, 1.0])
@@ -33,9 +33,7 @@ _MELANIN = np.array([0.72, 1.52, 2.25])
 _BLOOD, _INK = (0.08, 0.60, 0.46), (2.6, 2.0, 0.62)
 
 
-def render(
-    labels: NDArray[np.int64], streams: Streams, options: PhantomOptions
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def render(labels: NDArray[np.int64], streams: Streams, options: PhantomOptions) -> Drawn:
     """Draw skin phantoms.
 
     Parameters
@@ -58,17 +56,17 @@ def render(
     rng = streams.anatomy
     tone = _FAIR + (_BROWN - _FAIR) * rng.uniform(0.0, 1.0, (n, 1)) ** 2.0 + rng.uniform(-0.015, 0.015, (n, 3))
     absorption = _MELANIN * rng.uniform((0.80, 0.92, 0.80), (1.60, 1.15, 1.15), (n, 3))
-    blood = np.maximum(0.17 + 0.12 * smooth_noise(rng, n, size, size / 3.5), 0.0)
-    melanin = 0.05 + 0.022 * smooth_noise(rng, n, size, size / 5) + 0.026 * smooth_noise(rng, n, size, size / 26)
-    light = _illumination(rng, n, size)
+    blood = np.maximum(0.17 + 0.12 * smooth_noise(rng, size, size / 3.5), 0.0)
+    melanin = 0.05 + 0.022 * smooth_noise(rng, size, size / 5) + 0.026 * smooth_noise(rng, size, size / 26)
+    light = _illumination(rng, size)
 
     radius = rng.uniform(*_RADIUS, n) * options.lesion_size
     reach = np.maximum(1.0 - 1.12 * radius, 0.0)
     x, y = (reach * rng.uniform(-1.0, 1.0, n) for _ in range(2))
-    blobs = Blobs(x, y, radius, Blobs.draw_harmonics(rng, n))
+    blobs = Blobs(x, y, radius, Blobs.draw_harmonics(rng))
 
     # What draws a number of values that depends on the size comes last, so that hairs and ink are the same at any size.
-    hair, ink = _hairs(streams.distractor, n, options), _ink(streams.distractor, n, options)
+    hair, ink = _hairs(streams.distractor, options), _ink(streams.distractor, options)
     _add_look_alikes(streams.distractor, melanin, blobs, options)
     lesion = blobs.patch(size, _RADIUS[1] * options.lesion_size, edge=0.10)
     pigment = _pigment(streams.lesion, lesion, labels, options)
@@ -91,9 +89,9 @@ def render(
     return images, lesion.mask(n, size)
 
 
-def _illumination(rng: Generator, n: int, size: int) -> FloatArray:
+def _illumination(rng: Draws, size: int) -> FloatArray:
     """Light falling off towards the corners, where the dermoscope's tube shows in some images."""
-    axis = pixel_centres(size)
+    n, axis = rng.n, pixel_centres(size)
     centre = rng.uniform(-0.08, 0.08, (n, 2))
     x, y = axis[None, None, :] - per_image(centre[:, 0]), axis[None, :, None] - per_image(centre[:, 1])
     squared = x**2 + y**2
@@ -102,33 +100,25 @@ def _illumination(rng: Generator, n: int, size: int) -> FloatArray:
     return light * (0.06 + 0.94 * ramp((per_image(tube) - np.sqrt(squared)) * np.float32(1 / 0.05)))
 
 
-def _pigment(
-    rng: Generator,
-    patch: Patch,
-    labels: NDArray[np.int64],
-    options: PhantomOptions,
-    chosen: NDArray[np.intp] | None = None,
-) -> FloatArray:
+def _pigment(rng: Draws, patch: Patch, labels: NDArray[np.int64], options: PhantomOptions) -> FloatArray:
     """Melanin of a lesion: tone, blotches and the texture of its class, whose mean is taken out."""
-    n, side, half = len(labels), patch.side, options.size / 2
-    picked = np.arange(n) if chosen is None else chosen
-    angle, offset = rng.uniform(0, 2 * np.pi, n)[picked], rng.uniform(0, 1, (n, 2))[picked]
-    tone = per_image(rng.uniform(0.80, 1.50, n)[picked])
-    kind = labels[picked]
-    scale = per_image(_FREQUENCY[kind] / (_PERIOD * rng.uniform(0.9, 1.15, n)[picked]))
-    x = patch.x * scale + 0.26 * smooth_noise(rng, n, side, 0.28 * half, chosen)
-    y = patch.y * scale + 0.26 * smooth_noise(rng, n, side, 0.28 * half, chosen)
-    blotches = smooth_noise(rng, n, side, 0.24 * half, chosen)
-    dust = smooth_noise(rng, n, side, 0.06 * half, chosen)
-    pattern = lattice(x, y, angle, offset, _POLARITY[kind], _STRIPES[kind])
-    pattern *= per_image(_AMPLITUDE[kind]) * (1.0 + 0.25 * blotches)
+    n, side, half = rng.n, patch.side, options.size / 2
+    angle, offset = rng.uniform(0, 2 * np.pi, n), rng.uniform(0, 1, (n, 2))
+    tone = per_image(rng.uniform(0.80, 1.50, n))
+    scale = per_image(_FREQUENCY[labels] / (_PERIOD * rng.uniform(0.9, 1.15, n)))
+    x = patch.x * scale + 0.26 * smooth_noise(rng, side, 0.28 * half)
+    y = patch.y * scale + 0.26 * smooth_noise(rng, side, 0.28 * half)
+    blotches = smooth_noise(rng, side, 0.24 * half)
+    dust = smooth_noise(rng, side, 0.06 * half)
+    pattern = lattice(x, y, angle, offset, _POLARITY[labels], _STRIPES[labels])
+    pattern *= per_image(_AMPLITUDE[labels]) * (1.0 + 0.25 * blotches)
     pattern -= patch.mean(pattern)
     # Darker in the middle, paler at the rim, as real lesions are.
     depth = 1.12 - 0.42 * np.minimum(patch.radial, 1.1) ** 2 + 0.15 * blotches + 0.06 * dust
     return tone * np.maximum(depth + np.float32(options.contrast * _TEXTURE) * pattern, 0.03)
 
 
-def _add_look_alikes(rng: Generator, melanin: FloatArray, lesion: Blobs, options: PhantomOptions) -> None:
+def _add_look_alikes(rng: Draws, melanin: FloatArray, lesion: Blobs, options: PhantomOptions) -> None:
     """Paint smaller, paler patches away from the lesion; their texture is drawn without regard to its class."""
     n = len(melanin)
     x, y = far_from(rng, lesion.x, lesion.y, lesion.radius + 0.30, _PATCHES)
@@ -138,16 +128,16 @@ def _add_look_alikes(rng: Generator, melanin: FloatArray, lesion: Blobs, options
     strength = rng.uniform(0.40, 0.70, (n, _PATCHES))
     usual = PhantomOptions(size=options.size, contrast=0.3)  # the lesion's own knobs are not for its look-alikes
     for slot in range(_PATCHES):
-        blobs = Blobs(x[:, slot], y[:, slot], radius[:, slot], Blobs.draw_harmonics(rng, n))
+        blobs = Blobs(x[:, slot], y[:, slot], radius[:, slot], Blobs.draw_harmonics(rng))
         chosen = np.flatnonzero(present[:, slot])
         patch = blobs.patch(options.size, _PATCH_RADIUS[1], edge=0.10, chosen=chosen)
-        pigment = _pigment(rng, patch, kinds[:, slot], usual, chosen)
+        pigment = _pigment(rng.of(chosen), patch, kinds[chosen, slot], usual)
         patch.blend(melanin, pigment * per_image(strength[chosen, slot]), patch.cover)
 
 
-def _hairs(rng: Generator, n: int, options: PhantomOptions) -> FloatArray:
+def _hairs(rng: Draws, options: PhantomOptions) -> FloatArray:
     """Thin dark curves; in each image they lie roughly one way, as combed."""
-    axis = pixel_centres(options.size)
+    n, axis = rng.n, pixel_centres(options.size)
     along, across = axis[None, None, :], axis[None, :, None]
     per_pixel = np.float32(1 / options.pixel)
     hairy = rng.uniform(0, 1, n) < options.share(0.55)
@@ -178,9 +168,9 @@ def _hairs(rng: Generator, n: int, options: PhantomOptions) -> FloatArray:
     return coverage
 
 
-def _ink(rng: Generator, n: int, options: PhantomOptions) -> FloatArray:
+def _ink(rng: Draws, options: PhantomOptions) -> FloatArray:
     """A surgeon's marker: a stroke near the border, or the ticks of a ruler along it."""
-    size = options.size
+    n, size = rng.n, options.size
     axis = pixel_centres(size)
     along, across = axis[None, None, :], axis[None, :, None]
     which = rng.uniform(0, 1, n)
@@ -191,7 +181,7 @@ def _ink(rng: Generator, n: int, options: PhantomOptions) -> FloatArray:
 
     ink = np.zeros((n, size, size), dtype=np.float32)
     chosen = np.flatnonzero(stroke)
-    patchy = smooth_noise(rng, n, size, size / 16, chosen)
+    patchy = smooth_noise(rng.of(chosen), size, size / 16)
     begin = along - per_image(start[chosen])
     path = per_image(height[chosen]) + per_image(bend[chosen]) * begin**2
     marker = ramp((0.065 + 0.012 * patchy - np.abs(across - path)) * np.float32(1 / 0.04))

@@ -7,13 +7,30 @@ processor, whereas vectorised sines and exponentials are not; so a phantom has t
 from __future__ import annotations
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
+
+from careedu.data.phantoms.options import Draws
 
 FloatArray = NDArray[np.float32]
 
 # B-spline interpolation averages neighbouring grid values; this brings its standard deviation back to about 1.
 _SPLINE_GAIN = 2.08
+
+
+def per_image(values: NDArray) -> FloatArray:
+    """Make one number an image ready to meet (n, h, w) arrays.
+
+    Parameters
+    ----------
+    values : array
+        (n,).
+
+    Returns
+    -------
+    array
+        (n, 1, 1) float32.
+    """
+    return np.asarray(values, dtype=np.float32)[:, None, None]
 
 
 def ramp(distance: FloatArray) -> FloatArray:
@@ -86,33 +103,25 @@ def _spline_weights(length: int, cell: float) -> tuple[NDArray[np.intp], FloatAr
     return start, weights.astype(np.float32), int(start[-1]) + 4
 
 
-def smooth_noise(
-    rng: Generator, n: int, length: int, cell: float, chosen: NDArray[np.intp] | None = None
-) -> FloatArray:
+def smooth_noise(rng: Draws, length: int, cell: float) -> FloatArray:
     """Draw smooth random fields.
 
     Parameters
     ----------
-    rng : Generator
+    rng : Draws
         Where the random numbers come from.
-    n : int
-        Number of fields.
     length : int
         Side of a field in pixels.
     cell : float
         Pixels between two independent values: the grain of the noise.
-    chosen : array, optional
-        Indices of the fields that are wanted. The random numbers of the others are drawn all the same.
 
     Returns
     -------
     array
-        (n or as many as chosen, length, length), mean 0, standard deviation about 1.
+        (as many as `rng` gives rows, length, length), mean 0, standard deviation about 1.
     """
     start, weights, points = _spline_weights(length, cell)
-    grid = rng.standard_normal((n, points, points), dtype=np.float32) * np.float32(_SPLINE_GAIN)
-    if chosen is not None:
-        grid = grid[chosen]
+    grid = rng.standard_normal((rng.n, points, points), dtype=np.float32) * np.float32(_SPLINE_GAIN)
     # Columns first while the grid is still small; the rows that follow are then copied whole, which is the fast way.
     columns = sum(weights[k] * grid[:, :, start + k] for k in range(4))
     field = columns[:, start]
@@ -151,13 +160,10 @@ def lattice(
         (n, h, w), mean about 0 and standard deviation about 1.
     """
     first, second = (
-        np.cos(angle + turn).astype(np.float32)[:, None, None] * x
-        + np.sin(angle + turn).astype(np.float32)[:, None, None] * y
-        + offset[:, k].astype(np.float32)[:, None, None]
+        per_image(np.cos(angle + turn)) * x + per_image(np.sin(angle + turn)) * y + per_image(offset[:, k])
         for k, turn in enumerate((0.0, 2 * np.pi / 3))
     )
     # The three wave vectors sum to zero, so the third phase follows from the others and the pattern keeps its shape.
     one, two, three = wave(first), wave(second), wave(first + second)
-    woven = (polarity * (1 - stripes) * 0.82).astype(np.float32)[:, None, None]
-    striped = (stripes * 1.41).astype(np.float32)[:, None, None]
+    woven, striped = per_image(polarity * (1 - stripes) * 0.82), per_image(stripes * 1.41)
     return (woven + striped) * one + woven * (two + three)

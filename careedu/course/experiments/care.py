@@ -1,0 +1,112 @@
+"""Notebook 02: what a shortcut does, and what helps."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from careedu.course.experiments.experiment import (
+    BRAIN,
+    CAST,
+    DOSE,
+    LETTERED,
+    MARKED,
+    ON_BRAIN,
+    ON_SKIN,
+    SKIN,
+    Experiment,
+    arms,
+    care,
+    exploratory,
+)
+
+_AT_DOSE = {
+    f"CARE, dose {DOSE}": care(DOSE),
+    f"CARE, dose {DOSE}, shifted boxes": care(DOSE, boxes="shifted"),
+    f"CARE, dose {DOSE}, random boxes": care(DOSE, boxes="random"),
+}
+_RIVALS = {
+    **arms("lesion transplant"),
+    "marks painted over": {"method": "paint-over"},
+    "group weights": {"method": "group-weights"},
+    "random erasing": {"method": "random-erasing"},
+}
+# What breaks, or takes boxes of all images.
+_OTHER_RIVALS = {
+    "marked images dropped": {"method": "drop-marked"},
+    "rare images cropped": {"method": "crop-to-box"},
+    "all images cropped": {"method": "crop-to-box", "classes": "all"},
+}
+_LOOKED = arms("logit adjustment", "CARE", "CARE, random boxes", "CARE without attention", "lesion transplant")
+DOSES = (0.25, 1, 4, 16)
+_CURVE = {
+    **arms("logit adjustment", "CARE without attention"),
+    **{f"dose {dose:g}": care(dose) for dose in DOSES},
+}
+_ELSEWHERE = {
+    f"dose {dose:g}, {where} boxes": care(dose, boxes=where) for dose in (1, 4) for where in ("shifted", "random")
+}
+_FORMS = {
+    **{f"energy, dose {dose:g}": care(dose, form="energy") for dose in (1, 4, 16)},
+    f"outside only, dose {DOSE}": care(DOSE, form="outside"),
+}
+_SHARES = {f"boxes for {share:.0%}": care(DOSE, box_share=share) for share in (0.1, 0.25, 0.5)}
+_SOURCES = {
+    "boxes on the mark": care(DOSE, boxes="mark"),
+    "saliency boxes": care(DOSE, boxes="saliency"),
+    "segmentation boxes": care(DOSE, boxes="segmentation"),
+    "boxes of all classes": care(DOSE, classes="all"),
+}
+# The tuning seeds' phantoms are of another seed throughout: no test image of theirs is one of the main experiments'.
+_tuning = partial(exploratory, fit=ON_SKIN, reference="logit adjustment")
+_attention = partial(Experiment, reference="logit adjustment", maps=True)
+
+EXPERIMENTS = (
+    _attention(
+        "02-marked-skin",
+        MARKED,
+        {
+            **arms("logit adjustment", "CARE"),
+            **_AT_DOSE,
+            **arms("CARE without attention"),
+            f"CARE, dose {DOSE}, energy": care(DOSE, form="energy"),
+            **_RIVALS,
+        },
+        ON_SKIN,
+    ),
+    _attention(
+        "02-cast-skin",
+        CAST,
+        {
+            **arms("logit adjustment", "CARE"),
+            f"CARE, dose {DOSE}": care(DOSE),
+            **{name: _RIVALS[name] for name in ("lesion transplant", "group weights")},
+        },
+        ON_SKIN,
+        courses=False,
+    ),
+    _attention("02-phantom-skin", SKIN, _LOOKED, ON_SKIN, courses=False),
+    _attention("02-brain-tumor", BRAIN, _LOOKED, ON_BRAIN, courses=False),
+    _attention(
+        "02-lettered-brain",
+        LETTERED,
+        {
+            **arms("logit adjustment", "CARE"),
+            f"CARE, dose {DOSE}": care(DOSE),
+            f"CARE, dose {DOSE}, random boxes": care(DOSE, boxes="random"),
+            **arms("lesion transplant"),
+        },
+        ON_BRAIN,
+        courses=False,
+    ),
+    # The attention microscope opens on these.
+    _tuning(
+        "02-dose-marked",
+        {**MARKED, "seed": 1},
+        {**_CURVE, **_ELSEWHERE, **_FORMS},
+        weights=tuple(_CURVE),
+        courses=True,
+    ),
+    _tuning("02-dose-plain", {**SKIN, "seed": 1}, _CURVE),
+    _tuning("02-boxes-marked", {**MARKED, "seed": 1}, {**_SHARES, **_SOURCES}, reference="boxes for 50%"),
+    _tuning("02-rivals-marked", {**MARKED, "seed": 1}, {**arms("logit adjustment"), **_OTHER_RIVALS}),
+)

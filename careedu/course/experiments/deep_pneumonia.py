@@ -1,0 +1,157 @@
+"""Notebook 04: what pretraining and the masks of lesions buy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from careedu.course.experiments.experiment import (
+    BRAIN,
+    CHEST,
+    DOSE,
+    MARKED,
+    ON_SKIN,
+    ON_XRAYS,
+    TUNING_SEEDS,
+    XRAYS,
+    Experiment,
+    arms,
+    care,
+)
+
+# Notebook 04. What pretraining buys is asked at three shares of labels, all images being there without them.
+POOLS = {
+    "chest": {"name": "phantom-chest", "lesion_size": 1.15, "largest": 200},
+    "skin": {"name": "phantom-skin", "largest": 200},
+    "brain": {"name": "brain-tumor", "plane": "axial", "size": 96},
+}
+FEW = 15
+# As many epochs that the network from scratch learns too: the fewer images, the fewer updates an epoch has.
+LABELS = {str(FEW): {"epochs": 60}, "50": {"epochs": 30}, "all": {"epochs": 16}}
+# Views and temperature of the pretraining, tried on tuning seeds with few labels, and looked at in validation.
+TRIED_VIEWS = (("turned", 0.2), ("mild", 0.2), ("cropped", 0.2), ("turned", 0.5))
+
+
+def _few_labels(**pretraining: Any) -> dict[str, Mapping[str, Any]]:
+    simclr = {"method": "simclr", **pretraining}
+    return {"pretrained": {"method": "logit-adjusted", "pretrain": simclr}, "frozen, pretrained": simclr}
+
+
+_FEW_ARMS = {
+    "from scratch": {"method": "logit-adjusted"},
+    **_few_labels(),
+    "frozen, untrained": {"method": "simclr", "epochs": 0},
+}
+_SHUFFLED_PIXELS = {f"{name}, pixels shuffled": arm for name, arm in _few_labels(pixels="shuffled").items()}
+_PRETRAININGS = {
+    f"{views}, temperature {temperature:g}{how}": arm
+    for views, temperature in TRIED_VIEWS
+    for how, arm in zip(("", ", frozen"), _few_labels(views=views, temperature=temperature).values(), strict=True)
+}
+# The four parts, one after the other; then what the masks of one of them are worth, on a loss that is balanced.
+_SIMCLR, _PNEUMONIA = {"method": "simclr"}, {"method": "deep-pneumonia"}
+_ON_CROSS_ENTROPY = {**_PNEUMONIA, "classification": {"method": "cross-entropy"}}
+_ATTENTION = {
+    **_PNEUMONIA,
+    "classification": {"method": "logit-adjusted"},
+    "regulation": "none",
+    "pretrain": None,
+}
+_LADDER = {
+    "cross-entropy": {"method": "cross-entropy"},
+    "+ pretraining": {"method": "cross-entropy", "pretrain": _SIMCLR},
+    "+ attention": {**_ON_CROSS_ENTROPY, "regulation": "none"},
+    "+ regulation": _ON_CROSS_ENTROPY,
+    "+ class-balanced": _PNEUMONIA,
+    "logit adjustment": {"method": "logit-adjusted"},
+    "CARE": {"method": "care", "classes": "all"},
+    "lesion transplant": {"method": "lesion-transplant"},
+    "attention": _ATTENTION,
+    "attention, no masks": {**_ATTENTION, "masks": "none"},
+    "attention, shuffled masks": {**_ATTENTION, "masks": "shuffled"},
+}
+_OTHER_ATTENTION = {
+    "attention, rare masks": {**_ATTENTION, "classes": "rare"},
+    "attention, product": {**_ATTENTION, "attention": "product"},
+}
+_LEFT_OUT = {
+    "all four": _PNEUMONIA,
+    "without pretraining": {**_PNEUMONIA, "pretrain": None},
+    "without attention": {**_PNEUMONIA, "attention": "none"},
+    "without regulation": {**_PNEUMONIA, "regulation": "none"},
+    "without class-balanced": _ON_CROSS_ENTROPY,
+}
+
+EXPERIMENTS = (
+    Experiment("04-phantom-chest", CHEST, {**_LADDER, **_OTHER_ATTENTION}, {"epochs": 16}, courses=False),
+    Experiment("04-brain-tumor", BRAIN, _LADDER, {"epochs": 12}, courses=False),
+    *(
+        Experiment(
+            f"04-labels-{share}-{organ}",
+            pool if share == "all" else {**pool, "labels": int(share)},
+            _FEW_ARMS,
+            fit,
+            reference="from scratch",
+            courses=False,
+        )
+        for organ, pool in POOLS.items()
+        for share, fit in LABELS.items()
+    ),
+    *(
+        Experiment(
+            f"04-shuffled-{organ}",
+            {**pool, "labels": FEW},
+            {**_FEW_ARMS, **_SHUFFLED_PIXELS},
+            LABELS[str(FEW)],
+            seeds=3,
+            reference="from scratch",
+            courses=False,
+            exploratory=True,
+        )
+        for organ, pool in POOLS.items()
+    ),
+    Experiment("04-leave-one-out", CHEST, _LEFT_OUT, {"epochs": 16}, 3, "all four", courses=False, exploratory=True),
+    Experiment(
+        "04-marked-skin",
+        MARKED,
+        {
+            **arms("logit adjustment"),
+            "attention": _ATTENTION,
+            "attention, product": {**_ATTENTION, "attention": "product"},
+            f"CARE, dose {DOSE}": care(DOSE),
+            **arms("lesion transplant"),
+        },
+        ON_SKIN,
+        3,
+        "logit adjustment",
+        courses=False,
+        exploratory=True,
+    ),
+    Experiment(
+        "04-pneumonia",
+        XRAYS,
+        {
+            **arms("cross-entropy", "logit adjustment"),
+            "+ pretraining": _LADDER["+ pretraining"],
+            "logit adjustment, pretrained": {"method": "logit-adjusted", "pretrain": _SIMCLR},
+            "attention, no masks": _LADDER["attention, no masks"],
+        },
+        ON_XRAYS,
+        3,
+        courses=False,
+        exploratory=True,
+    ),
+    *(
+        Experiment(
+            f"04-search-{organ}",
+            {**pool, "seed": 1, "labels": FEW},
+            _PRETRAININGS,
+            LABELS[str(FEW)],
+            TUNING_SEEDS[:2],
+            reference=next(iter(_PRETRAININGS)),
+            courses=False,
+            exploratory=True,
+        )
+        for organ, pool in POOLS.items()
+    ),
+)
