@@ -214,16 +214,35 @@ def images_of(run: Run) -> Splits:
     InvalidInputError
         If nobody can load them, or what the recipe gives are other test images.
     """
-    recipe = run.configuration["data"]["recipe"]
-    if "options" not in recipe:
-        raise InvalidInputError(
-            f"{run.configuration['data']['name']!r} was not made by careedu.load, which can load nothing else: give "
-            "it, careedu.Comparison(results.runs, data=...)"
-        )
-    names = ("size", "imbalance", "counts", "seed", "rare", "augmentation")
-    data = load(recipe["name"], **{name: recipe[name] for name in names}, **recipe["options"])
+    data = splits_of(run.configuration["data"], instead="careedu.Comparison(results.runs, data=...)")
     if data.test.ids.tolist() != run.ids.tolist():
         raise InvalidInputError(
-            f"{recipe['name']!r} on this machine has other test images than these results were measured on"
+            f"{run.configuration['data']['recipe']['name']!r} on this machine has other test images than these results "
+            "were measured on"
         )
     return data
+
+
+def splits_of(data: Mapping[str, Any], *, instead: str) -> Splits:
+    """The images that the "data" of a configuration tell of, loaded by their recipe.
+
+    Parameters
+    ----------
+    data : mapping
+    instead : str
+        How to give images that nobody can load, for the error.
+
+    Raises
+    ------
+    MissingDataError
+        If they are real images that are not on this machine.
+    InvalidInputError
+        If nobody can load them.
+    """
+    recipe = data["recipe"]
+    if "options" not in recipe:
+        raise InvalidInputError(
+            f"{data['name']!r} was not made by careedu.load, which can load nothing else: give it, {instead}"
+        )
+    names = ("size", "imbalance", "counts", "seed", "rare", "augmentation")
+    return load(recipe["name"], **{name: recipe[name] for name in names}, **recipe["options"])

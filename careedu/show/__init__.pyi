@@ -8,6 +8,11 @@ from .comparison import ComparisonView as ComparisonView
 from .comparison_plots import plot_comparison as plot_comparison
 from .comparison_plots import plot_differences as plot_differences
 from .comparison_plots import plot_methods as plot_methods
+from .deep_pneumonia import EmbeddingExplorer as EmbeddingExplorer
+from .deep_pneumonia import Embeddings as Embeddings
+from .deep_pneumonia import EmbeddingView as EmbeddingView
+from .deep_pneumonia import embed as embed
+from .deep_pneumonia import embedding_explorer as embedding_explorer
 from .global_attention import SpatialExplorer as SpatialExplorer
 from .global_attention import SpatialView as SpatialView
 from .global_attention.plots import plot_weight_maps as plot_weight_maps
