@@ -13,6 +13,7 @@ from .deep_pneumonia import Embeddings as Embeddings
 from .deep_pneumonia import EmbeddingView as EmbeddingView
 from .deep_pneumonia import embed as embed
 from .deep_pneumonia import embedding_explorer as embedding_explorer
+from .deep_pneumonia.plots import plot_label_shares as plot_label_shares
 from .global_attention import SpatialExplorer as SpatialExplorer
 from .global_attention import SpatialView as SpatialView
 from .global_attention.plots import plot_weight_maps as plot_weight_maps
