@@ -59,11 +59,12 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
     }
     if experiment.maps:
         comparison.attention = measure_attention(comparison, comparison.data.test)
+    folder = comparison.save(target / experiment.name, weights=experiment.weights, courses=experiment.courses)
     if experiment.embedded:
         seed = comparison.seeds[0]
         networks = {name: comparison.runs[arm][seed] for name, arm in experiment.embedded.items()}
-        embed(networks, comparison.data.test).save(target / f"{experiment.name}-embeddings.safetensors")
-    return comparison.save(target / experiment.name, weights=experiment.weights, courses=experiment.courses)
+        embed(networks, comparison.data.test).save(folder / "embeddings.safetensors")
+    return folder
 
 
 def processor() -> dict[str, str]:

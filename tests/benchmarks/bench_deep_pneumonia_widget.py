@@ -13,7 +13,7 @@ from widget_latency import opened, tell
 
 from careedu.data.shipped import shipped
 
-SAVED = (shipped("runs") / "04-labels-15-chest-embeddings.safetensors").is_file()
+SAVED = (shipped("runs") / "04-labels-15-chest/embeddings.safetensors").is_file()
 UNIT = Path(__file__).parents[1] / "unit"
 MADE_UP = f"""
 import sys

@@ -502,9 +502,9 @@ def test_without_saved_results_it_says_what_is_missing(monkeypatch, tmp_path, em
         embedding_explorer(anatomy="skin")
     for n, results in by_labels.items():
         results.save(tmp_path / f"04-labels-{n}-skin")
-    with pytest.raises(CheckpointError, match="no saved embeddings in '04-labels-15-skin-embeddings'"):
+    with pytest.raises(CheckpointError, match="no saved embeddings in '04-labels-15-skin/embeddings'"):
         embedding_explorer(anatomy="skin")
-    embeddings.save(tmp_path / "04-labels-15-skin-embeddings.safetensors")
+    embeddings.save(tmp_path / "04-labels-15-skin" / "embeddings.safetensors")
     view = embedding_explorer(anatomy="skin")
     view.state.task.join()
     assert list(view.state.by_labels) == [15, 50, "all"] and len(view.state.rows) == 2

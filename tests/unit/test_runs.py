@@ -13,6 +13,7 @@ from careedu.data.shipped import shipped
 from careedu.errors import MissingDataError
 from careedu.experiment.attention import MARK_MEASURES, MEASURES
 from careedu.experiment.results import Results
+from careedu.show.deep_pneumonia.embeddings import Embeddings
 
 
 @pytest.fixture
@@ -78,9 +79,29 @@ def test_where_the_networks_look_is_saved_with_the_results(tmp_path):
         courses=False,
         exploratory=False,
         maps=True,
+        embedded={},
     )
     back = Results.load(runs.make_runs(experiment, tmp_path / "store", tmp_path, n_jobs=1))
     assert back.marked.tolist() == [True, False] * 9
     assert back.attention.methods == ("plain",)
     assert list(back.attention.table().columns) == [*MEASURES, *MARK_MEASURES]
     assert back.worst_group("plain")[1].estimate == back.recalls_by_mark("plain")["mean"].min()
+
+
+def test_where_the_networks_put_the_images_is_saved_beside_the_results(tmp_path):
+    about = {"name": "99-small", "notebook": "99", "seeds": (0, 1), "reference": None, "fit": OPTIONS, "weights": ()}
+    experiment = SimpleNamespace(
+        **about,
+        load=lambda: DATA,
+        methods=lambda: {"plain": "cross-entropy", "other": "logit-adjusted"},
+        courses=False,
+        exploratory=False,
+        maps=False,
+        embedded={"one": "other", "two": "plain"},
+    )
+    folder = runs.make_runs(experiment, tmp_path / "store", tmp_path, n_jobs=1)
+    found = Embeddings.load(folder / "embeddings.safetensors")
+    assert found.names == ("one", "two") and found.ids.tolist() == DATA.test.ids.tolist()
+    assert [found.provenance[name]["seed"] for name in found.names] == [0, 0]
+    assert found.provenance["one"]["method"]["name"] == "logit-adjusted"
+    assert Results.load(folder).methods == ("plain", "other")
