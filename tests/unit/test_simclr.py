@@ -106,6 +106,19 @@ def test_the_pretraining_is_that_of_the_images_whatever_share_has_labels(tmp_pat
     assert torch.equal(runs[0].weights["mean"], runs[2].weights["mean"])  # the pool's, whose labels nobody needs
 
 
+def test_what_a_method_draws_before_changes_nothing():
+    """Neither that it has a module of its own, nor that few images have labels, where no stage was found."""
+    runs = [
+        careedu.fit(data, method, **QUICK)
+        for data, method in (
+            (DATA, careedu.CrossEntropy(pretrain=SHORT)),
+            (DATA, careedu.DeepPneumonia(pretrain=SHORT)),
+            (DATA.with_labels(4), careedu.CrossEntropy(pretrain=SHORT)),
+        )
+    ]
+    assert all(run.pretraining.equals(runs[0].pretraining) for run in runs)
+
+
 def test_shuffled_pixels_are_the_same_for_all_images_and_both_views():
     shuffled = replace(SHORT, pixels="shuffled")
     model = network(shuffled).train()
