@@ -35,8 +35,8 @@ class Embeddings:
     names : tuple of str
         Of the A networks.
     features : ndarray
-        float16 (A, N, K), pooled features of the images, as attention weighs them where there is some, and not
-        standardised as for the head of a linear evaluation.
+        float16 (A, N, K), pooled features of the images less their mean over these; as attention weighs them where
+        there is some, and not standardised as for the head of a linear evaluation.
     pca, tsne : ndarray
         float32 (A, N, 2), the features at length 1 in a plane: by their first two principal components, and by t-SNE.
     labels : ndarray
@@ -181,7 +181,9 @@ def embed(runs: Mapping[str, Run], images: LesionDataset) -> Embeddings:
             if isinstance(network.after, torch.nn.BatchNorm2d):
                 # A linear evaluation centres what its head sees: cosines would not be those of the other networks.
                 network.after = torch.nn.Identity()
-            features.append(pooled_or_maps(network, images.images, pooled=True).numpy().astype(np.float16))
+            found = pooled_or_maps(network, images.images, pooled=True).numpy()
+            # No feature is negative, so all images lie in nearly one direction from 0; from their mean they do not.
+            features.append((found - found.mean(axis=0)).astype(np.float16))
             if hasattr(network.after, "attention"):
                 attention[name] = _attention(network, images)
     return Embeddings(
