@@ -6,17 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from careedu.course.experiments.experiment import (
-    BRAIN,
     CHEST,
-    DOSE,
-    MARKED,
-    ON_SKIN,
-    ON_XRAYS,
     TUNING_SEEDS,
-    XRAYS,
     Experiment,
-    arms,
-    care,
 )
 
 # Notebook 04. What pretraining buys is asked at three shares of labels, all images being there without them.
@@ -37,12 +29,6 @@ def _few_labels(**pretraining: Any) -> dict[str, Mapping[str, Any]]:
     return {"pretrained": {"method": "logit-adjusted", "pretrain": simclr}, "frozen, pretrained": simclr}
 
 
-_FEW_ARMS = {
-    "from scratch": {"method": "logit-adjusted"},
-    **_few_labels(),
-    "frozen, untrained": {"method": "simclr", "epochs": 0},
-}
-_SHUFFLED_PIXELS = {f"{name}, pixels shuffled": arm for name, arm in _few_labels(pixels="shuffled").items()}
 _PRETRAININGS = {
     f"{views}, temperature {temperature:g}{how}": arm
     for views, temperature in TRIED_VIEWS
@@ -56,15 +42,6 @@ _ATTENTION = {
     "classification": {"method": "logit-adjusted"},
     "regulation": "none",
     "pretrain": None,
-}
-# With so few labels masks are as few: those of the labelled images.
-_WITH_MASKS = {"pretrained, attention": {**_ATTENTION, "pretrain": _SIMCLR}}
-_EMBEDDED = {
-    "untrained": "frozen, untrained",
-    "pretrained": "frozen, pretrained",
-    "trained from scratch": "from scratch",
-    "pretrained, then trained": "pretrained",
-    "pretrained, then trained with masks": "pretrained, attention",
 }
 _LADDER = {
     "cross-entropy": {"method": "cross-entropy"},
@@ -83,74 +60,9 @@ _OTHER_ATTENTION = {
     "attention, rare masks": {**_ATTENTION, "classes": "rare"},
     "attention, product": {**_ATTENTION, "attention": "product"},
 }
-_LEFT_OUT = {
-    "all four": _PNEUMONIA,
-    "without pretraining": {**_PNEUMONIA, "pretrain": None},
-    "without attention": {**_PNEUMONIA, "attention": "none"},
-    "without regulation": {**_PNEUMONIA, "regulation": "none"},
-    "without class-balanced": _ON_CROSS_ENTROPY,
-}
 
 EXPERIMENTS = (
     Experiment("04-phantom-chest", CHEST, {**_LADDER, **_OTHER_ATTENTION}, {"epochs": 16}, courses=False),
-    Experiment("04-brain-tumor", BRAIN, _LADDER, {"epochs": 12}, courses=False),
-    *(
-        Experiment(
-            f"04-labels-{share}-{organ}",
-            pool if share == "all" else {**pool, "labels": int(share)},
-            {**_FEW_ARMS, **_WITH_MASKS} if share == str(FEW) else _FEW_ARMS,
-            fit,
-            reference="from scratch",
-            courses=False,
-            embedded=_EMBEDDED if share == str(FEW) else {},
-        )
-        for organ, pool in POOLS.items()
-        for share, fit in LABELS.items()
-    ),
-    *(
-        Experiment(
-            f"04-shuffled-{organ}",
-            {**pool, "labels": FEW},
-            {**_FEW_ARMS, **_SHUFFLED_PIXELS},
-            LABELS[str(FEW)],
-            seeds=3,
-            reference="from scratch",
-            courses=False,
-            exploratory=True,
-        )
-        for organ, pool in POOLS.items()
-    ),
-    Experiment("04-leave-one-out", CHEST, _LEFT_OUT, {"epochs": 16}, 3, "all four", courses=False, exploratory=True),
-    Experiment(
-        "04-marked-skin",
-        MARKED,
-        {
-            **arms("logit adjustment"),
-            "attention": _ATTENTION,
-            "attention, product": {**_ATTENTION, "attention": "product"},
-            f"CARE, dose {DOSE}": care(DOSE),
-            **arms("lesion transplant"),
-        },
-        ON_SKIN,
-        3,
-        "logit adjustment",
-        courses=False,
-        exploratory=True,
-    ),
-    Experiment(
-        "04-pneumonia",
-        XRAYS,
-        {
-            **arms("cross-entropy", "logit adjustment"),
-            "+ pretraining": _LADDER["+ pretraining"],
-            "logit adjustment, pretrained": {"method": "logit-adjusted", "pretrain": _SIMCLR},
-            "attention, no masks": _LADDER["attention, no masks"],
-        },
-        ON_XRAYS,
-        3,
-        courses=False,
-        exploratory=True,
-    ),
     *(
         Experiment(
             f"04-search-{organ}",
