@@ -1,6 +1,7 @@
-"""Saved runs are what their recipe makes: of each notebook and image set one, drawn by lot, is trained again.
+"""Saved runs are what their recipe makes: of each notebook some, drawn by lot, are trained again.
 
-Of main and of exploratory experiments one each: one of every experiment would take longer than all other tests.
+Of main and of exploratory experiments, on phantoms and on real images, one each: one of every experiment would take
+longer than all other tests.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from careedu.training.reproducibility import versions
 SAVED = sorted(folder.parent.name for folder in shipped("runs").glob("*/results.json"))
 
 
-def kind(name: str) -> tuple[str, str, bool]:
+def kind(name: str) -> tuple[str, bool, bool]:
     """What an experiment has in common with those of which one is drawn."""
     experiment = EXPERIMENTS[name]
-    return experiment.notebook, experiment.data["name"], experiment.exploratory
+    return experiment.notebook, experiment.data["name"].startswith("phantom"), experiment.exploratory
 
 
 def drawn() -> list[str]:
