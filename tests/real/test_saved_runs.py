@@ -1,7 +1,7 @@
-"""Saved runs are what their recipe makes: of each notebook some, drawn by lot, are trained again.
+"""Saved runs are what their recipe makes: one of each main experiment, drawn by lot, is trained again.
 
-Of main and of exploratory experiments, on phantoms and on real images, one each: one of every experiment would take
-longer than all other tests.
+Of a notebook's exploratory experiments one on phantoms and one on real images is drawn: one of each would take longer
+than all other tests.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from careedu.training.reproducibility import versions
 SAVED = sorted(folder.parent.name for folder in shipped("runs").glob("*/results.json"))
 
 
-def kind(name: str) -> tuple[str, bool, bool]:
-    """What an experiment has in common with those of which one is drawn."""
+def kind(name: str) -> tuple[str, bool, str]:
+    """What an experiment has in common with those of which one is drawn; a main one is alone."""
     experiment = EXPERIMENTS[name]
-    return experiment.notebook, experiment.data["name"].startswith("phantom"), experiment.exploratory
+    alone = "exploratory" if experiment.exploratory else name
+    return experiment.notebook, experiment.data["name"].startswith("phantom"), alone
 
 
 def drawn() -> list[str]:
