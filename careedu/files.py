@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from careedu.errors import CheckpointError, InvalidInputError, StorageError
@@ -36,6 +37,7 @@ _TYPES = {
 }
 UNREADABLE = (SafetensorError, lzma.LZMAError, OSError, ValueError, LookupError, TypeError, AttributeError)
 """What is raised where a damaged file is read, or one that is packed."""
+_FOUR_BYTES = {"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 2}
 _PARTIAL = re.compile(r"\..+\.[0-9a-f]{32}\.partial")
 
 
@@ -236,6 +238,28 @@ def read_tensors(path: Path, framework: str = "pt", digest: str | None = None) -
         if not _digest(tensors, arrays, kept["state"]) == kept["digest"] == (digest or kept["digest"]):
             raise ValueError("its content is not what was written")
         return tensors, kept["state"]
+
+
+def packed(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays as one, ``"packed"``: a safetensors file of them, compressed (xz).
+
+    Raises
+    ------
+    InvalidInputError
+        If one is of a type that cannot be saved.
+    """
+    try:
+        # Row by row: safetensors takes the bytes as they lie.
+        whole = safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+    except SafetensorError as error:
+        raise InvalidInputError(f"an array is of a type that cannot be saved: {error}") from error
+    # Most of what is saved are numbers of four bytes: so many places of a byte are told apart, and bits before it not.
+    return {"packed": np.frombuffer(lzma.compress(whole, filters=[_FOUR_BYTES]), np.uint8)}
+
+
+def unpacked(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What `packed` was given; arrays that are not packed as they are."""
+    return safetensors.numpy.load(lzma.decompress(arrays["packed"])) if "packed" in arrays else dict(arrays)
 
 
 @contextlib.contextmanager

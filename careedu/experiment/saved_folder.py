@@ -37,7 +37,7 @@ from careedu.files import (
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT = 3
+FORMAT = 4
 _TRIES = 20
 # Sixteen digits drawn anew whenever something is saved: so is nothing called that somebody else put there.
 _TOKEN = "[0-9a-f]{16}"
@@ -98,14 +98,7 @@ def write_saved(
     StorageError
         If it cannot be written. What was saved before stands, and nothing is left of the new.
     """
-    try:
-        written = json.dumps(text, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{kind.free} must hold finite JSON values ({error})") from error
-    try:
-        check_text(kind.record.removesuffix(".json"), json.loads(written))
-    except ValueError as error:
-        raise InvalidInputError(f"this cannot be saved, as nobody could open it: {error}") from error
+    checked_json(kind, text)
     if not force:
         check_replaceable(folder, kind)
     _sweep_beside(folder, kind)
@@ -126,6 +119,25 @@ def write_saved(
                 shutil.rmtree(new, ignore_errors=True)
         _write_into(folder, kind, text, tensors)
     return folder
+
+
+def checked_json(kind: Kind, text: Mapping[str, Any], part: str | None = None) -> str:
+    """A record's text, or one part of it, as JSON.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is none, or nobody could open it.
+    """
+    try:
+        written = json.loads(json.dumps(text, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{kind.free} must hold finite JSON values ({error})") from error
+    try:
+        check_text(kind.record.removesuffix(".json"), written)
+    except ValueError as error:
+        raise InvalidInputError(f"this cannot be saved, as nobody could open it: {error}") from error
+    return json.dumps(written if part is None else written[part])
 
 
 def check_replaceable(folder: Path, kind: Kind) -> None:

@@ -1,35 +1,33 @@
 """How results are saved: one folder for all runs of a comparison, small enough to come with the course.
 
-``results.json`` holds what all runs have in common once, and what each has of its own; the tensors ``arrays`` the
-probabilities, labels and probe maps, ``probes/<number>`` being the different sets of probed images, and of an attention
-map that is the same for all images the last state under every other seed, ``last/<k>/<seed>``; ``weights-<k>`` the
-network of one seed of method k, as float16.
+``results.json`` holds what all runs have in common; the tensors ``arrays`` the probabilities, labels and probe maps,
+``probes/<number>`` being the different sets of probed images, of an attention map that is the same for all images the
+last state under every other seed, ``last/<k>/<seed>``, and as JSON text, ``runs``, what each run has of its own and its
+history; ``weights-<k>`` the network of one seed of method k, as float16.
 
 Since format 3 ``arrays`` has one tensor, ``packed``: a safetensors file of those others, compressed (xz). In it the
 values of an attention map are places in a list of its levels, which ``steps/<name of the map>`` has as differences.
-Before, both were as they are in memory.
+Since format 4 a row of test probabilities is there without its largest (`_without_largest`), of which no bit is lost.
+Before, all were as they are in memory, and ``runs`` in ``results.json``.
 """
 
 from __future__ import annotations
 
 import json
-import lzma
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
-from safetensors import SafetensorError
 
 from careedu.data.shipped import shipped
 from careedu.errors import CheckpointError, InvalidInputError
 from careedu.experiment.attention import ATTENTION_MAP, MARK_MEASURES, MEASURES, trained_map
 from careedu.experiment.run import Run, columns_of_epochs
 from careedu.experiment.saved_checks import check_attention, check_saveable, check_text
-from careedu.experiment.saved_folder import Kind, naming_damage, read_saved, write_saved
-from careedu.files import read_tensors
+from careedu.experiment.saved_folder import Kind, checked_json, naming_damage, read_saved, write_saved
+from careedu.files import packed, read_tensors, unpacked
 
 SAVED_RESULTS = Kind(
     what="comparison",
@@ -101,7 +99,7 @@ def write_results(
         "validation labels": first.validation_labels,
         **({} if first.marked is None else {"marked": first.marked}),
         **{f"probes/{which[content]}": probes for content, probes in probed.items()},
-        "probabilities": np.stack([run.probabilities for run in every]).astype(np.float32),
+        **_without_largest(np.stack([run.probabilities for run in every]).astype(np.float32)),
         "validation probabilities": np.stack([run.validation_probabilities for run in every]).astype(np.float16),
     }
     for k, (name, by_seed) in enumerate(runs.items()):
@@ -140,14 +138,36 @@ def write_results(
         }
         for name in weights
     }
-    try:
-        # Row by row: safetensors takes the bytes as they lie.
-        whole = safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in arrays.items()})
-    except SafetensorError as error:
-        raise InvalidInputError(f"a trace is of a type that cannot be saved: {error}") from error
-    # A third less than it was in the course's runs; with zlib a fifth.
-    packed = np.frombuffer(lzma.compress(whole), np.uint8)
-    return write_saved(folder, SAVED_RESULTS, text, {"arrays": {"packed": packed}, **networks})
+    # As they repeat each other, compressed they are a tenth.
+    arrays["runs"] = np.frombuffer(checked_json(SAVED_RESULTS, text, "runs").encode(), np.uint8)
+    return write_saved(folder, SAVED_RESULTS, {**text, "runs": []}, {"arrays": packed(arrays), **networks})
+
+
+def _without_largest(probabilities: np.ndarray) -> dict[str, np.ndarray]:
+    """Of rows that add up to 1, float32 (R, N, C), the largest's place, the others, and what 1 less these misses it by.
+
+    In units of the last place, which is seldom more than one, so that nearly a C-th part of all is saved.
+    """
+    largest = probabilities.argmax(axis=-1)[..., None]
+    others = probabilities[np.arange(probabilities.shape[-1]) != largest].reshape(*largest.shape[:2], -1)
+    missed = np.take_along_axis(probabilities, largest, -1)[..., 0].view(np.int32) - _rest(others).view(np.int32)
+    return {"others": others, "largest": largest[..., 0].astype(np.uint16), "missed": missed}
+
+
+def _with_largest(others: np.ndarray, largest: np.ndarray, missed: np.ndarray) -> np.ndarray:
+    """The probabilities again, float32 (R, N, C)."""
+    place = np.arange(others.shape[-1] + 1) == largest[..., None]
+    probabilities = np.empty(place.shape, np.float32)
+    probabilities[~place] = others.ravel()
+    probabilities[place] = (_rest(others).view(np.int32) + missed).view(np.float32).ravel()
+    return probabilities
+
+
+def _rest(others: np.ndarray) -> np.ndarray:
+    rest = np.ones(others.shape[:-1])
+    for k in range(others.shape[-1]):  # one after the other, so that it is the same bits wherever it is opened
+        rest -= others[..., k]
+    return rest.astype(np.float32)
 
 
 def _shortened(name: str, trace: np.ndarray) -> dict[str, np.ndarray]:
@@ -191,9 +211,11 @@ def read_results(
     folder = locate_results(folder)
     text, arrays, weights = read_saved(folder, SAVED_RESULTS)
     with naming_damage(folder, SAVED_RESULTS):
+        arrays = unpacked(arrays)
+        if "runs" in arrays:
+            text |= {"runs": json.loads(arrays.pop("runs").tobytes())}
+            arrays["probabilities"] = _with_largest(*(arrays.pop(of) for of in ("others", "largest", "missed")))
         check_text("results", text)
-        if "packed" in arrays:
-            arrays = safetensors.numpy.load(lzma.decompress(arrays["packed"]))
         for name in [name for name in arrays if f"steps/{name}" in arrays]:
             levels = np.cumsum(arrays[f"steps/{name}"], axis=1, dtype=np.uint16)
             arrays[name] = np.stack([one[place] for one, place in zip(levels, arrays[name], strict=True)])
@@ -266,7 +288,7 @@ def split_common(configurations: Sequence[Mapping[str, Any]]) -> tuple[dict[str,
     """What all configurations share, and what each has of its own, down into nested mappings."""
     common: dict[str, Any] = {}
     own: list[dict[str, Any]] = [{} for _ in configurations]
-    for key in dict.fromkeys(key for configuration in configurations for key in configuration):
+    for key in sorted({key for configuration in configurations for key in configuration}):
         values = [configuration.get(key) for configuration in configurations]
         # As text: Python takes 1, 1.0 and True for the same, but they make different runs.
         texts = {json.dumps(value, sort_keys=True) for value in values}

@@ -47,7 +47,7 @@ def made_up_embeddings(**changes):
     chance = np.random.default_rng(0)
     noise = chance.normal(size=(len(SKILL), len(LABELS), 8)) + 1
     apart = np.array(list(SKILL.values()))[:, None, None] * np.eye(8)[LABELS]
-    features = (noise + 2 * apart).astype(np.float16)
+    features = (20 * (noise + 2 * apart)).round().clip(-127, 127).astype(np.int8)
     attention = np.zeros((len(LABELS), 4, 4), dtype=np.uint8)
     attention[:, :, :2] = 255
     parts = {

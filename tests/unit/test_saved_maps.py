@@ -155,7 +155,22 @@ DAMAGES = {
     "levels of fewer maps": lambda packed, arrays: repacked(changed(arrays, "steps/", lambda a: a[:-1])),
     "levels that are no numbers": lambda packed, arrays: repacked(changed(arrays, "steps/", lambda a: a[0, 0])),
     "places between levels": lambda packed, arrays: repacked(changed(arrays, "last/", lambda a: a + 0.5)),
+    "runs that are no text": lambda packed, arrays: repacked(changed(arrays, "runs", lambda a: a + 128)),
+    "runs cut": lambda packed, arrays: repacked(changed(arrays, "runs", lambda a: a[:-9])),
+    "runs nested too deep": lambda packed, arrays: repacked(
+        changed(arrays, "runs", lambda a: text_as_array("[" * 9999))
+    ),
+    "runs of nothing": lambda packed, arrays: repacked(changed(arrays, "runs", lambda a: text_as_array("[{}]"))),
+    "fewer runs": lambda packed, arrays: repacked(changed(arrays, "runs", lambda a: text_as_array("[]"))),
+    "nothing largest": lambda packed, arrays: repacked(changed(arrays, "largest", lambda a: a + 9)),
+    "fewer others": lambda packed, arrays: repacked(changed(arrays, "others", lambda a: a[1:])),
+    "another largest": lambda packed, arrays: repacked(changed(arrays, "missed", lambda a: a - (1 << 22))),
+    "what was missed is gone": lambda packed, arrays: repacked({n: a for n, a in arrays.items() if n != "missed"}),
 }
+
+
+def text_as_array(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), np.uint8)
 
 
 def repacked(arrays: dict[str, np.ndarray]) -> bytes:

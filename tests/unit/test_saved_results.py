@@ -23,7 +23,7 @@ from careedu.experiment.results import Results
 from careedu.experiment.run import Run
 from careedu.experiment.saved_checks import check_run
 from careedu.experiment.saved_folder import FORMAT
-from careedu.experiment.saved_results import join_common, split_common
+from careedu.experiment.saved_results import _with_largest, _without_largest, join_common, split_common
 from careedu.files import tensor_names
 from careedu.show.compare import Comparison, compare
 
@@ -69,6 +69,17 @@ def test_what_is_read_is_what_was_written(tmp_path):
             for trace, array in run.traces.items():
                 assert read.traces[trace].dtype == array.dtype
                 np.testing.assert_allclose(read.traces[trace], array, atol=1e-3)
+
+
+@settings(deadline=None)
+@given(scale=st.sampled_from([0, 1, 20, 200]), classes=st.integers(2, 9), seed=st.integers(0, 99))
+def test_no_bit_of_probabilities_is_lost_without_their_largest(scale, classes, seed):
+    """Ties, certainty, and rows that add up to 1 as nearly as single precision has it."""
+    scores = torch.from_numpy(np.random.default_rng(seed).normal(size=(3, 40, classes)).astype(np.float32))
+    before = torch.softmax(scale * scores, dim=-1).numpy()
+    parts = _without_largest(before)
+    assert _with_largest(**parts).tobytes() == before.tobytes()
+    assert parts["others"].shape == (3, 40, classes - 1) and np.abs(parts["missed"]).max() < 16
 
 
 def test_nothing_changes_when_it_is_saved_again(tmp_path):

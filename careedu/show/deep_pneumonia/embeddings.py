@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from careedu.data.shipped import shipped
 from careedu.errors import CheckpointError, InvalidInputError
-from careedu.files import read_tensors, write_tensors
+from careedu.files import UNREADABLE, packed, read_tensors, unpacked, write_tensors
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,8 +35,9 @@ class Embeddings:
     names : tuple of str
         Of the A networks.
     features : ndarray
-        float16 (A, N, K), pooled features of the images less their mean over these; as attention weighs them where
-        there is some, and not standardised as for the head of a linear evaluation.
+        int8 (A, N, K), pooled features of the images less their mean over these, in 127ths of what is largest under a
+        network; as attention weighs them where there is some, and not standardised as for the head of a linear
+        evaluation. Cosines have no unit, and are changed by .02 at most.
     pca, tsne : ndarray
         float32 (A, N, 2), the features at length 1 in a plane: by their first two principal components, and by t-SNE.
     labels : ndarray
@@ -108,7 +109,7 @@ class Embeddings:
         arrays = {name: getattr(self, name) for name in ("features", "pca", "tsne", "labels")}
         arrays |= {f"attention/{self.names.index(name)}": maps for name, maps in self.attention.items()}
         told = {"data": dict(self.data), "provenance": dict(self.provenance)}
-        write_tensors(path, arrays, {"names": list(self.names), "ids": self.ids.tolist(), **told})
+        write_tensors(path, packed(arrays), {"names": list(self.names), "ids": self.ids.tolist(), **told})
         return path
 
     @classmethod
@@ -130,10 +131,11 @@ class Embeddings:
             )
         tensors, state = read_tensors(file, "numpy")
         try:
+            tensors = unpacked(tensors)
             names, ids = tuple(state.pop("names")), np.array(state.pop("ids"), dtype=str)
             maps = {names[int(key[10:])]: tensors.pop(key) for key in list(tensors) if key.startswith("attention/")}
             return cls(names=names, ids=ids, attention=maps, **tensors, **state)
-        except (LookupError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             raise CheckpointError(f"{file} holds no embeddings ({error}); name another file") from error
 
 
@@ -183,7 +185,8 @@ def embed(runs: Mapping[str, Run], images: LesionDataset) -> Embeddings:
                 network.after = torch.nn.Identity()
             found = pooled_or_maps(network, images.images, pooled=True).numpy()
             # No feature is negative, so all images lie in nearly one direction from 0; from their mean they do not.
-            features.append((found - found.mean(axis=0)).astype(np.float16))
+            found -= found.mean(axis=0)
+            features.append((found * (127 / np.abs(found).max())).round().astype(np.int8))
             if hasattr(network.after, "attention"):
                 attention[name] = _attention(network, images)
     return Embeddings(
