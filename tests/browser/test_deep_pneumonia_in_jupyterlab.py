@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
+from embedding_moves import SPREAD, move_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -22,25 +22,6 @@ view = embedding_explorer(made_up_embeddings(), by_labels, made_up_images())
 explorer = view.state
 view
 """
-PLANE, WEIGHTS = (
-    {s: f'svg[aria-label*=" of {s}, "]' for s in "AB"},
-    'svg[aria-label^="Weights of the negatives under A"]',
-)
-PANELS = {side: f'[data-panel="{side}"]' for side in "AB"}
-SHARES, SPREAD = 'svg[aria-label^="With "]', 'svg[aria-label^="Embedding spread"]'
-# Label, keys (from the first button or the handle on), picture that must change, setting that must follow, its value.
-MOVES = [
-    ("A: network", ("Tab", "Space"), PLANE["A"], "a", "pretrained"),
-    ("B: network", ("Tab", "Tab", "Tab", "Space"), PANELS["B"], "b", "with attention"),
-    ("Plane", ("Space",), PLANE["B"], "plane", "pca"),
-    ("Image", ("ArrowRight",), PLANE["A"], "image", 2),
-    ("Image", ("End",), PANELS["A"], "image", 10),
-    ("Class", ("Space",), PLANE["B"], "image_of", "all classes"),
-    ("Temperature", ("ArrowLeft",), WEIGHTS, "temperature", 0.16),
-    ("Temperature", ("End",), WEIGHTS, "temperature", 1.0),
-    ("Labels a class", ("ArrowRight",), SHARES, "labels", 50),
-    ("Labels a class", ("ArrowRight",), SPREAD, "labels", "all"),
-]
 
 
 def test_every_control_changes_picture_and_state(open_cells):
@@ -49,20 +30,10 @@ def test_every_control_changes_picture_and_state(open_cells):
     assert page.evaluate_in_kernel("careedu.__file__").startswith(str(MADE_UP.parents[1]))
     page.assert_looks_right("embeddings")
 
-    for label, keys, picture, setting, value in MOVES:
-        before, after = page.move(label, keys, picture, f"explorer.settings[{setting!r}]")
-        assert after == value, f"{label}: {before} became {after}, not {value}"
+    move_all(page, 10, "with attention")
     page.screenshot_outputs("embeddings-moved")
     page.assert_nothing_clipped()
     assert "collapse in 8 of them" in page.page.locator(SPREAD).get_attribute("aria-label")
-    for label, key, picture in (("Image", "ArrowRight", PLANE["B"]), ("Temperature", "ArrowLeft", WEIGHTS)):
-        times = page.latency(page.control(label), [key] * 8, picture)
-        print(f"{label}: {np.median(times):.0f} ms, at most {max(times):.0f} ms")
-
-    asked = page.sent()
-    page.move_in_page("Map opacity", ("ArrowRight", "ArrowRight"), PANELS["B"])
-    page.move_in_page("Outline the lesion", ("Space",), PANELS["A"])
-    assert page.sent() == asked, "the page alone has answered"
     assert page.evaluate_in_kernel("explorer.errors") == []
 
 
