@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics.pairwise import cosine_similarity
 from torchvision.ops import box_iou
 
 import careedu
@@ -23,6 +24,7 @@ from careedu.data.shortcuts import with_shortcut
 from careedu.measure import map_auroc, recall_per_class
 from careedu.methods.boxes import inside_boxes, lesion_boxes
 from careedu.nn.losses import effective_number_weights, inverse_frequency_weights
+from careedu.show import Embeddings
 
 NOTEBOOKS = {path.name[:2]: path for path in sorted(shipped("notebooks").glob("*.ipynb"))}
 WORDS = dict(enumerate(["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]))
@@ -310,6 +312,66 @@ CHEST, XRAYS, SLICES = "03-phantom-chest", "03-pneumonia", "03-brain-tumor"
 
 
 # (notebook, cell): what it says, with braces where numbers belong: what gives these numbers, or tells whether it is so.
+PNEUMONIA = "04-pneumonia"
+ORGANS, SHARES = ("chest", "skin", "brain"), ("15", "50", "all")
+BOTH = ("rare_recall", "balanced_accuracy")
+SAME_LOSS = [
+    ("+ pretraining", "cross-entropy"),
+    ("logit adjustment, pretrained", "logit adjustment"),
+    ("attention, no masks", "logit adjustment"),
+]
+
+
+def pool(organ):
+    """How many images the pretraining of a set looks at."""
+    return sum(counts(f"04-labels-all-{organ}").values())
+
+
+def labels_of(name):
+    """Labelled images of each class: one number, where all have as many."""
+    return sorted(set(counts(name).values()))
+
+
+def tried(organ):
+    """Mean validation balanced accuracy of the fine-tuned networks of a search, by arm."""
+    runs = load(f"04-search-{organ}").runs
+    return {
+        arm: np.mean([run.history["balanced accuracy"].iloc[-1] for run in by_seed.values()])
+        for arm, by_seed in runs.items()
+        if not arm.endswith("frozen")
+    }
+
+
+def gain(share, organ):
+    """What pretraining adds to the mean balanced accuracy, as the texts have it."""
+    return short(lead(f"04-labels-{share}-{organ}", "pretrained", "from scratch", "balanced_accuracy"))
+
+
+def pretraining_gains(organ):
+    """The same at each share of labels, in their order."""
+    return [gain(share, organ) for share in SHARES]
+
+
+def of_own_class(organ, name, others=False):
+    """Share of the five nearest that are of an image's class; with `others` among images of other groups alone."""
+    saved, results = Embeddings.load(f"04-labels-15-{organ}/embeddings"), load(f"04-labels-15-{organ}")
+    assert saved.ids.tolist() == results.first.ids.tolist()
+    nearness = cosine_similarity(saved.of(name))
+    barred = results.groups[:, None] == results.groups if others else np.eye(len(nearness), dtype=bool)
+    nearest = np.where(barred, -2, nearness).argsort(axis=1)[:, -5:]
+    return (saved.labels[nearest] == saved.labels[:, None]).mean()
+
+
+def left_out(part, metric):
+    """By how much the mean changes without one of the four parts."""
+    return lead("04-leave-one-out", f"without {part}", "all four", metric)
+
+
+def unmarked(arm):
+    """Mean recall of the rare images that carry no plaster."""
+    return load("04-marked-skin").values_per_seed(arm, "rare recall without mark").mean()
+
+
 SAID = {
     ("00", "train-text"): {
         "A class with a tenth of the images": lambda: (
@@ -732,6 +794,102 @@ SAID = {
             sum(found),
         ],
     },
+    ("04", "buys-text"): {
+        "{} seeds, paired": lambda: [seeds("04-labels-15-chest")],
+        "{} chest phantoms, as many of skin, and {} axial slices of brain MRI": lambda: [
+            pool("chest") if pool("chest") == pool("skin") else "not",
+            pool("brain"),
+        ],
+        "With {}, {} or all labels of each class": lambda: [
+            *labels_of("04-labels-15-chest"),
+            *labels_of("04-labels-50-skin"),
+        ],
+    },
+    ("04", "buys-found-text"): {
+        "with {} of each class by {} of balanced accuracy on either": lambda: [
+            *labels_of("04-labels-15-chest"),
+            gain("15", "chest") if gain("15", "chest") == gain("15", "skin") else "not",
+        ],
+        "with all of them {} on chest": lambda: [gain("all", "chest")],
+        "The more labels, the less it gains": lambda: all(
+            pretraining_gains(organ) == sorted(pretraining_gains(organ), reverse=True) for organ in ("chest", "skin")
+        ),
+        "are not shown to do better than a network that learns from scratch, on any set": lambda: (
+            not any(
+                load(f"04-labels-{share}-{organ}").differences(metric)[arm].verdict == "better"
+                for organ in ORGANS
+                for share in SHARES
+                for arm in ("frozen, pretrained", "frozen, untrained")
+                for metric in ("balanced accuracy", "rare recall")
+            )
+        ),
+        "On brain slices no difference is shown at any share": lambda: (
+            {
+                load(f"04-labels-{share}-brain").differences(m)["pretrained"].verdict
+                for share in SHARES
+                for m in ("balanced accuracy", "rare recall")
+            }
+            == {"no difference shown"}
+        ),
+    },
+    ("04", "why-text"): {
+        "On phantoms an untrained network says what chance says": lambda: all(
+            abs(of_own_class(organ, "untrained") - 1 / 3) < 0.03 for organ in ("chest", "skin")
+        ),
+        "On brain slices the untrained network says as much as the pretrained one": lambda: (
+            of_own_class("brain", "untrained") >= of_own_class("brain", "pretrained")
+        ),
+        "if only neighbours of *other* patients' runs of slices count ({} and {})": lambda: [
+            short(of_own_class("brain", name, others=True)) for name in ("untrained", "pretrained")
+        ],
+    },
+    ("04", "search-text"): {
+        "with {} tuning seeds and {} labels a class": lambda: [
+            seeds("04-search-chest") if fresh("04-search-chest", "04-labels-15-chest") else "not",
+            *labels_of("04-search-chest"),
+        ],
+        "*Turned* at T = .2 has the highest mean on chest and skin; on brain slices *cropped* has the lowest": lambda: (
+            all(max(tried(organ), key=tried(organ).get) == "turned, temperature 0.2" for organ in ("chest", "skin"))
+            and min(tried("brain"), key=tried("brain").get) == "cropped, temperature 0.2"
+        ),
+        "and the others are alike": lambda: np.ptp(sorted(tried("brain").values())[1:]) < 0.01,
+        "So it is *turned* at .2 everywhere": lambda: (
+            (careedu.SimCLR().views, careedu.SimCLR().temperature) == ("turned", 0.2)
+        ),
+    },
+    ("04", "left-out-text"): {
+        "Without attention or class-balanced weights the mean falls": lambda: (
+            max(left_out(part, metric) for part in ("attention", "class-balanced") for metric in BOTH) < -0.02
+        ),
+        "without pretraining or regulation it stays within a hundredth or two": lambda: (
+            max(abs(left_out(part, metric)) for part in ("pretraining", "regulation") for metric in BOTH) <= 0.02
+        ),
+        "{} seeds show nothing yet": lambda: [seeds("04-leave-one-out").title()],
+    },
+    ("04", "shortcut-found-text"): {
+        "where there is none it misses most of the rare class. So does the module *without masks*": lambda: (
+            max(unmarked("logit adjustment"), unmarked("attention, no masks")) < 0.25
+        ),
+        "With masks most are found, by the weighted mean and by the product; so they are by lesion": lambda: (
+            min(unmarked(arm) for arm in ("attention", "attention, product", "lesion transplant")) > 0.75
+        ),
+        "CARE lies between": lambda: 0.25 < unmarked("CARE, dose 4") < 0.75,
+        "{} seeds show nothing yet": lambda: [seeds("04-marked-skin").title()],
+    },
+    ("04", "xrays-text"): {
+        "With {} seeds nothing is shown, and no mean of theirs is further than {} from": lambda: [
+            seeds(PNEUMONIA),
+            ".03" if max(abs(lead(PNEUMONIA, *pair, m)) for pair in SAME_LOSS for m in BOTH) <= 0.03 else "not",
+        ],
+        "What lifts rare recall here is logit adjustment": lambda: (
+            lead(PNEUMONIA, "logit adjustment", "cross-entropy") > 0.1
+        ),
+    },
+    ("04", "stated-text"): {
+        "batches of {}": lambda: [careedu.SimCLR().batch_size],
+        "{} seeds where it says so": lambda: [seeds("04-marked-skin")],
+    },
+    ("04", "widget-text"): {"that saw {} labels a class or none": lambda: labels_of("04-labels-15-chest")},
 }
 """What is computed."""
 
@@ -778,6 +936,14 @@ GIVEN = [
     ("03", "widget-text", "Choose 16 training images", "test_widget_sentences.py"),
     ("03", "exercise-1-text", "24 × 24 grid", MEANT),
     ("03", "exercise-3-text", r"learning rate, \.001|white \(1\)|N = 4096", MEANT),
+    ("04", "train-found-text", r"everywhere \(1\)|all one way \(0,", MEANT),
+    ("04", "attention-text", "between 0 and 1", MEANT),
+    ("04", "stated-text", "conv 1×1|conv 3×3", "tests/unit/test_deep_pneumonia.py"),
+    ("04", "exercise-1-text", r"z1 = z2 = I₂ and T = 1 it is \.5514", "tests/unit/test_deep_pneumonia_exercises.py"),
+    ("04", "exercise-1-text", r"row i of z1 and z2|the 2B views", MEANT),
+    ("04", "exercise-3-text", r"T from \.05 to 1|nearest of 254", ASSERTED),
+    ("04", "exercise-4-text", r"96 made-up images|T = \.2", "tests/unit/test_deep_pneumonia_exercises.py"),
+    ("04", "exercise-5-text", r"interval above 0 and adjusted p at most \.05", MEANT),
 ]
 """(notebook, cell, pattern, where the number is from); None is any."""
 

@@ -122,3 +122,33 @@ def test_there_is_an_image_that_one_method_always_misses_and_another_always_find
     assert (shown["a"], shown["b"]) == ("cross-entropy", "logit adjustment") and [explorer.true_class] == list(
         saved.rare
     )
+
+
+def test_what_the_reader_is_to_find_in_the_embedding_explorer_is_there():
+    text = " ".join(cells("04")["widget-text"].split())
+    explorer = run(cells("04")["widget"])["explorer"]
+    explorer.task.join()
+    assert explorer.images is not None and explorer.errors == []
+    assert "A is untrained, B is pretrained" in text and explorer.settings["a"] == "untrained"
+    assert [explorer.true_class] == list(explorer.embeddings.data["rare"]), "it opens on the rare class"
+    assert explorer.seen["A"].share < explorer.chance + 0.05 < explorer.seen["B"].share - 0.2, "(a) neighbours"
+    shares, own = [], []
+    for temperature in (1.0, 0.2, 0.05):
+        explorer.set(temperature=temperature)
+        shares.append(explorer.seen["B"].nearest_share)
+        own.append(explorer.seen["B"].own_share)
+    assert shares == sorted(shares) and shares[-1] > 3 * shares[0] and min(own) > 0.1, (
+        "(b) few negatives, some of the own class"
+    )
+    masked = "pretrained, then trained with masks"
+    assert f'B to "{masked}"' in text
+    explorer.set(b=masked)
+    inside, chance = explorer.inside("B")
+    assert inside > 3 * chance, "(c) attention lies on the lesion"
+    gains = []
+    for labels in (15, "all"):
+        explorer.set(labels=labels)
+        gains.append(explorer.rows[0].difference.effect)
+    assert gains[0] > 2 * gains[1] > 0, "(d) less is left of the gain"
+    ends = [spread[-1] for spread in explorer.spreads.values()]
+    assert len(ends) == len(explorer.labelled.seeds) and min(ends) > 0.5, "(e) none collapsed"

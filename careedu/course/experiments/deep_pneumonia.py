@@ -7,8 +7,15 @@ from typing import Any
 
 from careedu.course.experiments.experiment import (
     CHEST,
+    DOSE,
+    MARKED,
+    ON_SKIN,
+    ON_XRAYS,
     TUNING_SEEDS,
+    XRAYS,
     Experiment,
+    arms,
+    care,
 )
 
 # Notebook 04. What pretraining buys is asked at three shares of labels, all images being there without them.
@@ -18,6 +25,7 @@ POOLS = {
     "brain": {"name": "brain-tumor", "plane": "axial", "size": 96},
 }
 FEW = 15
+SHUFFLED = ("chest", "skin")  # where the control is trained too
 # As many epochs that the network from scratch learns too: the fewer images, the fewer updates an epoch has.
 LABELS = {str(FEW): {"epochs": 60}, "50": {"epochs": 30}, "all": {"epochs": 16}}
 # Views and temperature of the pretraining, tried on tuning seeds with few labels, and looked at in validation.
@@ -29,6 +37,12 @@ def _few_labels(**pretraining: Any) -> dict[str, Mapping[str, Any]]:
     return {"pretrained": {"method": "logit-adjusted", "pretrain": simclr}, "frozen, pretrained": simclr}
 
 
+_FEW_ARMS = {
+    "from scratch": {"method": "logit-adjusted"},
+    **_few_labels(),
+    "frozen, untrained": {"method": "simclr", "epochs": 0},
+}
+_SHUFFLED_PIXELS = {f"{name}, pixels shuffled": arm for name, arm in _few_labels(pixels="shuffled").items()}
 _PRETRAININGS = {
     f"{views}, temperature {temperature:g}{how}": arm
     for views, temperature in TRIED_VIEWS
@@ -42,6 +56,23 @@ _ATTENTION = {
     "classification": {"method": "logit-adjusted"},
     "regulation": "none",
     "pretrain": None,
+}
+# With so few labels masks are as few: those of the labelled images.
+_WITH_MASKS = {"pretrained, attention": {**_ATTENTION, "pretrain": _SIMCLR}}
+
+
+def _label_arms(share: str, organ: str) -> dict[str, Mapping[str, Any]]:
+    if share != str(FEW):
+        return _FEW_ARMS
+    return {**_FEW_ARMS, **(_SHUFFLED_PIXELS if organ in SHUFFLED else {}), **_WITH_MASKS}
+
+
+_EMBEDDED = {
+    "untrained": "frozen, untrained",
+    "pretrained": "frozen, pretrained",
+    "trained from scratch": "from scratch",
+    "pretrained, then trained": "pretrained",
+    "pretrained, then trained with masks": "pretrained, attention",
 }
 _LADDER = {
     "cross-entropy": {"method": "cross-entropy"},
@@ -60,9 +91,61 @@ _OTHER_ATTENTION = {
     "attention, rare masks": {**_ATTENTION, "classes": "rare"},
     "attention, product": {**_ATTENTION, "attention": "product"},
 }
+_LEFT_OUT = {
+    "all four": _PNEUMONIA,
+    "without pretraining": {**_PNEUMONIA, "pretrain": None},
+    "without attention": {**_PNEUMONIA, "attention": "none"},
+    "without regulation": {**_PNEUMONIA, "regulation": "none"},
+    "without class-balanced": _ON_CROSS_ENTROPY,
+}
 
 EXPERIMENTS = (
     Experiment("04-phantom-chest", CHEST, {**_LADDER, **_OTHER_ATTENTION}, {"epochs": 16}, courses=False),
+    *(
+        Experiment(
+            f"04-labels-{share}-{organ}",
+            pool if share == "all" else {**pool, "labels": int(share)},
+            _label_arms(share, organ),
+            fit,
+            reference="from scratch",
+            courses=False,
+            embedded=_EMBEDDED if share == str(FEW) else {},
+        )
+        for organ, pool in POOLS.items()
+        for share, fit in LABELS.items()
+    ),
+    Experiment("04-leave-one-out", CHEST, _LEFT_OUT, {"epochs": 16}, 3, "all four", courses=False, exploratory=True),
+    Experiment(
+        "04-marked-skin",
+        MARKED,
+        {
+            **arms("logit adjustment"),
+            "attention": _ATTENTION,
+            "attention, no masks": _LADDER["attention, no masks"],
+            "attention, product": _OTHER_ATTENTION["attention, product"],
+            f"CARE, dose {DOSE}": care(DOSE),
+            **arms("lesion transplant"),
+        },
+        ON_SKIN,
+        3,
+        "logit adjustment",
+        courses=False,
+        exploratory=True,
+    ),
+    Experiment(
+        "04-pneumonia",
+        XRAYS,
+        {
+            **arms("cross-entropy", "logit adjustment"),
+            "+ pretraining": _LADDER["+ pretraining"],
+            "logit adjustment, pretrained": {"method": "logit-adjusted", "pretrain": _SIMCLR},
+            "attention, no masks": _LADDER["attention, no masks"],
+        },
+        ON_XRAYS,
+        3,
+        courses=False,
+        exploratory=True,
+    ),
     *(
         Experiment(
             f"04-search-{organ}",
