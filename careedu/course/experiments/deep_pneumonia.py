@@ -25,7 +25,7 @@ POOLS = {
     "brain": {"name": "brain-tumor", "plane": "axial", "size": 96},
 }
 FEW = 15
-SHUFFLED = ("chest", "skin")  # where the control is trained too
+SHUFFLED = ("chest",)  # where the control is trained too
 # As many epochs that the network from scratch learns too: the fewer images, the fewer updates an epoch has.
 LABELS = {str(FEW): {"epochs": 60}, "50": {"epochs": 30}, "all": {"epochs": 16}}
 # Views and temperature of the pretraining, tried on tuning seeds with few labels, and looked at in validation.
