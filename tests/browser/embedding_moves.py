@@ -10,14 +10,15 @@ PANELS = {side: f'[data-panel="{side}"]' for side in "AB"}
 SHARES, SPREAD = 'svg[aria-label^="With "]', 'svg[aria-label^="Embedding spread"]'
 
 
-def moves(last, attentive):
+def moves(last, attentive, at_last_share):
     """Label, keys (from the first button or handle on), picture that must change, setting that must follow, its value.
 
-    `last` is the number of images of the rare class, `attentive` the name of the fourth network.
+    `last` is the number of images of the rare class, `attentive` name and place of a network with attention,
+    `at_last_share` the picture that changes with the last share of labels.
     """
     return [
         ("A: network", ("Tab", "Space"), PLANE["A"], "a", "pretrained"),
-        ("B: network", ("Tab", "Tab", "Tab", "Space"), PANELS["B"], "b", attentive),
+        ("B: network", (*("Tab",) * attentive[1], "Space"), PANELS["B"], "b", attentive[0]),
         ("Plane", ("Space",), PLANE["B"], "plane", "pca"),
         ("Image", ("ArrowRight",), PLANE["A"], "image", 2),
         ("Image", ("End",), PANELS["A"], "image", last),
@@ -25,13 +26,13 @@ def moves(last, attentive):
         ("Temperature", ("ArrowLeft",), WEIGHTS, "temperature", 0.16),
         ("Temperature", ("End",), WEIGHTS, "temperature", 1.0),
         ("Labels a class", ("ArrowRight",), SHARES, "labels", 50),
-        ("Labels a class", ("ArrowRight",), SPREAD, "labels", "all"),
+        ("Labels a class", ("ArrowRight",), at_last_share, "labels", "all"),
     ]
 
 
-def move_all(page, last, attentive):
+def move_all(page, last, attentive, at_last_share):
     """Move every control; then tell how long the two take that are moved most."""
-    for label, keys, picture, setting, value in moves(last, attentive):
+    for label, keys, picture, setting, value in moves(last, attentive, at_last_share):
         before, after = page.move(label, keys, picture, f"explorer.settings[{setting!r}]")
         assert after == value, f"{label}: {before} became {after}, not {value}"
     for label, key, picture in (("Image", "ArrowRight", PLANE["B"]), ("Temperature", "ArrowLeft", WEIGHTS)):

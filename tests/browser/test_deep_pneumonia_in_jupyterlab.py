@@ -30,7 +30,7 @@ def test_every_control_changes_picture_and_state(open_cells):
     assert page.evaluate_in_kernel("careedu.__file__").startswith(str(MADE_UP.parents[1]))
     page.assert_looks_right("embeddings")
 
-    move_all(page, 10, "with attention")
+    move_all(page, 10, ("with attention", 3), SPREAD)
     page.screenshot_outputs("embeddings-moved")
     page.assert_nothing_clipped()
     assert "collapse in 8 of them" in page.page.locator(SPREAD).get_attribute("aria-label")
