@@ -30,7 +30,7 @@ test-notebooks: .venv/.installed-test
 notebooks: .venv/.installed
 	$(BIN)/python -m careedu.course.derive
 
-# The saved results that a notebook opens: make runs NOTEBOOK=01 (about an hour; it goes on where it was stopped).
+# The saved results that a notebook opens: make runs NOTEBOOK=01 (an hour or two, 04 four; it goes on where it was stopped).
 runs: .venv/.installed
 	$(BIN)/python -m careedu.course.runs $(NOTEBOOK)
 
