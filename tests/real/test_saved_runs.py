@@ -1,7 +1,7 @@
 """Saved runs are what their recipe makes: one of each main experiment, drawn by lot, is trained again.
 
-Of a notebook's exploratory experiments one on phantoms and one on real images is drawn: one of each would take longer
-than all other tests.
+Of a notebook's exploratory experiments, and of those that differ in set and share of labels, one on phantoms and one on
+real images is drawn: one of each would take longer than all other tests.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ SAVED = sorted(folder.parent.name for folder in shipped("runs").glob("*/results.
 
 
 def kind(name: str) -> tuple[str, bool, str]:
-    """What an experiment has in common with those of which one is drawn; a main one is alone."""
+    """What an experiment has in common with those of which one is drawn; most main ones are alone."""
     experiment = EXPERIMENTS[name]
-    alone = "exploratory" if experiment.exploratory else name
+    alone = "exploratory" if experiment.exploratory else name.partition("-labels-")[0]
     return experiment.notebook, experiment.data["name"].startswith("phantom"), alone
 
 
