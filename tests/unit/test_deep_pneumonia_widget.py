@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -148,6 +149,16 @@ def test_embeddings_are_those_of_the_networks(trained):
     assert found.tsne.shape == (2, 18, 2) and np.isfinite(found.tsne).all()
     np.testing.assert_array_equal(embed(runs, images).tsne, found.tsne)
     assert found.ids.tolist() == images.ids.tolist() and found.labels.tolist() == images.labels.tolist()
+
+
+def test_a_network_that_has_collapsed_puts_all_images_at_one_place(trained):
+    images, runs = trained
+    given = runs["attentive"].weights.items()
+    weights = {n: torch.zeros_like(t) if n.startswith("body.") and "running" not in n else t for n, t in given}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        found = embed({"collapsed": replace(runs["attentive"], weights=weights)}, images)
+    assert not (found.features.any() or found.pca.any() or found.tsne.any())
 
 
 def test_what_cannot_be_embedded_is_named(trained):

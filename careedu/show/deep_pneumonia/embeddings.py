@@ -37,7 +37,7 @@ class Embeddings:
     features : ndarray
         int8 (A, N, K), pooled features of the images less their mean over these, in 127ths of what is largest under a
         network; as attention weighs them where there is some, and not standardised as for the head of a linear
-        evaluation. Cosines have no unit, and are changed by .02 at most.
+        evaluation. Cosines have no unit, and are changed by some hundredths at most.
     pca, tsne : ndarray
         float32 (A, N, 2), the features at length 1 in a plane: by their first two principal components, and by t-SNE.
     labels : ndarray
@@ -186,7 +186,8 @@ def embed(runs: Mapping[str, Run], images: LesionDataset) -> Embeddings:
             found = pooled_or_maps(network, images.images, pooled=True).numpy()
             # No feature is negative, so all images lie in nearly one direction from 0; from their mean they do not.
             found -= found.mean(axis=0)
-            features.append((found * (127 / np.abs(found).max())).round().astype(np.int8))
+            largest = np.abs(found).max()  # 0 where a network has collapsed
+            features.append((found * (127 / largest if largest else 0)).round().astype(np.int8))
             if hasattr(network.after, "attention"):
                 attention[name] = _attention(network, images)
     return Embeddings(
@@ -227,6 +228,8 @@ def _in_plane(plane: str, features: np.ndarray) -> np.ndarray:
     from sklearn.manifold import TSNE
 
     units = unit_rows(features)
+    if not np.ptp(units, axis=0).any():
+        return np.zeros((len(units), 2), np.float32)  # a network that has collapsed: t-SNE would crash on one point
     by_neighbours = TSNE(perplexity=min(30, (len(units) - 1) / 3), init="pca", random_state=0)
     found = PCA(2, random_state=0) if plane == "pca" else by_neighbours
     return found.fit_transform(units).astype(np.float32)
