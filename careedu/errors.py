@@ -8,7 +8,9 @@ the thing that is wrong and what to do about it.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Collection, Iterable
+from numbers import Integral, Real
 
 
 class CareeduError(Exception):
@@ -87,3 +89,37 @@ def check_known(kind: str, name: object, known: Collection[str]) -> None:
     """
     if name not in known:
         raise unknown_name(kind, name, known)
+
+
+def check_number(name: str, value: object, within: str, advice: str = "") -> None:
+    """Raise an error unless a value is a number in an interval.
+
+    Parameters
+    ----------
+    name : str
+        What it is.
+    value : object
+        Truth values are no numbers, and NaN is in no interval.
+    within : str
+        The interval, such as ``"[0, 1)"`` or ``"(0, inf)"``; ``"whole [1, inf)"`` for whole numbers.
+    advice : str
+        What is said besides.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is none.
+    """
+    interval = within.removeprefix("whole ")
+    whole, closed = interval != within, interval[0] == "["
+    low, high = map(float, interval[1:-1].split(", "))
+    if isinstance(value, Integral if whole else Real) and not isinstance(value, bool):
+        above, below = value >= low if closed else value > low, value <= high if interval[-1] == "]" else value < high
+        if above and below:
+            return
+    if high < math.inf:
+        limits = f"from {low:.12g} to {high:.12g}" if whole else f"in {interval}"
+    else:
+        limits = f"at least {low:.12g}" if closed else f"above {low:.12g}"
+    kind = "a whole number" if whole else "a number" if high < math.inf else "a finite number"
+    raise InvalidInputError(f"{name}={value!r} must be {kind} {limits}{advice and '; '}{advice}")

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from careedu.data.dataset import AUGMENTATIONS
-from careedu.errors import InvalidInputError, check_known
+from careedu.errors import InvalidInputError, check_known, check_number
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,9 @@ class Augmentation:
     contrast: float = 0.0
 
     def __post_init__(self) -> None:
-        limits = {"rotation": 180.0, "shift": 1.0, "zoom": 0.9, "brightness": 1.0, "contrast": 1.0}
+        limits = {"rotation": 180, "shift": 1, "zoom": 0.9, "brightness": 1, "contrast": 1}
         for name, limit in limits.items():
-            value = getattr(self, name)
-            if not (math.isfinite(value) and 0 <= value <= limit):
-                raise InvalidInputError(f"augmentation option {name}={value!r} must lie between 0 and {limit:g}")
+            check_number(f"augmentation option {name}", getattr(self, name), f"[0, {limit}]")
 
     @classmethod
     def named(cls, name: str) -> Augmentation:

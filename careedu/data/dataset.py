@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from careedu.data.digest import add_array
-from careedu.errors import InvalidInputError, check_known
+from careedu.errors import InvalidInputError, check_known, check_number
 
 _TENSORS = ("images", "labels", "boxes", "masks", "has_mask", "marks")
 AUGMENTATIONS = ("none", "upright", "any-orientation")
@@ -315,8 +315,7 @@ class Splits:
         InvalidInputError
             If the number is not a whole one of at least 1.
         """
-        if isinstance(a_class, bool) or not isinstance(a_class, int) or a_class < 1:
-            raise InvalidInputError(f"labels={a_class!r} must be a whole number of images a class, at least 1")
+        check_number("labels", a_class, "whole [1, inf)", "it counts images of a class")
         whole = self.train if self.pool is None else self.pool
         rows = [(whole.labels == c).nonzero()[:, 0].numpy() for c in range(len(self.classes))]
         drawn = [np.random.default_rng([seed, c]).permutation(own)[:a_class] for c, own in enumerate(rows)]

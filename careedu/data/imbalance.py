@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from careedu.errors import InvalidInputError, check_known
+from careedu.errors import InvalidInputError, check_known, check_number
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
@@ -167,8 +166,7 @@ def hold_out_by_group(
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction <= 0.5:
-        raise InvalidInputError(f"fraction must be above 0 and at most 0.5, not {fraction!r}")
+    check_number("fraction", fraction, "(0, 0.5]")
     check_seed(seed)
 
     def counts_of(rows: np.ndarray) -> np.ndarray:
@@ -198,16 +196,12 @@ def hold_out_by_group(
 
 def check_seed(seed: int) -> None:
     """Raise InvalidInputError unless a seed is a whole number from 0 to 2**32 - 1, the range of numpy and sklearn."""
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**32:
-        raise InvalidInputError(f"seed must be a whole number from 0 to {2**32 - 1}, not {seed!r}")
+    check_number("seed", seed, f"whole [0, {2**32 - 1}]")
 
 
 def check_ratio(ratio: float) -> None:
     """Raise InvalidInputError unless an imbalance ratio is a finite number of at least 1."""
-    if isinstance(ratio, bool) or not isinstance(ratio, Real) or not math.isfinite(ratio) or ratio < 1:
-        raise InvalidInputError(
-            f"imbalance must be a finite number of at least 1 (largest class to smallest), not {ratio!r}"
-        )
+    check_number("imbalance", ratio, "[1, inf)", "it is the largest class divided by the smallest")
 
 
 def check_counts(counts: Mapping[str, int], classes: Sequence[str]) -> None:
@@ -216,5 +210,4 @@ def check_counts(counts: Mapping[str, int], classes: Sequence[str]) -> None:
         raise InvalidInputError(f"counts must map names of classes to numbers of images, not {counts!r}")
     for name, n in counts.items():
         check_known("class", name, classes)
-        if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
-            raise InvalidInputError(f"counts: {name!r} must be a whole number of at least 1, not {n!r}")
+        check_number(f"counts: {name!r}", n, "whole [1, inf)")

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from careedu.data.imbalance import check_ratio, check_seed, thin, training_count
 from careedu.data.phantom_splits import AUGMENTATION, PHANTOMS, phantom_parts
 from careedu.data.shortcuts import shortcut_options, with_shortcut
 from careedu.data.sources import SOURCES, folder_options, read_source
-from careedu.errors import InvalidInputError, MissingDataError, unknown_name
+from careedu.errors import InvalidInputError, MissingDataError, check_number, unknown_name
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset, Splits
@@ -173,8 +172,8 @@ def _thinned(
 def _check(name_or_path: object, size: object, imbalance: object, seed: object) -> None:
     if not isinstance(name_or_path, str | Path):
         raise InvalidInputError(f"the data set must be a name or a path, not {name_or_path!r}")
-    if size is not None and (isinstance(size, bool) or not isinstance(size, Integral) or not 16 <= size <= 1024):
-        raise InvalidInputError(f"size must be a whole number of pixels from 16 to 1024, not {size!r}")
+    if size is not None:
+        check_number("size", size, "whole [16, 1024]", "it counts pixels")
     if imbalance is not None:
         check_ratio(imbalance)
     check_seed(seed)

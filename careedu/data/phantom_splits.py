@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from careedu.data.imbalance import check_seed, training_counts
-from careedu.errors import InvalidInputError, check_known
+from careedu.errors import check_known, check_number
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
@@ -154,12 +152,10 @@ def _draw(
 
 
 def _positive(option: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise InvalidInputError(f"{option} must be a whole number of images, at least 1, not {value!r}")
+    check_number(option, value, "whole [1, inf)", "it counts images")
     return int(value)
 
 
 def _noise(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not 0 <= value < 1:
-        raise InvalidInputError(f"label_noise must be a fraction from 0 up to but not 1, not {value!r}")
+    check_number("label_noise", value, "[0, 1)", "it is a share of the labels")
     return float(value)

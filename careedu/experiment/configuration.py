@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import Splits
 from careedu.data.digest import digest
 from careedu.data.load import load
-from careedu.errors import InvalidInputError, check_known
+from careedu.errors import InvalidInputError, check_known, check_number
 from careedu.methods.building import build_method
 from careedu.methods.method import Method, UntrainedMethod
 from careedu.training.loop import REVISION
@@ -72,16 +71,11 @@ class Settings:
         if self.epochs is None:
             object.__setattr__(self, "epochs", 20)
         for name, least in {"epochs": 1, "seed": 0, "batch_size": 2, "probes": 0}.items():
+            check_number(name, getattr(self, name), f"whole [{least}, inf)")
+            object.__setattr__(self, name, int(getattr(self, name)))
+        for name, interval in {"learning_rate": "(0, inf)", "weight_decay": "[0, inf)"}.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise InvalidInputError(f"{name}={value!r} must be a whole number, at least {least}")
-            object.__setattr__(self, name, int(value))
-        for name, least in {"learning_rate": 0, "weight_decay": -1e-12}.items():
-            value = getattr(self, name)
-            number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-            if not (number and math.isfinite(value) and value > least):
-                bound = "above 0" if least == 0 else "at least 0"
-                raise InvalidInputError(f"{name}={value!r} must be a finite number {bound}")
+            check_number(name, value, interval)
             object.__setattr__(self, name, value.item() if isinstance(value, np.generic) else value)
 
     def augmentation_for(self, data: Splits) -> Augmentation:

@@ -21,7 +21,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from tqdm.auto import tqdm
 
 from careedu.data.dataset import Splits
-from careedu.errors import CheckpointError, InvalidInputError
+from careedu.errors import CheckpointError, InvalidInputError, check_number
 from careedu.experiment.configuration import Settings, configure, resolve_method, run_key
 from careedu.experiment.fit import fit
 from careedu.experiment.run import Run
@@ -131,8 +131,7 @@ def train_grid(
     named = name_methods(methods)
     seeds = seeds_of(seeds)
     threads = 1 if threads is None else threads
-    if not _is_whole(threads) or threads < 1:
-        raise InvalidInputError(f"threads={threads!r} must be a whole number, at least 1")
+    check_number("threads", threads, "whole [1, inf)")
     if not _is_whole(n_jobs) or n_jobs == 0:
         raise InvalidInputError(f"n_jobs={n_jobs!r} must be a number of trainings at a time, or −1 for all cores")
     for name in ("seed", "checkpoint", "shared_stages", "on_epoch"):

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from careedu.errors import InvalidInputError
+from careedu.errors import InvalidInputError, check_number
 from careedu.measure.intervals import Interval, jackknife_interval, recall_interval
 
 HEAVIEST_ALARM = 0.02
@@ -155,8 +155,7 @@ def _checked(
         raise InvalidInputError(
             f"{name}, truth and groups must all be (N,), not {values.shape}, {truth.shape} and {groups.shape}"
         )
-    if not 0 < prevalence < 1:
-        raise InvalidInputError(f"prevalence={prevalence!r} must lie between 0 and 1 (both excluded)")
+    check_number("prevalence", prevalence, "(0, 1)")
     return values, truth, groups
 
 

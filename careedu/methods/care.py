@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from careedu.data.dataset import LesionDataset, Splits
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_number, unknown_name
 from careedu.methods.boxes import found_boxes, inside_boxes, random_boxes, scale_boxes, shifted_boxes, wanted_rows
 from careedu.methods.facts import TrainingFacts, Workspace
 from careedu.methods.imbalance import LogitAdjusted
@@ -136,8 +136,7 @@ def alpha_of_dose(dose: float) -> float:
     InvalidInputError
         If the dose is below 0 or not finite.
     """
-    if not (0 <= dose < math.inf):
-        raise InvalidInputError(f"dose={dose!r} must be at least 0 and finite")
+    check_number("dose", dose, "[0, inf)")
     return dose / (1 + dose)
 
 
@@ -200,6 +199,16 @@ class CARE(BuiltOnLoss):
     name: ClassVar[str] = "care"
     # 2: the attention loss is averaged over the batch, where it was over the boxed images alone.
     revision: ClassVar[int] = 2
+    choices: ClassVar = {"averaging": AVERAGING, "form": FORMS, "boxes": BOXES, "classes": CLASSES}
+    limits: ClassVar = {
+        "alpha": "[0, 1)",
+        "cap": "(0, 1]",
+        "outside_weight": "[0, inf)",
+        "box_scale": "(0, inf)",
+        "box_share": "(0, 1]",
+        "share": "(0, 1)",
+        "learning_rate": "(0, inf)",
+    }
 
     classification: LossMethod = field(default_factory=LogitAdjusted)
     alpha: float = 0.5
@@ -214,25 +223,6 @@ class CARE(BuiltOnLoss):
     share: float = 0.5
     learning_rate: float = 1.0
     second_order: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        known = {"averaging": AVERAGING, "form": FORMS, "boxes": BOXES, "classes": CLASSES}
-        for option, names in known.items():
-            if getattr(self, option) not in names:
-                raise unknown_name(f"value of {option}", getattr(self, option), names)
-        limits = {
-            "alpha": (0 <= self.alpha < 1, "in [0, 1)"),
-            "cap": (0 < self.cap <= 1, "in (0, 1]"),
-            "outside_weight": (0 <= self.outside_weight < math.inf, "at least 0 and finite"),
-            "box_scale": (0 < self.box_scale < math.inf, "above 0 and finite"),
-            "box_share": (0 < self.box_share <= 1, "in (0, 1]"),
-            "share": (0 < self.share < 1, "in (0, 1)"),
-            "learning_rate": (0 < self.learning_rate < math.inf, "above 0 and finite"),
-        }
-        for option, (fits, limit) in limits.items():
-            if not fits:
-                raise InvalidInputError(f"{option}={getattr(self, option)!r} must be {limit}")
 
     def all_revisions(self) -> str:
         """With that of the segmentation, where the boxes come from one."""

@@ -28,7 +28,6 @@ class-balanced loss. Masks are read in training alone. In a training loop of you
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -37,7 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from careedu.data.dataset import LesionDataset, Splits
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_number, unknown_name
 from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import ClassBalanced
 from careedu.methods.method import BuiltOnLoss, LossMethod, Pretraining
@@ -124,8 +123,7 @@ def contrastive_regulation(anchor: Tensor, lesion: Tensor, background: Tensor, t
     van den Oord et al., arXiv 1807.03748, equation 4.
     """
     _check_rows(anchor, lesion, background)
-    if not 0 < temperature < math.inf:
-        raise InvalidInputError(f"temperature={temperature!r} must be above 0 and finite")
+    check_number("temperature", temperature, "(0, inf)")
     if len(anchor) == 0:
         return anchor.sum()
     with torch.autocast(anchor.device.type, enabled=False):
@@ -248,6 +246,8 @@ class DeepPneumonia(BuiltOnLoss):
     """
 
     name: ClassVar[str] = "deep-pneumonia"
+    choices: ClassVar = {"attention": ATTENTIONS, "regulation": REGULATIONS, "masks": MASKS, "classes": CLASSES}
+    limits: ClassVar = {"attention_weight": "[0, inf)", "regulation_weight": "[0, inf)", "temperature": "(0, inf)"}
 
     classification: LossMethod = field(default_factory=ClassBalanced)
     attention: str = "weighted-mean"
@@ -259,17 +259,6 @@ class DeepPneumonia(BuiltOnLoss):
     temperature: float = 0.1
     teacher_forcing: bool = False
     pretrain: Pretraining | None = field(default_factory=SimCLR, kw_only=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        known = {"attention": ATTENTIONS, "regulation": REGULATIONS, "masks": MASKS, "classes": CLASSES}
-        for option, names in known.items():
-            if getattr(self, option) not in names:
-                raise unknown_name(option, getattr(self, option), names)
-        for option in ("attention_weight", "regulation_weight", "temperature"):
-            value = getattr(self, option)
-            if not (0 <= value < math.inf and (value or option != "temperature")):
-                raise InvalidInputError(f"{option}={value!r} must be at least 0 and finite; a temperature above 0")
 
     @property
     def _reads_masks(self) -> bool:

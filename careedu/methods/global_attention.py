@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError
 from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import CrossEntropy
 from careedu.methods.method import BuiltOnLoss, LossMethod, two_stages
@@ -182,6 +182,12 @@ class GlobalAttention(BuiltOnLoss):
     """
 
     name: ClassVar[str] = "global-attention"
+    choices: ClassVar = {"map": MAPS, "level": LEVELS, "order": ORDERS, "fill": FILLS}
+    limits: ClassVar = {
+        **dict.fromkeys(("sparsity", "variation", "learning_rate"), "[0, inf)"),
+        **dict.fromkeys(("images", "grid", "components", "map_epochs"), "whole [1, inf)"),
+        "retrain": "[0, 1)",
+    }
     # 2: with the map folded into what standardises the images, predictions differ in their last bits.
     revision: ClassVar[int] = 2
 
@@ -201,24 +207,10 @@ class GlobalAttention(BuiltOnLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, known in {"map": MAPS, "level": LEVELS, "order": ORDERS, "fill": FILLS}.items():
-            if getattr(self, name) not in known:
-                raise unknown_name(name, getattr(self, name), known)
         if self.fill == "mean" and self.level != "input":
             raise InvalidInputError('fill="mean" is for level="input": features have no mean image')
-        if not 0 <= self.retrain < 1:
-            raise InvalidInputError(f"retrain={self.retrain!r} must be a share of the epochs, in [0, 1)")
         if self.order == "together" and (self.map == "shuffled" or self.retrain):
             raise InvalidInputError('map="shuffled" and retrain= need order="after": they follow the map\'s own stage')
-        for name in ("sparsity", "variation", "learning_rate"):
-            value = getattr(self, name)
-            if not (0 <= value < math.inf):
-                raise InvalidInputError(f"{name}={value!r} must be at least 0 and finite")
-        for name in ("images", "grid", "components", "map_epochs"):
-            value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-            if not whole and not (value is None and name in ("images", "grid")):
-                raise InvalidInputError(f"{name}={value!r} must be a whole number, at least 1")
 
     def mask(self, facts: TrainingFacts) -> SpatialMask:
         """The mask before training; of a saved run, one that its state can be loaded into.

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from careedu.errors import InvalidInputError, MissingPackageError, unknown_name
+from careedu.errors import MissingPackageError
 from careedu.methods.facts import TrainingFacts
 from careedu.methods.method import BuiltOnLoss, LossMethod, TrainedMethod, two_stages
 from careedu.nn import losses
@@ -33,13 +33,6 @@ def class_weights(weighting: str, beta: float, facts: TrainingFacts, like: Tenso
     if weighting == "inverse":
         return losses.inverse_frequency_weights(counts)
     return losses.effective_number_weights(counts, beta)
-
-
-def _check_weighting(weighting: str, beta: float) -> None:
-    if weighting not in WEIGHTINGS:
-        raise unknown_name("weighting", weighting, WEIGHTINGS)
-    if not 0 <= beta < 1:
-        raise InvalidInputError(f"beta={beta!r} must lie in [0, 1); the paper uses .9 to .9999")
 
 
 @dataclass(frozen=True)
@@ -67,13 +60,11 @@ class ClassBalanced(LossMethod):
     """
 
     name: ClassVar[str] = "class-balanced"
+    choices: ClassVar = {"weighting": WEIGHTINGS}
+    limits: ClassVar = {"beta": "[0, 1)"}
 
     beta: float = 0.99
     weighting: str = "effective-number"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_weighting(self.weighting, self.beta)
 
     def loss(self, logits: Tensor, target: Tensor, facts: TrainingFacts, progress: float) -> Tensor:
         """(1/B) Σ w_y CE."""
@@ -98,16 +89,12 @@ class Focal(LossMethod):
     """
 
     name: ClassVar[str] = "focal"
+    choices: ClassVar = {"weighting": WEIGHTINGS}
+    limits: ClassVar = {"gamma": "[0, inf)", "beta": "[0, 1)"}
 
     gamma: float = 2.0
     weighting: str = "none"
     beta: float = 0.99
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_weighting(self.weighting, self.beta)
-        if not 0 <= self.gamma < float("inf"):
-            raise InvalidInputError(f"gamma={self.gamma!r} must be at least 0 and finite")
 
     def loss(self, logits: Tensor, target: Tensor, facts: TrainingFacts, progress: float) -> Tensor:
         """(1/B) Σ −w_y (1−p_y)^γ log p_y."""
@@ -135,20 +122,12 @@ class LDAM(LossMethod):
     """
 
     name: ClassVar[str] = "ldam"
+    limits: ClassVar = {"max_margin": "[0, inf)", "scale": "(0, inf)", "reweight_from": "[0, 1]", "beta": "[0, 1)"}
 
     max_margin: float = 0.5
     scale: float = 30.0
     reweight_from: float = 0.8
     beta: float = 0.99
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_weighting("effective-number", self.beta)
-        if not (self.max_margin >= 0 and self.scale > 0 and 0 <= self.reweight_from <= 1):
-            raise InvalidInputError(
-                f"max_margin={self.max_margin!r} must be at least 0, scale={self.scale!r} above 0 and "
-                f"reweight_from={self.reweight_from!r} between 0 and 1"
-            )
 
     def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
         """Replace the linear head by a normalised one."""
@@ -180,14 +159,10 @@ class LogitAdjusted(LossMethod):
     """
 
     name: ClassVar[str] = "logit-adjusted"
+    limits: ClassVar = {"tau": "[0, inf)"}
 
     tau: float = 1.0
     post_hoc: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.tau < float("inf"):
-            raise InvalidInputError(f"tau={self.tau!r} must be at least 0 and finite")
 
     def loss(self, logits: Tensor, target: Tensor, facts: TrainingFacts, progress: float) -> Tensor:
         """CE(s + τ log π), or plain CE where the adjustment is made after training."""
@@ -237,13 +212,9 @@ class ClassifierRetraining(TrainedMethod):
     """
 
     name: ClassVar[str] = "classifier-retraining"
+    limits: ClassVar = {"share": "(0, 1)"}
 
     share: float = 0.25
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.share < 1:
-            raise InvalidInputError(f"share={self.share!r} of the epochs for the head must lie between 0 and 1")
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """The whole network on shuffled images, then the head on balanced ones."""
@@ -268,16 +239,10 @@ class FeatureSMOTE(TrainedMethod):
     """
 
     name: ClassVar[str] = "feature-smote"
+    limits: ClassVar = {"share": "(0, 1)", "neighbors": "whole [1, inf)"}
 
     share: float = 0.25
     neighbors: int = 5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.share < 1 or self.neighbors < 1:
-            raise InvalidInputError(
-                f"share={self.share!r} must lie between 0 and 1, neighbors={self.neighbors!r} be at least 1"
-            )
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """The whole network, then the head alone on real and interpolated features."""

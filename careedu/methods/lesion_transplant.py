@@ -48,17 +48,11 @@ class LesionTransplant(BuiltOnLoss):
     """
 
     name: ClassVar[str] = "lesion-transplant"
+    limits: ClassVar = {"target": "(0, inf)", "feather": "(0, 0.25]"}
 
     classification: LossMethod = field(default_factory=LogitAdjusted)
     target: float = 1.0
     feather: float = 0.02
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not (0 < self.target < math.inf and 0 < self.feather <= 0.25):
-            raise InvalidInputError(
-                f"target={self.target!r} must be above 0 and finite, feather={self.feather!r} in (0, 0.25]"
-            )
 
     def prepare(self, data: Splits, seed: int) -> LesionDataset:
         """The training images as they are, once every rare class is known to have a lesion to cut out.

@@ -10,7 +10,6 @@ from typing import ClassVar
 
 from torch import nn
 
-from careedu.errors import unknown_name
 from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import CrossEntropy
 from careedu.methods.method import BuiltOnLoss, LossMethod
@@ -31,14 +30,10 @@ class LocalAttention(BuiltOnLoss):
     """
 
     name: ClassVar[str] = "local-attention"
+    choices: ClassVar = {"kind": KINDS}
 
     classification: LossMethod = field(default_factory=CrossEntropy)
     kind: str = "squeeze-excitation"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.kind not in KINDS:
-            raise unknown_name("kind of local attention", self.kind, KINDS)
 
     def wrap(self, model: nn.Module, facts: TrainingFacts) -> nn.Module:
         """What the loss needs, with attention behind the last features."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from careedu.data.dataset import LesionDataset, Splits
-from careedu.errors import InvalidInputError
+from careedu.errors import InvalidInputError, check_known, check_number
 from careedu.methods.facts import TrainingFacts, Workspace
 from careedu.methods.registry import METHODS, OWN, method_class
 from careedu.training.batch import Batch, FeatureBatch
@@ -36,6 +37,18 @@ class Method(ABC):
     """The method's name on the command line and in tables, stated by each class for itself."""
     revision: ClassVar[int] = 1
     """Raised by hand when the method's results change, so that saved runs tell old from new."""
+    choices: ClassVar[Mapping[str, Collection[str]]] = {}
+    """Options that are one of a few names, and these."""
+    limits: ClassVar[Mapping[str, str]] = {}
+    """Options that are numbers, and the interval of each as `careedu.errors.check_number` takes it."""
+
+    def __post_init__(self) -> None:
+        for option, names in self.choices.items():
+            check_known(f"value of {option}", getattr(self, option), names)
+        for option, interval in self.limits.items():
+            value = getattr(self, option)
+            if value is not None or type(self).__dataclass_fields__[option].default is not None:
+                check_number(option, value, interval)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -140,6 +153,7 @@ class TrainedMethod(Method):
     pretrain: Pretraining | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.pretrain, str):
             object.__setattr__(self, "pretrain", method_class(self.pretrain)())
         if self.pretrain is not None and not isinstance(self.pretrain, Pretraining):

@@ -28,12 +28,9 @@ class NearestNeighbour(UntrainedMethod):
     """
 
     name: ClassVar[str] = "nearest-neighbour"
+    limits: ClassVar = {"size": "whole [1, inf)"}
 
     size: int = 32
-
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise InvalidInputError(f"size={self.size!r} must be at least 1 pixel")
 
     def predict(self, train: LesionDataset, images: LesionDataset) -> np.ndarray:
         """One for the nearest image's class, zero elsewhere, float64 (N, C)."""

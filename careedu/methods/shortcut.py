@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from careedu.data.dataset import LesionDataset, Splits
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError
 from careedu.methods.boxes import given_boxes, inside_boxes
 from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import LogitAdjusted
@@ -189,16 +189,11 @@ class CropToBox(_OneStage):
     """
 
     name: ClassVar[str] = "crop-to-box"
+    choices: ClassVar = {"classes": CLASSES}
+    limits: ClassVar = {"margin": "[0, inf)"}
 
     classes: str = "rare"
     margin: float = 0.25
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.classes not in CLASSES:
-            raise unknown_name("choice of classes", self.classes, CLASSES)
-        if not 0 <= self.margin < math.inf:
-            raise InvalidInputError(f"margin={self.margin!r} must be at least 0 and finite")
 
     def prepare(self, data: Splits, seed: int) -> LesionDataset:
         """The training images, cropped where there is a box, without boxes, masks and marks.
@@ -272,13 +267,9 @@ class RandomErasing(_OneStage):
     """
 
     name: ClassVar[str] = "random-erasing"
+    limits: ClassVar = {"probability": "[0, 1]"}
 
     probability: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.probability <= 1:
-            raise InvalidInputError(f"probability={self.probability!r} must be in [0, 1]")
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """One stage: the loss on shuffled images, some with a rectangle erased."""

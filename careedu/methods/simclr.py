@@ -28,7 +28,6 @@ import torch
 from torch import Tensor, nn
 
 from careedu.data.augmentation import Augmentation
-from careedu.errors import InvalidInputError, unknown_name
 from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import LogitAdjusted
 from careedu.methods.method import LossMethod, Pretraining
@@ -90,6 +89,15 @@ class SimCLR(Pretraining):
     """
 
     name: ClassVar[str] = "simclr"
+    choices: ClassVar = {"views": VIEWS, "pixels": PIXELS}
+    limits: ClassVar = {
+        "epochs": "whole [0, inf)",
+        "batch_size": "whole [2, inf)",
+        "width": "whole [2, inf)",
+        "tint": "[0, 1]",
+        "temperature": "(0, inf)",
+        "learning_rate": "(0, inf)",
+    }
 
     classification: LossMethod = field(default_factory=LogitAdjusted)
     epochs: int = 30
@@ -100,23 +108,6 @@ class SimCLR(Pretraining):
     batch_size: int = 128
     learning_rate: float = 2.0
     width: int = 64
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.views not in VIEWS:
-            raise unknown_name("views", self.views, VIEWS)
-        if self.pixels not in PIXELS:
-            raise unknown_name("pixels", self.pixels, PIXELS)
-        for option, least in {"epochs": 0, "batch_size": 2, "width": 2}.items():
-            value = getattr(self, option)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InvalidInputError(f"{option}={value!r} must be a whole number, at least {least}")
-        if not 0 <= self.tint <= 1:
-            raise InvalidInputError(f"tint={self.tint!r} must lie in [0, 1]")
-        for option in ("temperature", "learning_rate"):
-            value = getattr(self, option)
-            if not 0 < value < math.inf:
-                raise InvalidInputError(f"{option}={value!r} must be above 0 and finite")
 
     def add_parts(self, model: nn.Module) -> None:
         """The projector."""

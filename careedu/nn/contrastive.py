@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from careedu.errors import InvalidInputError
+from careedu.errors import InvalidInputError, check_number
 from careedu.nn.arguments import at_least_float32
 
 
@@ -43,8 +43,7 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.2) -> Tensor:
     Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020, section 2.1,
     equation 1, with both views as anchors (algorithm 1). The similarities take O(B²) memory.
     """
-    if not 0 < temperature < math.inf:
-        raise InvalidInputError(f"temperature={temperature!r} must be above 0 and finite; SimCLR uses .1 to .5")
+    check_number("temperature", temperature, "(0, inf)", "SimCLR uses .1 to .5")
     if z1.dim() != 2 or z1.shape != z2.shape or z1.numel() == 0:
         raise InvalidInputError(
             f"z1 and z2 must both be (B, D), with at least one row, not {tuple(z1.shape)} and {tuple(z2.shape)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_number, unknown_name
 
 KINDS = ("squeeze-excitation", "spatial")
 
@@ -27,8 +27,8 @@ class SqueezeExcitation(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
-        if channels < 1 or reduction < 1:
-            raise InvalidInputError(f"channels={channels!r} and reduction={reduction!r} must be at least 1")
+        check_number("channels", channels, "whole [1, inf)")
+        check_number("reduction", reduction, "whole [1, inf)")
         narrow = max(1, channels // reduction)
         self.gate = nn.Sequential(nn.Linear(channels, narrow), nn.ReLU(), nn.Linear(narrow, channels), nn.Sigmoid())
 

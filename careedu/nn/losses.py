@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from careedu.errors import InvalidInputError
+from careedu.errors import InvalidInputError, check_number
 from careedu.nn.arguments import (
     Counts,
     checked_batch,
@@ -107,8 +107,7 @@ def effective_number_weights(counts: Counts, beta: float = 0.9999) -> Tensor:
     Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019, section 3, proposition 1, and
     section 4.
     """
-    if not 0 <= beta < 1:
-        raise InvalidInputError(f"beta={beta!r} must lie in [0, 1); the paper uses .9, .99, .999 and .9999")
+    check_number("beta", beta, "[0, 1)", "the paper uses .9, .99, .999 and .9999")
     n = positive_counts(counts, "the effective number")
     # 1 − βⁿ = −expm1(n log β): subtracting from 1 would lose the digits that tell small classes apart.
     log_beta = math.log(beta) if beta > 0 else -math.inf
@@ -174,8 +173,7 @@ def focal_loss(logits: Tensor, target: Tensor, gamma: float = 2.0, weight: Count
     here it is the softmax, since our classes exclude each other (our choice, and the usual one). The paper divides by
     the number of boxes with an object; classification has none, so it is the mean.
     """
-    if not 0 <= gamma < math.inf:
-        raise InvalidInputError(f"gamma={gamma!r} must be at least 0 and finite; the paper uses 2")
+    check_number("gamma", gamma, "[0, inf)", "the paper uses 2")
     logits, target = checked_batch(logits, target)
     if logits.shape[1] == 1:
         # Without a second class p is 1 and the loss 0 whatever γ, while the margin below would be infinite.
@@ -221,8 +219,7 @@ def ldam_margins(counts: Counts, max_margin: float = 0.5) -> Tensor:
     fourth root minimises the sum of the classes' generalisation bounds when the margins compete with each other. The
     paper leaves the constant free; its code fixes it by the largest margin, as here.
     """
-    if not 0 <= max_margin < math.inf:
-        raise InvalidInputError(f"max_margin={max_margin!r} must be at least 0 and finite; the paper uses .5")
+    check_number("max_margin", max_margin, "[0, inf)", "the paper uses .5")
     n = positive_counts(counts, "LDAM")
     # The rarest class has the largest n^(−1/4), so the quotient is (rarest / n_c)^(1/4).
     return (max_margin * (n.min() / n) ** 0.25).to(dtype_of(counts))
@@ -271,8 +268,7 @@ def ldam_loss(
     -----
     Cao et al., NeurIPS 2019, section 3.2, equation 13 (LDAM with cross-entropy); scale 30 is that of their code.
     """
-    if not 0 < scale < math.inf:
-        raise InvalidInputError(f"scale={scale!r} must be above 0 and finite; the paper's code uses 30")
+    check_number("scale", scale, "(0, inf)", "the paper's code uses 30")
     logits, target = checked_batch(logits, target)
     margins = one_per_class(ldam_margins(counts, max_margin), logits)
     # The margin is taken from the logit of the true class only.

@@ -13,7 +13,6 @@ optimiser of its own, so that these are no special cases:
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset
 from careedu.data.digest import content_digest
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known, check_number
 from careedu.training.batch import Batch, FeatureBatch
 
 Terms = Callable[[nn.Module, Batch | FeatureBatch], Mapping[str, Tensor]]
@@ -79,12 +78,9 @@ class Update:
             raise InvalidInputError(f"trainable={self.trainable!r} must be a tuple of prefixes: ({self.trainable!r},)")
         if self.trainable is not None:
             object.__setattr__(self, "trainable", tuple(self.trainable))
-        if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
-            raise InvalidInputError(f"every={self.every!r} must be a whole number of batches, at least 1")
-        if not (0 <= self.learning_rate < math.inf):
-            raise InvalidInputError(f"learning_rate={self.learning_rate!r} must be at least 0 and finite")
-        if self.schedule not in SCHEDULES:
-            raise unknown_name("schedule", self.schedule, SCHEDULES)
+        check_number("every", self.every, "whole [1, inf)", "it counts batches")
+        check_number("learning_rate", self.learning_rate, "[0, inf)")
+        check_known("schedule", self.schedule, SCHEDULES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,10 +167,9 @@ class Stage:
                 f"{what} has sampler {self.sampler!r} and inputs {self.inputs!r}; "
                 f"samplers: {', '.join(SAMPLERS)}; inputs: {', '.join(INPUTS)}"
             )
-        for name, value, least in (("epochs", self.epochs, 1), ("batch_size", self.batch_size, 2)):
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if value is not None and not (whole and value >= least):
-                raise InvalidInputError(f"{what} has {name}={value!r}; it must be a whole number, at least {least}")
+        check_number(f"{what}: epochs", self.epochs, "whole [1, inf)")
+        if self.batch_size is not None:
+            check_number(f"{what}: batch_size", self.batch_size, "whole [2, inf)")
         if self.inputs != "images":
             moves = [prefix for update in updates for prefix in update.trainable or ("",)]
             if any(prefix.startswith(_BEFORE_FEATURES) or not prefix for prefix in moves):

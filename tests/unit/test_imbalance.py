@@ -62,7 +62,7 @@ def test_long_tails_keep_their_promises(available, ratio):
 
 @pytest.mark.parametrize("ratio", [0.5, float("nan"), float("inf"), "10", True, None])
 def test_a_ratio_that_is_none_is_refused(ratio):
-    with pytest.raises(InvalidInputError, match="imbalance must be"):
+    with pytest.raises(InvalidInputError, match=r"imbalance=.* must be a finite number at least 1; it is the largest"):
         long_tail_counts([100, 100], ratio)
 
 
@@ -124,9 +124,9 @@ def test_counts_that_cannot_be_are_refused(counts, error, words):
 
 @pytest.mark.parametrize("seed", [-1, 1.0, "0", True, 2**32])
 def test_seeds_that_are_none_are_refused(seed):
-    with pytest.raises(InvalidInputError, match="seed must be"):
+    with pytest.raises(InvalidInputError, match=r"seed=.* must be a whole number from 0 to 4294967295"):
         thin(labelled([0, 1, 2]), {"rare": 1}, seed)
-    with pytest.raises(InvalidInputError, match="seed must be"):
+    with pytest.raises(InvalidInputError, match=r"seed=.* must be a whole number from 0 to 4294967295"):
         hold_out(labelled([0, 1, 2] * 9), seed=seed)
 
 

@@ -123,7 +123,7 @@ def test_more_confidence_is_wider():
 def test_bad_input_is_refused(interval):
     decisions, truth, groups = called(4, 5, 2, 6)
     for prevalence in (0, 1, -0.1, 10, math.nan):
-        with pytest.raises(InvalidInputError, match="must lie between 0 and 1"):
+        with pytest.raises(InvalidInputError, match=r"prevalence=.* must be a number in \(0, 1\)"):
             interval(decisions, truth, groups, prevalence)
     for wrong in [(decisions[1:], truth, groups), (decisions, truth, groups[1:]), (decisions[None],) * 3]:
         with pytest.raises(InvalidInputError, match=r"must all be \(N,\)"):

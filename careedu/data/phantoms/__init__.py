@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from careedu.data.phantoms import brain, chest, skin
 from careedu.data.phantoms.geometry import pixel_centres
 from careedu.data.phantoms.options import RANGES, Draws, PhantomOptions, Streams
-from careedu.errors import InvalidInputError, check_known
+from careedu.errors import InvalidInputError, check_known, check_number
 
 __all__ = ["CHANNELS", "CLASSES", "DEFAULTS", "KINDS", "RANGES", "PhantomImages", "draw_phantom", "lesion_zones"]
 
@@ -108,8 +108,8 @@ def draw_phantom(
     render = _module(kind).render
     checked = _check_labels(labels, kind)
     options = PhantomOptions(size, lesion_size, contrast, distractors, jitter, lesions)
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise InvalidInputError(f"threads must be a whole number of at least 1, or None, not {threads!r}.")
+    if threads is not None:
+        check_number("threads", threads, "whole [1, inf)", "or None")
     root = _check_seed(seed)
 
     n = len(checked)
@@ -178,10 +178,9 @@ def _check_labels(labels: ArrayLike, kind: str) -> NDArray[np.int64]:
 
 
 def _check_seed(seed: int | Sequence[int]) -> np.random.SeedSequence:
-    parts = seed if isinstance(seed, list | tuple) else [seed]
-    whole = [isinstance(part, int | np.integer) and not isinstance(part, bool) and part >= 0 for part in parts]
-    if not parts or not all(whole):
-        raise InvalidInputError(f"seed must be a whole number from 0 up, or a sequence of such, not {seed!r}.")
+    parts = seed if isinstance(seed, list | tuple) and seed else [seed]
+    for part in parts:
+        check_number("seed", part, "whole [0, inf)", "or several of such in a list")
     return np.random.SeedSequence([int(part) for part in parts])
 
 

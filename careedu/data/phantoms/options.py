@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from careedu.errors import InvalidInputError
+from careedu.errors import InvalidInputError, check_number
 
 RANGES: dict[str, tuple[float, float]] = {
     "size": (32, 512),
@@ -51,10 +49,7 @@ class PhantomOptions:
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
             value, whole = getattr(self, name), name == "size"
-            number = isinstance(value, numbers.Integral if whole else numbers.Real) and not isinstance(value, bool)
-            if not number or not math.isfinite(value) or not low <= value <= high:
-                kind = "a whole number" if whole else "a number"
-                raise InvalidInputError(f"{name} must be {kind} from {low} to {high}, not {value!r}.")
+            check_number(name, value, f"{'whole ' if whole else ''}[{low}, {high}]")
             object.__setattr__(self, name, int(value) if whole else float(value))
         if not isinstance(self.lesions, bool | np.bool_):
             raise InvalidInputError(f"lesions must be True or False, not {self.lesions!r}.")
