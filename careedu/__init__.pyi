@@ -16,9 +16,11 @@ from careedu.methods.boxes import lesion_boxes as lesion_boxes
 from careedu.methods.care import CARE as CARE
 from careedu.methods.controls import MisplacedWeights as MisplacedWeights
 from careedu.methods.deep_pneumonia import DeepPneumonia as DeepPneumonia
+from careedu.methods.distractor import DistractorAware as DistractorAware
 from careedu.methods.facts import TrainingFacts as TrainingFacts
 from careedu.methods.global_attention import GlobalAttention as GlobalAttention
 from careedu.methods.imbalance import LDAM as LDAM
+from careedu.methods.imbalance import OHEM as OHEM
 from careedu.methods.imbalance import BalancedSampling as BalancedSampling
 from careedu.methods.imbalance import ClassBalanced as ClassBalanced
 from careedu.methods.imbalance import ClassifierRetraining as ClassifierRetraining

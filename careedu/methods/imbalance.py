@@ -1,12 +1,13 @@
 """The imbalance baselines: what one does about rare classes before reaching for anything clever.
 
-Read from top to bottom: losses that weight or shift (cross-entropy, class-balanced, focal, LDAM, logit adjustment),
-then sampling (balanced sampling, classifier retraining), then new features for the rare classes (SMOTE).
+Read from top to bottom: losses that weight, choose or shift (cross-entropy, class-balanced, focal, OHEM, LDAM, logit
+adjustment), then sampling (balanced sampling, classifier retraining), then new features for the rare classes (SMOTE).
 `careedu.nn.losses` has each loss as a plain function; here they are made to fit the training loop.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -100,6 +101,33 @@ class Focal(LossMethod):
         """(1/B) Σ −w_y (1−p_y)^γ log p_y."""
         weight = class_weights(self.weighting, self.beta, facts, logits)
         return losses.focal_loss(logits, target, gamma=self.gamma, weight=weight)
+
+
+@dataclass(frozen=True)
+class OHEM(LossMethod):
+    """Online hard example mining (Shrivastava et al., CVPR 2016, section 4): of a batch only the largest losses count.
+
+    The paper mines regions of an image; here it is images of a batch (our choice).
+
+    Parameters
+    ----------
+    share : float
+        Share of the batch that counts, in (0, 1]; 1 is the loss itself.
+    tau : float
+        Strength of the loss's logit adjustment; 0, the paper's, is cross-entropy.
+    """
+
+    name: ClassVar[str] = "ohem"
+    limits: ClassVar = {"share": "(0, 1]", "tau": "[0, inf)"}
+
+    share: float = 0.5
+    tau: float = 0.0
+
+    def loss(self, logits: Tensor, target: Tensor, facts: TrainingFacts, progress: float) -> Tensor:
+        """Mean of the ⌈share · B⌉ largest of CE(s + τ log π)."""
+        prior = torch.log(facts.counts_like(logits) / sum(facts.counts)).to(logits)
+        each = nn.functional.cross_entropy(logits + self.tau * prior, target, reduction="none")
+        return each.topk(math.ceil(self.share * len(each))).values.mean()
 
 
 @dataclass(frozen=True)
