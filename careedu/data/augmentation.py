@@ -54,8 +54,7 @@ class Augmentation:
     contrast: float = 0.0
 
     def __post_init__(self) -> None:
-        limits = {"rotation": 180, "shift": 1, "zoom": 0.9, "brightness": 1, "contrast": 1}
-        for name, limit in limits.items():
+        for name, limit in {"rotation": 180, "shift": 1, "zoom": 0.9, "brightness": 1, "contrast": 1}.items():
             check_number(f"augmentation option {name}", getattr(self, name), f"[0, {limit}]")
 
     @classmethod

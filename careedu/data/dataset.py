@@ -19,7 +19,7 @@ from torch import Tensor
 from careedu.data.digest import add_array
 from careedu.errors import InvalidInputError, check_known, check_number
 
-_TENSORS = ("images", "labels", "boxes", "masks", "has_mask", "marks")
+_TENSORS = ("images", "labels", "boxes", "masks", "has_mask", "marks", "mark_labels")
 AUGMENTATIONS = ("none", "upright", "any-orientation")
 
 
@@ -53,6 +53,9 @@ class LesionDataset:
     marks : Tensor, optional
         bool (N, H, W), the pixels of what is no part of the disease and may go with a class all the same: a plaster, a
         ruler, a letter (`careedu.data.shortcuts`). None where nothing is known of such marks.
+    mark_labels : Tensor, optional
+        int64 (N,), the class that an image's marks look like, −1 where they look like none, for marks that are
+        look-alikes (``look_alike=`` of skin phantoms).
 
     Attributes
     ----------
@@ -80,6 +83,7 @@ class LesionDataset:
     ids: np.ndarray | None = None
     grouped: bool | None = None
     marks: Tensor | None = None
+    mark_labels: Tensor | None = None
     has_box: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +118,7 @@ class LesionDataset:
             "has_mask": (torch.bool, (n,)),
             "masks": (torch.bool, (n, height, width)),
             "marks": (torch.bool, (n, height, width)),
+            "mark_labels": (torch.int64, (n,)),
         }
         for name, (dtype, shape) in expected.items():
             value = getattr(self, name)
@@ -194,7 +199,7 @@ class LesionDataset:
         digest.update(json.dumps([self.classes, list(self.images.shape)]).encode())
         digest.update(json.dumps([self.groups.tolist(), self.ids.tolist()]).encode())
         boxes = self.boxes.nan_to_num(nan=-1.0)  # a NaN can be written in several ways
-        for tensor in (self.images, self.labels, boxes, self.masks, self.has_mask, self.marks):
+        for tensor in (self.images, self.labels, boxes, self.masks, self.has_mask, self.marks, self.mark_labels):
             if tensor is not None:
                 add_array(digest, tensor)
         return digest.hexdigest()

@@ -22,7 +22,7 @@ PHANTOMS = {
 
 AUGMENTATION = {"phantom-skin": "any-orientation", "phantom-chest": "upright", "phantom-brain": "upright"}
 _IMAGES_A_CLASS = {"largest": 300, "val": 40, "test": 100}
-_KNOBS = ("lesion_size", "contrast", "distractors", "jitter", "lesions")
+_KNOBS = ("lesion_size", "contrast", "distractors", "jitter", "lesions", "look_alike", "look_alike_correlation")
 _OPTIONS = (*_IMAGES_A_CLASS, *_KNOBS, "label_noise")
 
 # Words that set streams of random numbers apart which share a seed. numpy fills a seed of less than four words up with
@@ -82,8 +82,9 @@ def phantom_parts(
     train_counts = tuple(training_counts(available, imbalance, counts).values())
     draw_train = partial(draw_training_phantoms, kind, train_counts, seed, noise, knobs)
     held_out = {
-        part: _draw(kind, (images_a_class[part],) * len(available), (seed, number), knobs, part)
-        for part, number in (("val", 1), ("test", 2))
+        part: _draw(kind, (images_a_class[part],) * len(available), (seed, number), own, part)
+        # On test images a look-alike tells nothing of the class.
+        for part, number, own in (("val", 1, knobs), ("test", 2, {**knobs, "look_alike_correlation": 0.0}))
     }
     return {"train": draw_train(0), **held_out}, draw_train
 
@@ -148,6 +149,8 @@ def _draw(
         masks=torch.from_numpy(drawn.masks),
         groups=ids,  # each image is of a patient of its own
         ids=ids,
+        marks=None if drawn.patches is None else torch.from_numpy(drawn.patches),
+        mark_labels=None if drawn.patches is None else torch.from_numpy(drawn.patch_labels),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas
 
-from careedu.errors import CheckpointError, InvalidInputError, unknown_name
+from careedu.errors import CheckpointError, InvalidInputError, check_known
 from careedu.experiment.attention import MARK_MEASURES, MEASURES, attention_of
 from careedu.experiment.saved_checks import check_attention
 from careedu.experiment.saved_results import read_results
@@ -92,10 +92,8 @@ class AttentionResults:
         return known and any(self._rows(method, measure, label).any() for method in self.methods[:1])
 
     def _of(self, method: str, measure: str, label: str | None) -> tuple[np.ndarray, np.ndarray]:
-        if method not in self.values:
-            raise unknown_name("method that was measured", method, self.values)
-        if measure not in (*MEASURES, *MARK_MEASURES):
-            raise unknown_name("measure", measure, (*MEASURES, *MARK_MEASURES))
+        check_known("method that was measured", method, self.values)
+        check_known("measure", measure, (*MEASURES, *MARK_MEASURES))
         if measure not in self.values[method]:
             raise InvalidInputError(
                 f"{measure!r}: nothing is known of marks on these images; measure on a LesionDataset with marks"
@@ -108,8 +106,8 @@ class AttentionResults:
 
     def _rows(self, method: str, measure: str, label: str | None) -> np.ndarray:
         """The images of a class that have a measure; which have none is the same for all methods and seeds."""
-        if label is not None and label not in self.classes:
-            raise unknown_name("class", label, self.classes)
+        if label is not None:
+            check_known("class", label, self.classes)
         rows = ~np.isnan(self.values[method][measure]).any(axis=0)
         return rows if label is None else rows & (self.labels == self.classes.index(label))
 

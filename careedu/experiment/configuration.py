@@ -70,10 +70,9 @@ class Settings:
     def __post_init__(self) -> None:
         if self.epochs is None:
             object.__setattr__(self, "epochs", 20)
-        for name, least in {"epochs": 1, "seed": 0, "batch_size": 2, "probes": 0}.items():
-            check_number(name, getattr(self, name), f"whole [{least}, inf)")
-            object.__setattr__(self, name, int(getattr(self, name)))
-        for name, interval in {"learning_rate": "(0, inf)", "weight_decay": "[0, inf)"}.items():
+        limits = {**dict.fromkeys(("seed", "probes"), "whole [0, inf)"), "weight_decay": "[0, inf)"}
+        limits |= {"epochs": "whole [1, inf)", "batch_size": "whole [2, inf)", "learning_rate": "(0, inf)"}
+        for name, interval in limits.items():
             value = getattr(self, name)
             check_number(name, value, interval)
             object.__setattr__(self, name, value.item() if isinstance(value, np.generic) else value)

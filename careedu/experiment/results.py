@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known
 from careedu.experiment import by_mark
 from careedu.experiment.attention_results import AttentionResults
 from careedu.experiment.comparison_table import comparison_table
@@ -88,8 +88,7 @@ class Results:
         self._known(self.reference)
 
     def _known(self, method: str) -> str:
-        if method not in self.runs:
-            raise unknown_name("method of this comparison", method, self.runs)
+        check_known("method of this comparison", method, self.runs)
         return method
 
     @property

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from careedu.data.dataset import LesionDataset, Splits
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known
 from careedu.methods.saliency import SALIENCIES
 
 CANDIDATES = 64  # places tried for a box that is to lie off the lesion
@@ -193,8 +193,7 @@ def lesion_boxes(images: Tensor, kind: str = "minimum-barrier") -> Tensor:
     InvalidInputError
         If the images are not uint8 (N, C, H, W).
     """
-    if kind not in SALIENCIES:
-        raise unknown_name("saliency", kind, SALIENCIES)
+    check_known("saliency", kind, SALIENCIES)
     if images.dtype != torch.uint8 or images.dim() != 4:
         raise InvalidInputError(f"images must be uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}")
     maps = SALIENCIES[kind](images.cpu().numpy())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from careedu.errors import InvalidInputError, UnknownNameError, unknown_name
+from careedu.errors import InvalidInputError, UnknownNameError, check_known
 from careedu.methods.method import Method
 from careedu.methods.registry import OWN, method_class
 
@@ -32,8 +32,7 @@ def build_method(name: str, **options: Any) -> Method:
     cls = method_class(name)
     known = cls.declared_options()
     for option, value in options.items():
-        if option not in known:
-            raise unknown_name(f"option of method {name!r}", option, known)
+        check_known(f"option of method {name!r}", option, known)
         if isinstance(value, dict) and "method" in value:
             inner = dict(value)
             options[option] = build_method(inner.pop("method"), **inner)

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from careedu.data.dataset import LesionDataset, Splits
-from careedu.errors import InvalidInputError, check_number, unknown_name
+from careedu.errors import InvalidInputError, check_known, check_number
 from careedu.methods.boxes import found_boxes, inside_boxes, random_boxes, scale_boxes, shifted_boxes, wanted_rows
 from careedu.methods.facts import TrainingFacts, Workspace
 from careedu.methods.imbalance import LogitAdjusted
@@ -101,8 +101,7 @@ def attention_loss(
     ``"energy"`` is the energy-based pointing game (Wang et al., Score-CAM, CVPR Workshops 2020) as a loss, as in Rao et
     al. (ICCV 2023). ``"outside"`` is our choice, near Ross et al. (IJCAI 2017), who penalise the gradient of the input.
     """
-    if form not in FORMS:
-        raise unknown_name("form of the attention loss", form, FORMS)
+    check_known("form of the attention loss", form, FORMS)
     if maps.dim() != 3 or not maps.is_floating_point() or inside.shape != maps.shape:
         raise InvalidInputError(
             f"maps must be float (B, H, W) and inside of the same size, not {maps.dtype} {tuple(maps.shape)} and "
@@ -201,13 +200,11 @@ class CARE(BuiltOnLoss):
     revision: ClassVar[int] = 2
     choices: ClassVar = {"averaging": AVERAGING, "form": FORMS, "boxes": BOXES, "classes": CLASSES}
     limits: ClassVar = {
+        **dict.fromkeys(("cap", "box_share"), "(0, 1]"),
+        **dict.fromkeys(("box_scale", "learning_rate"), "(0, inf)"),
         "alpha": "[0, 1)",
-        "cap": "(0, 1]",
-        "outside_weight": "[0, inf)",
-        "box_scale": "(0, inf)",
-        "box_share": "(0, 1]",
         "share": "(0, 1)",
-        "learning_rate": "(0, inf)",
+        "outside_weight": "[0, inf)",
     }
 
     classification: LossMethod = field(default_factory=LogitAdjusted)

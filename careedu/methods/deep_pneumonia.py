@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from careedu.data.dataset import LesionDataset, Splits
-from careedu.errors import InvalidInputError, check_number, unknown_name
+from careedu.errors import InvalidInputError, check_known, check_number
 from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import ClassBalanced
 from careedu.methods.method import BuiltOnLoss, LossMethod, Pretraining
@@ -190,8 +190,7 @@ class MaskAttention(nn.Module):
 
     def __init__(self, channels: int, pooling: str = "weighted-mean", width: int = 32) -> None:
         super().__init__()
-        if pooling not in ATTENTIONS[1:]:
-            raise unknown_name("attention", pooling, ATTENTIONS[1:])
+        check_known("attention", pooling, ATTENTIONS[1:])
         self.pooling = pooling
         self.score = nn.Sequential(nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 1, 1))
         nn.init.zeros_(self.score[2].weight)

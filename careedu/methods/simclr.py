@@ -91,12 +91,10 @@ class SimCLR(Pretraining):
     name: ClassVar[str] = "simclr"
     choices: ClassVar = {"views": VIEWS, "pixels": PIXELS}
     limits: ClassVar = {
+        **dict.fromkeys(("batch_size", "width"), "whole [2, inf)"),
+        **dict.fromkeys(("temperature", "learning_rate"), "(0, inf)"),
         "epochs": "whole [0, inf)",
-        "batch_size": "whole [2, inf)",
-        "width": "whole [2, inf)",
         "tint": "[0, 1]",
-        "temperature": "(0, inf)",
-        "learning_rate": "(0, inf)",
     }
 
     classification: LossMethod = field(default_factory=LogitAdjusted)

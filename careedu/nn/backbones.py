@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from careedu.errors import CheckpointError, InvalidInputError, unknown_name
+from careedu.errors import CheckpointError, InvalidInputError, check_known
 from careedu.nn.bodies import initialize, small_body, torchvision_body
 from careedu.nn.contrastive import unit_vectors
 from careedu.nn.spatial_mask import SpatialMask
@@ -319,8 +319,7 @@ def build_model(name: str, classes: int, channels: int = 1) -> Classifier:
     torchvision would do: so that GoogLeNet and DenseNet differ from ResNet in their architecture and not in
     their start (our choice).
     """
-    if name not in MODELS:
-        raise unknown_name("model", name, MODELS)
+    check_known("model", name, MODELS)
     if classes < 1 or channels < 1:
         raise InvalidInputError(
             f"a network needs at least one class and one channel, not classes={classes!r}, channels={channels!r}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from careedu.errors import InvalidInputError, check_number, unknown_name
+from careedu.errors import InvalidInputError, check_known, check_number
 
 KINDS = ("squeeze-excitation", "spatial")
 
@@ -65,6 +65,5 @@ class SpatialAttention(nn.Module):
 
 def build_local_attention(kind: str, channels: int) -> nn.Module:
     """The block called `kind`, one of `KINDS`, for features of so many channels."""
-    if kind not in KINDS:
-        raise unknown_name("kind of local attention", kind, KINDS)
+    check_known("kind of local attention", kind, KINDS)
     return SqueezeExcitation(channels) if kind == "squeeze-excitation" else SpatialAttention()

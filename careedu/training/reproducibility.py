@@ -10,7 +10,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known, unknown_name
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -44,8 +44,7 @@ def choose_precision(name: str, device: torch.device) -> str:
     "auto" is float32 on a CPU and on MPS; on CUDA bfloat16 where the card computes in it, else float16 (with scaled
     gradients). Weights are float32 everywhere.
     """
-    if name not in PRECISIONS:
-        raise unknown_name("precision", name, PRECISIONS)
+    check_known("precision", name, PRECISIONS)
     if name != "auto":
         return name
     if device.type != "cuda":

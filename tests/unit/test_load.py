@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,6 +92,24 @@ def test_a_seed_means_the_same_bits_and_another_seed_others():
     other = load("phantom-chest", seed=6, **FEW)
     for part in ("train", "val", "test"):
         assert getattr(first, part).fingerprint() != getattr(other, part).fingerprint()
+
+
+def test_look_alikes_go_with_the_class_in_training_and_never_in_test():
+    options = {"look_alike": 0.8, "look_alike_correlation": 1.0, "distractors": 3.0}
+    data = load("phantom-skin", largest=40, val=20, test=40, size=32, **options)
+    for name, part in data.parts().items():
+        has = part.marked
+        follows = part.mark_labels[has] == (part.labels[has] + 1) % 3
+        assert bool(follows.all()) if name != "test" else 0.3 < float(follows.float().mean()) < 0.7
+        assert torch.equal(part.mark_labels >= 0, has)
+        assert torch.equal(part[has].mark_labels, part.mark_labels[has])
+    assert data.recipe["options"] == options | {"largest": 40, "val": 20, "test": 40}
+    again = data.redraw(3).train
+    assert bool((again.mark_labels[again.marked] == (again.labels[again.marked] + 1) % 3).all())
+    plain = load("phantom-skin", largest=40, val=20, test=40, size=32, distractors=3.0)
+    assert plain.train.marks is plain.train.mark_labels is None
+    other = replace(data.train, mark_labels=data.train.mark_labels.roll(1))
+    assert other.fingerprint() != data.train.fingerprint()
 
 
 def test_no_two_phantoms_of_a_set_are_alike():

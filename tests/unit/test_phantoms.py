@@ -138,6 +138,74 @@ def test_distractors_come_and_go(kind):
     assert (touched[1] - touched[0]) > 0.005
 
 
+def test_look_alikes_carry_another_class_beside_the_lesion():
+    labels = np.arange(96) % 3
+    knobs = {"seed": 4, "distractors": 2.0, "size": 96}
+    plain, weak, strong = (draw_phantom("skin", labels, look_alike=a, **knobs) for a in (0.0, 0.2, 1.0))
+    assert plain.patches is plain.patch_labels is None
+    for found in (weak, strong):
+        assert np.array_equal(found.masks, plain.masks)
+        assert not (found.patches & found.masks).any()
+        has = found.patches.any(axis=(1, 2))
+        assert np.array_equal(has, found.patch_labels >= 0) and 0.8 < has.mean() < 1
+        assert (found.patch_labels[has] != labels[has]).all()
+        assert len({(own, other) for own, other in zip(labels[has], found.patch_labels[has], strict=True)}) == 6
+    assert np.array_equal(weak.patch_labels[has], strong.patch_labels[has])
+    # The truth is exact: a hair less alike, nothing but patches differs (the lesion covers what is beneath it).
+    other = draw_phantom("skin", labels, look_alike=0.99, **knobs)
+    differs = np.abs(other.images.astype(int) - strong.images).max(axis=1) > 0
+    either = strong.patches | other.patches
+    assert not (differs & ~either & ~strong.masks).any()
+    assert (differs & either).sum() > 0.3 * either.sum()
+    # Without the lesion nothing but the patches is left of a class.
+    bare = draw_phantom("skin", labels, look_alike=1.0, lesions=False, **knobs)
+    assert np.array_equal(bare.patches, strong.patches) and np.array_equal(bare.patch_labels, strong.patch_labels)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 1.0])
+def test_look_alikes_may_go_with_the_class(correlation):
+    labels = np.arange(600) % 3
+    found = draw_phantom("skin", labels, look_alike=0.5, look_alike_correlation=correlation, distractors=2.0, size=32)
+    has = found.patch_labels >= 0
+    follows = (found.patch_labels[has] == (labels[has] + 1) % 3).mean()
+    assert abs(follows - (correlation + (1 - correlation) / 2)) < 0.08  # four standard errors
+
+
+@pytest.mark.slow
+def test_the_texture_of_a_look_alike_is_that_of_its_class():
+    """A network that has never seen a lesion learns the classes from strong patches alone."""
+    torch.manual_seed(0)
+    parts = []
+    for seed, n in ((0, 900), (1, 300)):
+        found = draw_phantom("skin", np.arange(n) % 3, seed=seed, look_alike=1.0, distractors=3.0, lesions=False)
+        has = found.patch_labels >= 0
+        parts.append((torch.from_numpy(found.images[has]), torch.from_numpy(found.patch_labels[has])))
+    (images, labels), (test_images, test_labels) = parts
+    model = build_model("small", 3, 3)
+    model.standardize_by(images)
+    epochs, steps = 12, -(-len(images) // 32)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps * epochs)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(images)).split(32):
+            turned = torch.rot90(images[batch].float() / 255, int(torch.randint(4, ())), (2, 3))
+            optimizer.zero_grad()
+            functional.cross_entropy(model(turned), labels[batch]).backward()
+            optimizer.step()
+            schedule.step()
+    with torch.no_grad():
+        right = (model.eval()(test_images.float() / 255).argmax(dim=1) == test_labels).float().mean()
+    assert right > 0.8  # by chance a third
+
+
+def test_only_skin_has_look_alikes_of_a_class():
+    for kind in ("chest", "brain"):
+        with pytest.raises(InvalidInputError, match=f"look_alike=0.5 is for skin phantoms; those of the {kind}"):
+            draw_phantom(kind, [0], look_alike=0.5)
+    with pytest.raises(InvalidInputError, match=r"look_alike=1.1 must be a number in \[0.0, 1.0\]"):
+        draw_phantom("skin", [0], look_alike=1.1)
+
+
 @pytest.mark.parametrize("kind", ["chest", "brain"])
 def test_jitter_moves_the_anatomy(kind):
     knobs = {"lesions": False, "distractors": 0, "seed": 4}

@@ -47,11 +47,16 @@ class PhantomImages:
         bool (N, H, W), the lesion; outside it an image does not depend on its lesion at all.
     boxes : array
         float32 (N, 4), the tight box of each mask as x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
+    patches, patch_labels : array, optional
+        With ``look_alike``: bool (N, H, W), the patches that look like lesions, and int64 (N,), the class that they
+        look like, −1 where an image has none.
     """
 
     images: NDArray[np.uint8]
     masks: NDArray[np.bool_]
     boxes: NDArray[np.float32]
+    patches: NDArray[np.bool_] | None = None
+    patch_labels: NDArray[np.int64] | None = None
 
 
 def draw_phantom(
@@ -65,6 +70,8 @@ def draw_phantom(
     distractors: float = 1.0,
     jitter: float = 0.02,
     lesions: bool = True,
+    look_alike: float = 0.0,
+    look_alike_correlation: float = 0.0,
     threads: int | None = None,
 ) -> PhantomImages:
     """Draw phantoms of given classes.
@@ -90,6 +97,11 @@ def draw_phantom(
         largest turn in radians and largest relative change of scale, 0 to 0.25. Skin has no anatomy to move.
     lesions : bool
         False draws the very same images without their lesions, as a control; masks and boxes stay.
+    look_alike : float
+        Skin only. Above 0 the harmless patches of an image carry the texture of one other class than its own, the
+        closer to a lesion's in contrast, darkness and size the nearer this is to 1. ``distractors`` says how many.
+    look_alike_correlation : float
+        How often that is the class after the image's own, and not one of the others by chance, 0 to 1.
     threads : int, optional
         Threads to draw with; one a core by default. The images do not depend on it.
 
@@ -107,7 +119,10 @@ def draw_phantom(
     """
     render = _module(kind).render
     checked = _check_labels(labels, kind)
-    options = PhantomOptions(size, lesion_size, contrast, distractors, jitter, lesions)
+    knobs = lesion_size, contrast, distractors, jitter, lesions, look_alike, look_alike_correlation
+    options = PhantomOptions(size, *knobs)
+    if look_alike and kind != "skin":
+        raise InvalidInputError(f"look_alike={look_alike!r} is for skin phantoms; those of the {kind} have none")
     if threads is not None:
         check_number("threads", threads, "whole [1, inf)", "or None")
     root = _check_seed(seed)
@@ -115,6 +130,7 @@ def draw_phantom(
     n = len(checked)
     images = np.empty((n, CHANNELS[kind], options.size, options.size), dtype=np.uint8)
     masks = np.empty((n, options.size, options.size), dtype=bool)
+    look_alikes = (np.empty_like(masks), np.empty(n, dtype=np.int64)) if look_alike else ()
 
     def draw_chunk(number: int) -> None:
         start = number * _CHUNK
@@ -124,13 +140,12 @@ def draw_phantom(
         padded[: stop - start] = checked[start:stop]
         child = np.random.SeedSequence(root.entropy, spawn_key=(number,))
         streams = Streams(*(Draws(np.random.Generator(np.random.SFC64(s)), _CHUNK) for s in child.spawn(4)))
-        drawn, covered = render(padded, streams, options)
-        images[start:stop] = drawn[: stop - start]
-        masks[start:stop] = covered[: stop - start]
+        for whole, part in zip((images, masks, *look_alikes), render(padded, streams, options), strict=True):
+            whole[start:stop] = part[: stop - start]
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         list(pool.map(draw_chunk, range(-(-n // _CHUNK))))  # in a list, so that it raises what a chunk raised
-    return PhantomImages(images, masks, _tight_boxes(masks))
+    return PhantomImages(images, masks, _tight_boxes(masks), *look_alikes)
 
 
 def lesion_zones(kind: str, size: int = 64) -> NDArray[np.bool_]:

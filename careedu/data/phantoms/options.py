@@ -17,6 +17,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "contrast": (0.0, 4.0),
     "distractors": (0.0, 4.0),
     "jitter": (0.0, 0.25),
+    "look_alike": (0.0, 1.0),
+    "look_alike_correlation": (0.0, 1.0),
 }
 
 
@@ -28,7 +30,7 @@ class PhantomOptions:
     ----------
     size : int
         Side of the image in pixels.
-    lesion_size, contrast, distractors, jitter : float
+    lesion_size, contrast, distractors, jitter, look_alike, look_alike_correlation : float
         The knobs.
     lesions : bool
         False leaves the lesions out and changes nothing else.
@@ -45,6 +47,8 @@ class PhantomOptions:
     distractors: float = 1.0
     jitter: float = 0.02
     lesions: bool = True
+    look_alike: float = 0.0
+    look_alike_correlation: float = 0.0
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -75,7 +79,8 @@ class PhantomOptions:
         return 1.0 - (1.0 - usual) ** self.distractors
 
 
-Drawn = tuple[NDArray[np.uint8], NDArray[np.bool_]]
+Drawn = tuple[NDArray[np.uint8], NDArray[np.bool_], *tuple[NDArray, ...]]
+"""Images, masks, and, where look-alikes are of a class, the mask and the class of those."""
 """Images, uint8 (n, C, H, W), and where their lesions lie, bool (n, H, W)."""
 
 

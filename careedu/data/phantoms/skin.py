@@ -51,6 +51,8 @@ def render(labels: NDArray[np.int64], streams: Streams, options: PhantomOptions)
         uint8 (n, 3, size, size).
     masks : array
         bool (n, size, size).
+    patches, kinds : array
+        With ``look_alike``: bool (n, size, size), and int64 (n,), −1 where there is no patch.
     """
     n, size = len(labels), options.size
     rng = streams.anatomy
@@ -67,8 +69,9 @@ def render(labels: NDArray[np.int64], streams: Streams, options: PhantomOptions)
 
     # What draws a number of values that depends on the size comes last, so that hairs and ink are the same at any size.
     hair, ink = _hairs(streams.distractor, options), _ink(streams.distractor, options)
-    _add_look_alikes(streams.distractor, melanin, blobs, options)
     lesion = blobs.patch(size, _RADIUS[1] * options.lesion_size, edge=0.10)
+    mask = lesion.mask(n, size)
+    look_alikes = _add_look_alikes(streams.distractor, melanin, blobs, ~mask, labels, options)
     pigment = _pigment(streams.lesion, lesion, labels, options)
     if options.lesions:
         lesion.blend(melanin, np.float32(options.contrast) * pigment, lesion.cover)
@@ -86,7 +89,7 @@ def render(labels: NDArray[np.int64], streams: Streams, options: PhantomOptions)
         value += hair * (np.float32((30.0, 24.0, 20.0)[channel]) - value)
         np.rint(value, out=value)
         images[:, channel] = np.clip(value, 0.0, 255.0, out=value)
-    return images, lesion.mask(n, size)
+    return images, mask, *look_alikes
 
 
 def _illumination(rng: Draws, size: int) -> FloatArray:
@@ -118,21 +121,37 @@ def _pigment(rng: Draws, patch: Patch, labels: NDArray[np.int64], options: Phant
     return tone * np.maximum(depth + np.float32(options.contrast * _TEXTURE) * pattern, 0.03)
 
 
-def _add_look_alikes(rng: Draws, melanin: FloatArray, lesion: Blobs, options: PhantomOptions) -> None:
-    """Paint smaller, paler patches away from the lesion; their texture is drawn without regard to its class."""
+def _add_look_alikes(
+    rng: Draws, melanin: FloatArray, lesion: Blobs, beside: NDArray, labels: NDArray[np.int64], options: PhantomOptions
+) -> tuple[NDArray, ...]:
+    """Paint smaller, paler patches away from the lesion; their texture is drawn without regard to its class.
+
+    With ``look_alike`` all patches of an image are of one other class, darker, larger and with more of its texture.
+    """
     n = len(melanin)
     x, y = far_from(rng, lesion.x, lesion.y, lesion.radius + 0.30, _PATCHES)
     radius = rng.uniform(*_PATCH_RADIUS, (n, _PATCHES))
     kinds = rng.integers(len(CLASSES), size=(n, _PATCHES))
     present = rng.uniform(0, 1, (n, _PATCHES)) < options.share(0.40)
     strength = rng.uniform(0.40, 0.70, (n, _PATCHES))
-    usual = PhantomOptions(size=options.size, contrast=0.3)  # the lesion's own knobs are not for its look-alikes
+    like, largest = options.look_alike, _PATCH_RADIUS[1]
+    if like:
+        steps = np.where(rng.uniform(0, 1, n) < options.look_alike_correlation, 1, rng.integers(1, len(CLASSES), n))
+        kinds[:] = ((labels + steps) % len(CLASSES))[:, None]
+        strength += like * (1.0 - strength)
+        radius, largest = radius * (1.0 + 0.6 * like), largest * (1.0 + 0.6 * like)
+    # The lesion's own knobs are not for its look-alikes.
+    usual = PhantomOptions(size=options.size, contrast=0.3 + 0.7 * like)
+    patches = np.zeros((n, options.size, options.size), dtype=bool)
     for slot in range(_PATCHES):
         blobs = Blobs(x[:, slot], y[:, slot], radius[:, slot], Blobs.draw_harmonics(rng))
         chosen = np.flatnonzero(present[:, slot])
-        patch = blobs.patch(options.size, _PATCH_RADIUS[1], edge=0.10, chosen=chosen)
+        patch = blobs.patch(options.size, largest, edge=0.10, chosen=chosen)
         pigment = _pigment(rng.of(chosen), patch, kinds[chosen, slot], usual)
         patch.blend(melanin, pigment * per_image(strength[chosen, slot]), patch.cover)
+        patches |= patch.mask(n, options.size)
+    patches &= beside
+    return (patches, np.where(patches.any(axis=(1, 2)), kinds[:, 0], -1)) if like else ()
 
 
 def _hairs(rng: Draws, options: PhantomOptions) -> FloatArray:
