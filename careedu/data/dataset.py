@@ -36,26 +36,22 @@ class LesionDataset:
     classes : tuple of str
         Names, at least two, all different.
     boxes : Tensor, optional
-        float32 (N, 4) as x0, y0, x1, y1 in pixels, x1 and y1 exclusive; a NaN row where there is none.
-        An image with several lesions has the box that encloses them.
+        float32 (N, 4) as x0, y0, x1, y1 in pixels, x1 and y1 exclusive, around all lesions; NaN where there is none.
     masks : Tensor, optional
         bool (N, H, W), the union of an image's lesions.
     has_mask : Tensor, optional
         bool (N,). All true where `masks` is given and this is not.
     groups : array, optional
-        (N,) patient or lesion ids as str; images of one group never part when splits or resamples are drawn.
-        Each image is its own group where this is not given.
+        (N,) patient or lesion ids as str, by default one an image; no group is parted by splits and resamples.
     ids : array, optional
         (N,) distinct names of the images as str. Counted where not given.
     grouped : bool, optional
-        False where nothing is known about groups, so that equal names in two splits mean nothing. True where `groups`
-        is given.
+        False where nothing is known about groups, so that equal names in two splits mean nothing.
     marks : Tensor, optional
         bool (N, H, W), the pixels of what is no part of the disease and may go with a class all the same: a plaster, a
         ruler, a letter (`careedu.data.shortcuts`). None where nothing is known of such marks.
     mark_labels : Tensor, optional
-        int64 (N,), the class that an image's marks look like, −1 where they look like none, for marks that are
-        look-alikes (``look_alike=`` of skin phantoms).
+        int64 (N,), the class that an image's marks look like (``look_alike=`` of phantoms); −1 for none.
 
     Attributes
     ----------

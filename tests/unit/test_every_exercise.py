@@ -93,6 +93,23 @@ CONTROLS = {
         },
         also=frozenset({("place", "shifted boxes"), ("place", "boxes on the mark")}),
     ),
+    "distractor exercise_4": Controls(
+        right={
+            "class": "relevance of the true class",
+            "neurons": "random relevance",
+            "loss": "weight 0",
+            "noise": "feature dropout",
+        },
+        method="distractor",
+        aliases=({"class": "true class", "loss": "λ = 0"}, {"noise": "dropout"}),
+        reasons={
+            ("class", "random relevance"): "Keep all but the class",
+            ("neurons", "weight 0"): "which neurons and places",
+            ("loss", "attention to boxes"): "differs in all of these at once",
+            ("noise", "a larger margin"): "all that the claim is about",
+            ("noise", "hard example mining"): "disturbs as much and pushes nothing apart",
+        },
+    ),
     "global_attention exercise_6": Controls(
         right={
             "lesion": "mean image",
