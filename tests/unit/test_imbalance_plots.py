@@ -77,7 +77,7 @@ def test_a_precision_that_cannot_be_drawn_is_refused(runs):
         ({}, (0.1,), "one run or more"),
         (runs, (), "one to 7"),
         (runs, [0.1] * 8, "one to 7"),
-        (runs, (0.0,), "between 0 and 1"),
+        (runs, (0.0,), r"prevalence=0.0 must be a number in \(0, 1\)"),
         ({"none": replace(runs["size"], labels=runs["size"].labels * 0)}, (0.1,), "none: precision needs test images"),
     ]:
         with pytest.raises(InvalidInputError, match=words):
