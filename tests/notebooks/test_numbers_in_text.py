@@ -10,6 +10,7 @@ import inspect
 import json
 import re
 from functools import cache
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -338,7 +339,6 @@ def tried(organ):
     return {
         arm: np.mean([run.history["balanced accuracy"].iloc[-1] for run in by_seed.values()])
         for arm, by_seed in runs.items()
-        if not arm.endswith("frozen")
     }
 
 
@@ -365,6 +365,16 @@ def of_own_class(organ, name, others=False):
 def left_out(part, metric):
     """By how much the mean changes without one of the four parts."""
     return lead("04-leave-one-out", f"without {part}", "all four", metric)
+
+
+STEPS = ("cross-entropy", "+ pretraining", "+ attention", "+ regulation", "+ class-balanced")
+MODULES = ("attention", "attention, no masks", "attention, shuffled masks")
+
+
+def verdicts_on_brain(pairs):
+    """What is shown between arms of the ladder on brain slices, on either metric."""
+    differences = load("04-brain-tumor").differences
+    return {differences(m, rival)[arm].verdict for arm, rival in pairs for m in ("rare recall", "balanced accuracy")}
 
 
 def unmarked(arm):
@@ -855,6 +865,20 @@ SAID = {
         "and the others are alike": lambda: np.ptp(sorted(tried("brain").values())[1:]) < 0.01,
         "So it is *turned* at .2 everywhere": lambda: (
             (careedu.SimCLR().views, careedu.SimCLR().temperature) == ("turned", 0.2)
+        ),
+    },
+    ("04", "ladder-found-text"): {
+        "On brain slices no step is shown to help": lambda: (
+            verdicts_on_brain([(step, before) for before, step in pairwise(STEPS)]) == {"no difference shown"}
+        ),
+        "Of the steps' means only that of class-balanced weights rises by more than some hundredths": lambda: (
+            [lead("04-brain-tumor", step, before) > 0.05 for before, step in pairwise(STEPS)] == 3 * [False] + [True]
+        ),
+        "it stays below logit adjustment's": lambda: lead("04-brain-tumor", STEPS[-1], "logit adjustment") < 0,
+    },
+    ("04", "masks-found-text"): {
+        "On brain slices none of this is shown": lambda: (
+            verdicts_on_brain(combinations((*MODULES, "logit adjustment"), 2)) == {"no difference shown"}
         ),
     },
     ("04", "left-out-text"): {

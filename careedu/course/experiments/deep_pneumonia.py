@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from careedu.course.experiments.experiment import (
+    BRAIN,
     CHEST,
     DOSE,
     MARKED,
@@ -25,7 +26,6 @@ POOLS = {
     "brain": {"name": "brain-tumor", "plane": "axial", "size": 96},
 }
 FEW = 15
-SHUFFLED = ("chest",)  # where the control is trained too
 # As many epochs that the network from scratch learns too: the fewer images, the fewer updates an epoch has.
 LABELS = {str(FEW): {"epochs": 60}, "50": {"epochs": 30}, "all": {"epochs": 16}}
 # Views and temperature of the pretraining, tried on tuning seeds with few labels, and looked at in validation.
@@ -44,9 +44,8 @@ _FEW_ARMS = {
 }
 _SHUFFLED_PIXELS = {f"{name}, pixels shuffled": arm for name, arm in _few_labels(pixels="shuffled").items()}
 _PRETRAININGS = {
-    f"{views}, temperature {temperature:g}{how}": arm
+    f"{views}, temperature {temperature:g}": _few_labels(views=views, temperature=temperature)["pretrained"]
     for views, temperature in TRIED_VIEWS
-    for how, arm in zip(("", ", frozen"), _few_labels(views=views, temperature=temperature).values(), strict=True)
 }
 # The four parts, one after the other; then what the masks of one of them are worth, on a loss that is balanced.
 _SIMCLR, _PNEUMONIA = {"method": "simclr"}, {"method": "deep-pneumonia"}
@@ -61,10 +60,8 @@ _ATTENTION = {
 _WITH_MASKS = {"pretrained, attention": {**_ATTENTION, "pretrain": _SIMCLR}}
 
 
-def _label_arms(share: str, organ: str) -> dict[str, Mapping[str, Any]]:
-    if share != str(FEW):
-        return _FEW_ARMS
-    return {**_FEW_ARMS, **(_SHUFFLED_PIXELS if organ in SHUFFLED else {}), **_WITH_MASKS}
+def _label_arms(share: str) -> dict[str, Mapping[str, Any]]:
+    return {**_FEW_ARMS, **_SHUFFLED_PIXELS, **_WITH_MASKS} if share == str(FEW) else _FEW_ARMS
 
 
 _EMBEDDED = {
@@ -101,11 +98,12 @@ _LEFT_OUT = {
 
 EXPERIMENTS = (
     Experiment("04-phantom-chest", CHEST, {**_LADDER, **_OTHER_ATTENTION}, {"epochs": 16}, courses=False),
+    Experiment("04-brain-tumor", BRAIN, _LADDER, {"epochs": 12}, courses=False),
     *(
         Experiment(
             f"04-labels-{share}-{organ}",
             pool if share == "all" else {**pool, "labels": int(share)},
-            _label_arms(share, organ),
+            _label_arms(share),
             fit,
             reference="from scratch",
             courses=False,
