@@ -875,6 +875,154 @@ pairs(
 )
 
 
+# 05, 1: the relevance
+
+
+@right("distractor exercise_1")
+def relevance_in_numpy(features, weight):
+    r = np.maximum(np.asarray(features) * np.asarray(weight)[..., None, None], 0)
+    most = r.reshape(len(r), -1).max(1)
+    return r / np.where(most > 0, most, 1)[:, None, None, None]
+
+
+@right("distractor exercise_1")
+def relevance_by_autograd(features, weight):
+    a = features.clone().requires_grad_()
+    score = (a.mean(dim=(2, 3)) * weight).sum()
+    r = functional.relu(a * torch.autograd.grad(score, a)[0]).detach()
+    most = r.flatten(1).max(dim=1).values
+    return torch.where(most[:, None, None, None] > 0, r / most[:, None, None, None], 0.0)
+
+
+@right("distractor exercise_1")
+def relevance_image_by_image(features, weight):
+    images = []
+    for a, w in zip(features, weight, strict=True):
+        r = torch.stack([(n * k).clamp(min=0) for n, k in zip(a, w, strict=True)])
+        images.append(r / r.max() if r.max() > 0 else r)
+    return torch.stack(images)
+
+
+pairs(
+    "distractor exercise_1",
+    [],
+    [
+        (lambda a, w: relevance_in_numpy(np.abs(a), np.abs(w)), "absolute value"),
+        (lambda a, w: relevance_image_by_image(a.reshape(1, -1, *a.shape[2:]), w.reshape(1, -1))[0], "shape"),
+        (lambda a, w: (a * w[:, :, None, None]).clamp(min=0), "not divided"),
+        (lambda a, w: (r := (a * w[:, :, None, None]).clamp(min=0)) / r.max(), "whole batch"),
+        (lambda a, w: (r := (a * w[:, :, None, None]).clamp(min=0)) / r.amax((1, 2, 3), keepdim=True), "0/0 is NaN"),
+    ],
+)
+
+# 05, 2: the gradient that must not run
+
+
+@right("distractor exercise_2")
+def slope_by_hand(features, weight):
+    return relevance_image_by_image(features, weight) / (features.shape[2] * features.shape[3])
+
+
+@right("distractor exercise_2")
+def slope_with_no_grad(features, weight):
+    a = features.detach().clone().requires_grad_(True)
+    with torch.no_grad():
+        r = relevance_image_by_image(a, weight)
+    (a * r).mean((2, 3)).sum().backward()
+    return a.grad
+
+
+@right("distractor exercise_2")
+def slope_by_a_jacobian_product(features, weight):
+    r = relevance_image_by_image(features, weight)
+    ones = torch.ones(features.shape[:2], dtype=features.dtype)
+    return torch.autograd.functional.vjp(lambda a: (a * r).mean(dim=(2, 3)), features, ones)[1]
+
+
+def slope_through_everything(features, weight):
+    a = features.clone().requires_grad_()
+    r = torch.relu(a * weight[:, :, None, None])
+    r = r / r.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12)
+    return torch.autograd.grad((a * r).mean(dim=(2, 3)).sum(), a)[0]
+
+
+pairs(
+    "distractor exercise_2",
+    [],
+    [
+        (slope_through_everything, "runs through r as well"),
+        (lambda a, w: slope_through_everything(a, w) - slope_by_hand(a, w), "that must not run"),
+        (lambda a, w: torch.ones_like(a) / (a.shape[2] * a.shape[3]), "the image's own pooled features"),
+        (lambda a, w: 2 * slope_by_hand(a, w), "2 times"),
+    ],
+)
+
+# 05, 3: cosine and margin
+
+
+@right("distractor exercise_3")
+def apart_by_unit_vectors(z, z_distractor, margin):
+    cosine = (functional.normalize(z) * functional.normalize(z_distractor)).sum(1)
+    return functional.relu(margin - 1 + cosine).mean()
+
+
+@right("distractor exercise_3")
+def apart_by_torch_s_own_loss(z, z_distractor, margin):
+    return functional.cosine_embedding_loss(z, z_distractor, -torch.ones(len(z)), 1 - margin)
+
+
+@right("distractor exercise_3")
+def apart_in_a_loop(z, z_distractor, margin):
+    far = (1 - (a @ b) / (a.norm() * b.norm()) for a, b in zip(z, z_distractor, strict=True))
+    return sum((margin - d).clamp(min=0) for d in far) / len(z)
+
+
+pairs(
+    "distractor exercise_3",
+    [],
+    [
+        (lambda z, d, m: apart_in_a_loop(z, d, m).item(), "no gradient"),
+        (lambda z, d, m: functional.relu(functional.cosine_similarity(z, d) - m).mean(), "compared with the cosine"),
+        (lambda z, d, m: functional.relu(m - (z - d).norm(dim=1)).mean(), "Euclidean"),
+        (lambda z, d, m: len(z) * apart_in_a_loop(z, d, m), "something else"),
+    ],
+)
+
+# 05, 4: which control refutes what
+
+pairs(
+    "distractor exercise_4",
+    [
+        {
+            "class": "relevance of the true class",
+            "neurons": "random relevance",
+            "loss": "weight 0",
+            "noise": "feature dropout",
+        },
+        ["true class", "random", "λ = 0", "dropout"],
+        {"CLASS": "True class", "Neurons": "random neurons", "loss": "logit adjustment", "noise": "dropout"},
+    ],
+    [
+        (["random relevance", "true class", "weight 0", "dropout"], "Keep all but the class"),
+        (["true class", "random", "weight 0", "OHEM"], "pushes nothing apart"),
+        (["true class", "random", "larger margin", "dropout"], "none of the arms"),
+    ],
+)
+
+# 05, 5: read a confusion matrix that moved
+
+pairs(
+    "distractor exercise_5",
+    [0.0433, Fraction(13, 300), "0.043", np.float32(0.13 / 3)],
+    [
+        (-0.0294, "change of accuracy"),
+        (0.25, "rare class's recall alone"),
+        (0.13, "sum of the three"),
+        (4.33, "percentage points"),
+    ],
+)
+
+
 # That they are told so
 
 
