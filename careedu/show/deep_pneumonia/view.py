@@ -72,7 +72,9 @@ class EmbeddingView(PairView):
         """What each part shows."""
         state = self.state
         of_side = {"planes": self._plane, "neighbours": self._neighbours, "negatives": self._negatives}
+        # In the order in which they are sent: what the browser takes longest for comes first.
         return {
+            "pictures": [self._panel(side) for side in SIDES],
             **{name: drawings.beside(*map(drawn, SIDES)) for name, drawn in of_side.items()},
             "note": self.notes([state.missing]),
             "heading": drawing.heading(
@@ -80,7 +82,6 @@ class EmbeddingView(PairView):
                 f"{state.settings['image']} of {len(state.members)} ({state.settings['image_of']}), "
                 f"{len(state.labels)} images in all",
             ),
-            "pictures": [self._panel(side) for side in SIDES],
             "shares": self._shares(),
             "spread": self._spread(),
         }
