@@ -200,8 +200,12 @@ def test_the_texture_of_a_look_alike_is_that_of_its_class():
 
 def test_only_skin_has_look_alikes_of_a_class():
     for kind in ("chest", "brain"):
-        with pytest.raises(InvalidInputError, match=f"look_alike=0.5 is for skin phantoms; those of the {kind}"):
+        with pytest.raises(InvalidInputError, match=r"look_alike=0.5, .*: for skin alone"):
             draw_phantom(kind, [0], look_alike=0.5)
+        with pytest.raises(InvalidInputError, match=r"look_alike_correlation=0\.5: for skin alone"):
+            draw_phantom(kind, [0], look_alike_correlation=0.5)
+    with pytest.raises(InvalidInputError, match="with look_alike above 0"):
+        draw_phantom("skin", [0], look_alike_correlation=0.5)
     with pytest.raises(InvalidInputError, match=r"look_alike=1.1 must be a number in \[0.0, 1.0\]"):
         draw_phantom("skin", [0], look_alike=1.1)
 

@@ -119,10 +119,10 @@ def draw_phantom(
     """
     render = _module(kind).render
     checked = _check_labels(labels, kind)
-    knobs = lesion_size, contrast, distractors, jitter, lesions, look_alike, look_alike_correlation
-    options = PhantomOptions(size, *knobs)
-    if look_alike and kind != "skin":
-        raise InvalidInputError(f"look_alike={look_alike!r} is for skin phantoms; those of the {kind} have none")
+    like = look_alike, look_alike_correlation
+    options = PhantomOptions(size, lesion_size, contrast, distractors, jitter, lesions, *like)
+    if (look_alike or look_alike_correlation) and (kind != "skin" or not look_alike):
+        raise InvalidInputError(f"{look_alike=}, {look_alike_correlation=}: for skin alone, with look_alike above 0")
     if threads is not None:
         check_number("threads", threads, "whole [1, inf)", "or None")
     root = _check_seed(seed)
