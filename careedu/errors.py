@@ -99,7 +99,8 @@ def check_number(name: str, value: object, within: str, advice: str = "") -> Non
     name : str
         What it is.
     value : object
-        Truth values are no numbers, and NaN is in no interval.
+        Truth values are no numbers, and NaN is in no interval. A tensor of one number is one, such as a temperature
+        that is learned, where no whole number is asked for.
     within : str
         The interval, such as ``"[0, 1)"`` or ``"(0, inf)"``; ``"whole [1, inf)"`` for whole numbers.
     advice : str
@@ -113,13 +114,13 @@ def check_number(name: str, value: object, within: str, advice: str = "") -> Non
     interval = within.removeprefix("whole ")
     whole, closed = interval != within, interval[0] == "["
     low, high = map(float, interval[1:-1].split(", "))
-    if isinstance(value, Integral if whole else Real) and not isinstance(value, bool):
-        above, below = value >= low if closed else value > low, value <= high if interval[-1] == "]" else value < high
+    n = value.item() if not whole and getattr(value, "ndim", None) == 0 else value
+    if isinstance(n, Integral if whole else Real) and not isinstance(n, bool):
+        above, below = n >= low if closed else n > low, n <= high if interval[-1] == "]" else n < high
         if above and below:
             return
-    if high < math.inf:
-        limits = f"from {low:.12g} to {high:.12g}" if whole else f"in {interval}"
-    else:
+    limits = f"from {low:.12g} to {high:.12g}" if whole else f"in {interval}"
+    if high == math.inf:
         limits = f"at least {low:.12g}" if closed else f"above {low:.12g}"
     kind = "a whole number" if whole else "a number" if high < math.inf else "a finite number"
     raise InvalidInputError(f"{name}={value!r} must be {kind} {limits}{advice and '; '}{advice}")

@@ -5,10 +5,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from careedu.errors import InvalidInputError, check_number
+from careedu.nn.contrastive import nt_xent
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,8 @@ from careedu.errors import InvalidInputError, check_number
         (np.float32(0.5), "(0, 1)"),
         (np.int64(3), "whole [1, 3]"),
         (2**31, "whole [0, 4294967295]"),
+        (torch.tensor(0.2, requires_grad=True), "(0, inf)"),
+        (np.array(0.2), "(0, inf)"),
     ],
 )
 def test_what_fits_passes(value, within):
@@ -42,6 +46,9 @@ def test_what_fits_passes(value, within):
         (True, "[0, 1]", "x=True must be a number in [0, 1]"),
         (np.True_, "whole [0, 1]", "x=np.True_ must be a whole number from 0 to 1"),
         (2.0, "whole [1, inf)", "x=2.0 must be a whole number at least 1"),
+        (torch.tensor(0.0), "(0, inf)", "x=tensor(0.) must be a finite number above 0"),
+        (torch.tensor([0.2]), "(0, inf)", "x=tensor([0.2000]) must be a finite number above 0"),
+        (torch.tensor(2), "whole [1, inf)", "x=tensor(2) must be a whole number at least 1"),
         (2**32, "whole [0, 4294967295]", "x=4294967296 must be a whole number from 0 to 4294967295"),
     ],
 )
@@ -70,3 +77,12 @@ def test_intervals_are_those_of_mathematics(value, low, width, opens, closed):
         assert not fits
     else:
         assert fits
+
+
+def test_a_number_that_is_learned_has_its_gradient():
+    z = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0))
+    temperature = torch.tensor(0.2, requires_grad=True)
+    loss = nt_xent(z[0], z[1], temperature)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(float(nt_xent(z[0], z[1], 0.2)))
+    assert float(temperature.grad) != 0
