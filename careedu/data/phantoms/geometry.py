@@ -253,7 +253,7 @@ class Blobs:
         edge : float
             Width of the soft edge in half-sides; at least a pixel and a half is used.
         chosen : array, optional
-            Indices of the images to cut out from. All by default.
+            Indices of the images to cut out from. All by default, and then each blob has at least one pixel.
 
         Returns
         -------
@@ -284,5 +284,8 @@ class Blobs:
         # However small the blob, the pixel that holds its centre belongs to it.
         holds_centre = (np.abs(x) <= 1.0 / size) & (np.abs(y) <= 1.0 / size)
         cover = np.where(holds_centre, np.maximum(cover, np.float32(0.5)), cover)
+        if chosen is None:  # a lesion that jitter has moved out of the image keeps the pixel that is nearest to it
+            hidden = ~(cover > 0).any(axis=(1, 2), keepdims=True)
+            cover[hidden & (distance == distance.min(axis=(1, 2), keepdims=True))] = 0.5
         at = index[:, None, None], rows[:, :, None], columns[:, None, :]
         return Patch(at, x, y, distance / outline, cover)
