@@ -2,12 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CORES := --numprocesses auto --dist worksteal
+# Pictures follow their sliders sooner: see careedu/course/connection.py.
+PROMPT := --ServerApp.kernel_websocket_connection_class=careedu.course.connection.PromptConnection
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test test-quick test-kills test-notebooks notebooks runs lint format bench clean
 
 lab: .venv/.installed
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(ROOT)
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(PROMPT) $(ROOT)
 
 # Unit tests on all cores, each worker with one thread; then what nothing may run beside.
 test: lint .venv/.installed-test

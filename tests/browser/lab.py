@@ -16,6 +16,8 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
+from careedu.course.launch import PROMPT
+
 # Without it JupyterLab would ask which kernel to take.
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 CHROMIUM_ARGUMENTS = (
@@ -87,6 +89,7 @@ class Lab:
             f"--IdentityProvider.token={self.token}",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             "--LabApp.news_url=None",
+            PROMPT,
             "--LabApp.extension_manager=readonly",
         ]
         self._sink: IO[bytes] = self.log.open("wb")

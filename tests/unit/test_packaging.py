@@ -21,10 +21,16 @@ from careedu.errors import MissingDataError
 
 CLONE = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((CLONE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base"}
+CONDA_NAMES = {
+    "torch": "pytorch",
+    "matplotlib": "matplotlib-base",
+    "seaborn": "seaborn-base",
+    "jupyter-server": "jupyter_server",
+}
 # Where a package is imported by another name than it is installed by.
 INSTALLED_AS = {
     "lazy_loader": "lazy-loader",
+    "jupyter_server": "jupyter-server",
     "sklearn": "scikit-learn",
     "PIL": "pillow",
     "imblearn": "imbalanced-learn",
