@@ -85,6 +85,8 @@ class _Setting:
             return self.fresh
 
 
+# From the general to the special, which follows it where it is "none"; "cudnn." is for all that CUDA computes.
+_PLAIN = ("", "mkldnn.", "cudnn.", "mkldnn.matmul.", "mkldnn.conv.", "mkldnn.rnn.", "cuda.matmul.")
 _SETTINGS = [
     _Setting("the default dtype", torch.get_default_dtype, torch.set_default_dtype, torch.float32),
     _Setting(
@@ -104,14 +106,7 @@ _SETTINGS = [
             "cudnn.enabled": True,
             "mkldnn.enabled": True,
             "mkldnn.deterministic": False,
-            # From the general to the special, which follows it where it is "none".
-            "fp32_precision": "none",
-            "mkldnn.fp32_precision": "none",
-            "cudnn.fp32_precision": "none",  # of all that CUDA computes
-            "mkldnn.matmul.fp32_precision": "none",
-            "mkldnn.conv.fp32_precision": "none",
-            "mkldnn.rnn.fp32_precision": "none",
-            "cuda.matmul.fp32_precision": "none",
+            **{f"{part}fp32_precision": "none" for part in _PLAIN},
             "cudnn.conv.fp32_precision": "tf32",
             "cudnn.rnn.fp32_precision": "tf32",
         }.items()

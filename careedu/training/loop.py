@@ -51,11 +51,14 @@ class EpochReport:
         Epochs done, and epochs in all stages together.
     row : mapping
         The epoch's row of the history, or of the pretraining.
+    model : nn.Module
+        The network as it is now, to be looked at and not to be changed; a copy is needed to keep it.
     """
 
     epoch: int
     epochs: int
     row: Mapping[str, Any]
+    model: nn.Module
 
 
 @dataclass
@@ -158,7 +161,7 @@ class Training:
                 write_training(shared[index].path, shared[index].identity, self.model, self.record, unlike=initial)
             if checkpoint is not None:
                 write_training(checkpoint, identity, self.model, self.record, optimizations)
-            report = EpochReport(self.record.epochs, self.epochs, row)
+            report = EpochReport(self.record.epochs, self.epochs, row, self.model)
             threads = torch.get_num_threads()
             go_on = None if on_epoch is None else on_epoch(report)
             torch.set_num_threads(threads)  # they are part of the configuration

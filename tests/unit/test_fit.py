@@ -18,6 +18,7 @@ from careedu.files import read_tensors
 from careedu.methods.imbalance import CrossEntropy
 from careedu.methods.method import TrainedMethod
 from careedu.methods.registry import METHODS
+from careedu.nn.backbones import Classifier
 from careedu.training.loop import TrainingStopped
 from careedu.training.reproducibility import choose_precision, derive_seed
 from careedu.training.stage import Stage, Update
@@ -276,6 +277,7 @@ def test_every_epoch_is_reported_in_order():
     fit(DATA, "feature-smote", epochs=4, progress=False, on_epoch=reports.append)
     assert [(r.epoch, r.epochs) for r in reports] == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert [r.row["stage"] for r in reports] == ["features"] * 3 + ["head"]
+    assert all(isinstance(r.model, Classifier) for r in reports)
     assert {"loss: classification", "balanced accuracy", "rare recall", "learning rate"} <= set(reports[0].row)
 
 
