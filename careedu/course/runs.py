@@ -40,6 +40,7 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
     from careedu.experiment.attention_results import measure_attention
     from careedu.show.compare import compare
     from careedu.show.deep_pneumonia.embeddings import embed
+    from careedu.show.distractor.records import record_distractors
 
     comparison = compare(
         experiment.load(),
@@ -64,6 +65,9 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
         seed = comparison.seeds[0]
         networks = {name: comparison.runs[arm][seed] for name, arm in experiment.embedded.items()}
         embed(networks, comparison.data.test).save(folder / "embeddings.safetensors")
+    if experiment.tempted:
+        methods = {arm: experiment.methods()[arm] for arm in experiment.tempted}
+        record_distractors(comparison, methods, **experiment.fit).save(folder / "distractors.safetensors")
     return folder
 
 

@@ -14,6 +14,13 @@ from .deep_pneumonia import EmbeddingView as EmbeddingView
 from .deep_pneumonia import embed as embed
 from .deep_pneumonia import embedding_explorer as embedding_explorer
 from .deep_pneumonia.plots import plot_label_shares as plot_label_shares
+from .distractor import DistractorRecord as DistractorRecord
+from .distractor import DistractorView as DistractorView
+from .distractor import DistractorViewer as DistractorViewer
+from .distractor import distractor_viewer as distractor_viewer
+from .distractor import record_distractors as record_distractors
+from .distractor.confusion import called_like_patches as called_like_patches
+from .distractor.confusion import look_alike_confusion as look_alike_confusion
 from .global_attention import SpatialExplorer as SpatialExplorer
 from .global_attention import SpatialView as SpatialView
 from .global_attention.plots import plot_weight_maps as plot_weight_maps

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from small_grid import DATA, OPTIONS
 
+import careedu
 from careedu.course import runs
 from careedu.course.experiments import EXPERIMENTS
 from careedu.data.shipped import shipped
@@ -14,6 +16,7 @@ from careedu.errors import MissingDataError
 from careedu.experiment.attention import MARK_MEASURES, MEASURES
 from careedu.experiment.results import Results
 from careedu.show.deep_pneumonia.embeddings import Embeddings
+from careedu.show.distractor.records import DistractorRecord
 
 
 @pytest.fixture
@@ -80,6 +83,7 @@ def test_where_the_networks_look_is_saved_with_the_results(tmp_path):
         exploratory=False,
         maps=True,
         embedded={},
+        tempted=(),
     )
     back = Results.load(runs.make_runs(experiment, tmp_path / "store", tmp_path, n_jobs=1))
     assert back.marked.tolist() == [True, False] * 9
@@ -98,6 +102,7 @@ def test_where_the_networks_put_the_images_is_saved_beside_the_results(tmp_path)
         exploratory=False,
         maps=False,
         embedded={"one": "other", "two": "plain"},
+        tempted=(),
     )
     folder = runs.make_runs(experiment, tmp_path / "store", tmp_path, n_jobs=1)
     found = Embeddings.load(folder / "embeddings.safetensors")
@@ -105,3 +110,27 @@ def test_where_the_networks_put_the_images_is_saved_beside_the_results(tmp_path)
     assert [found.provenance[name]["seed"] for name in found.names] == [0, 0]
     assert found.provenance["one"]["method"]["name"] == "logit-adjusted"
     assert Results.load(folder).methods == ("plain", "other")
+
+
+def test_what_tempts_the_networks_is_saved_beside_the_results(tmp_path):
+    knobs = {"largest": 12, "val": 6, "test": 8, "size": 32, "look_alike": 1.0, "distractors": 3}
+    about = {"name": "99-small", "notebook": "99", "seeds": (3, 4), "reference": None, "weights": ()}
+    experiment = SimpleNamespace(
+        **about,
+        fit={"epochs": 3},
+        load=lambda: careedu.load("phantom-skin", **knobs),
+        methods=lambda: {"plain": careedu.LogitAdjusted(), "apart": careedu.DistractorAware()},
+        courses=False,
+        exploratory=False,
+        maps=False,
+        embedded={},
+        tempted=("apart", "plain"),
+    )
+    folder = runs.make_runs(experiment, tmp_path / "store", tmp_path, n_jobs=1)
+    found, results = DistractorRecord.load(folder / "distractors.safetensors"), Results.load(folder)
+    assert found.names == ("apart", "plain") and found.epochs == (1, 2, 3) and found.arms == results.methods
+    for k, name in enumerate(found.names):
+        kept = results.runs[name][3].probabilities
+        assert np.allclose(found.probabilities[k, -1], kept, atol=1e-4), "it is the network of the first seed"
+        assert not np.allclose(found.probabilities[k, 0], kept, atol=1e-4), "which looked otherwise at first"
+    assert found.provenance["seed"] == 3

@@ -38,6 +38,9 @@ class Experiment:
         Whether, or of which arms, what was recorded after each epoch is kept, for a widget's slider.
     embedded : mapping of str to str
         Name of a network → arm, where it is kept to which places the networks of the first seed put the test images.
+    tempted : tuple of str
+        Arms of which it is kept what tempts their network of the first seed to a wrong class, epoch by epoch. They are
+        trained once more for it, and must give the same.
     exploratory : bool
         Whether it looks around and proves nothing.
     """
@@ -52,6 +55,7 @@ class Experiment:
     maps: bool = False
     courses: bool | tuple[str, ...] = True
     embedded: Mapping[str, str] = field(default_factory=dict)
+    tempted: tuple[str, ...] = ()
     exploratory: bool = False
 
     @property

@@ -1,0 +1,69 @@
+"""Notebook 05: features that are pushed from what tempts to a wrong class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from careedu.course.experiments.experiment import (
+    BRAIN,
+    ON_SKIN,
+    SKIN,
+    TUNING_SEEDS,
+    Experiment,
+    arms,
+)
+
+_DISTRACTOR = {"method": "distractor"}
+_ON_LOSS = {
+    **arms("logit adjustment"),
+    "+ distractor": _DISTRACTOR,
+    "+ random relevance": {**_DISTRACTOR, "relevance": "random"},
+    "+ true-class relevance": {**_DISTRACTOR, "relevance": "true class"},
+}
+_CONTROLS = {
+    **_ON_LOSS,
+    "+ feature dropout": {**_DISTRACTOR, "relevance": "dropout"},
+    "OHEM": {"method": "ohem", "tau": 1.0},
+}
+_RIVALS = {**arms("focal", "CARE", "lesion transplant")}
+# How close the patches come to another class's lesion, how often it is the class after the image's own, and how many
+# there are. Six regimes in all, on tuning seeds and on images of their own; with the loss as it is, and ten times it.
+REGIMES = ((0.0, 0.0, 3), (0.5, 0.0, 3), (1.0, 0.0, 3), (1.0, 0.0, 1), (1.0, 0.5, 3), (1.0, 1.0, 3))
+_TRIED = {**_ON_LOSS, "+ distractor, weight 1": {**_DISTRACTOR, "weight": 1.0}}
+
+
+def staged(look_alike: float, correlation: float, distractors: float) -> dict[str, Any]:
+    """Skin phantoms with patches that look alike; the correlation is of training and validation images alone."""
+    knobs = {"look_alike": look_alike, "look_alike_correlation": correlation} if look_alike else {}
+    return {**SKIN, "distractors": distractors, **knobs}
+
+
+def regime(look_alike: float, correlation: float, distractors: float) -> str:
+    """Name of the experiment in which a regime was tried."""
+    return f"05-regime-{look_alike:g}-{correlation:g}-{distractors:g}"
+
+
+# By the gain of the method in balanced accuracy on the test images of the regimes, which no other experiment has.
+BEST, WORST = (0.0, 0.0, 3), (0.5, 0.0, 3)
+
+
+def _on_skin(name: str, data: Mapping[str, Any], tried: Mapping[str, Any], **more: Any) -> Experiment:
+    return Experiment(name, data, tried, ON_SKIN, reference="logit adjustment", courses=False, **more)
+
+
+EXPERIMENTS = (
+    _on_skin(
+        "05-phantom-skin",
+        staged(1.0, 0.0, 3),
+        {**_CONTROLS, **_RIVALS},
+        tempted=("logit adjustment", "+ distractor"),
+    ),
+    _on_skin("05-best-regime", staged(*BEST), _ON_LOSS),
+    _on_skin("05-worst-regime", staged(*WORST), _ON_LOSS),
+    Experiment("05-brain-tumor", BRAIN, _CONTROLS, {"epochs": 12}, reference="logit adjustment", courses=False),
+    *(
+        _on_skin(regime(*knobs), {**staged(*knobs), "seed": 1}, _TRIED, seeds=TUNING_SEEDS, exploratory=True)
+        for knobs in REGIMES
+    ),
+)

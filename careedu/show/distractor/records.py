@@ -1,0 +1,350 @@
+"""What tempts networks to a wrong class, and whether it is the look-alikes: computed once, saved in one file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from careedu.data.shipped import shipped
+from careedu.errors import CheckpointError, InvalidInputError, check_known
+from careedu.files import UNREADABLE, packed, read_tensors, unpacked, write_tensors
+from careedu.measure.crossed import spread_of_images
+from careedu.measure.statistics import Difference, Estimate, difference_of, estimate_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from careedu.data.dataset import LesionDataset
+    from careedu.experiment.results import Results
+    from careedu.experiment.run import Run
+    from careedu.methods.method import Method
+    from careedu.training.loop import EpochReport
+
+NEURONS = 3
+"""So many neurons are kept of each distractor: those with most of the relevance."""
+MEASURES = ("relevance", "map", "true class", "chance")
+"""What may lie on look-alikes: the relevance for the wrong class, that class's plain map, the relevance for the true
+class, and what of a map that knows nothing does."""
+SUFFIX = ".safetensors"
+_TEXTS = ("names", "epochs", "ids", "data", "arms", "provenance")
+
+
+@dataclass(frozen=True, eq=False)
+class DistractorRecord:
+    """What tempts the networks of two methods after some epochs, image by image, and of several after the last.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the A networks that were looked at while they learned.
+    epochs : tuple of int
+        After which; E of them.
+    probabilities : ndarray
+        float32 (A, E, N, C), of all classes.
+    distances : ndarray
+        float32 (A, E, N), 1 − cosine between an image's pooled features and its distractor's.
+    true_maps, wrong_maps, relevance : ndarray
+        uint8 (A, E, N, h, w), 255 being 1: the plain maps of the true and of the most tempting wrong class, each
+        stretched from 0 to 1, and the relevance for that wrong class, summed over neurons, its largest place being 1.
+    neurons : ndarray
+        int16 (A, E, N, 3), the neurons that hold most of the relevance, most first.
+    neuron_shares : ndarray
+        float32 (A, E, N, 3), their shares of it; 0 where nothing speaks for the wrong class.
+    neuron_maps : ndarray
+        uint8 (A, E, N, 3, h, w), their relevance, 255 being the largest of the image.
+    labels : ndarray
+        int64 (N,), true classes.
+    patch_labels : ndarray
+        int64 (N,), the class whose texture an image's look-alikes carry, −1 where there are none.
+    ids : ndarray
+        str (N,), distinct names of the images.
+    groups : ndarray
+        (N,) of patients or lesions.
+    data : mapping
+        JSON values: name, recipe and classes of the image set, and the shape of an image.
+    arms : tuple of str
+        The M methods whose shares on look-alikes were measured.
+    shares : ndarray
+        float16 (M, S, N, 4), for each of S seeds: which part of `MEASURES` lies on an image's look-alikes; NaN where it
+        has none.
+    provenance : mapping
+        JSON values: seed, versions and options of what was trained.
+
+    Raises
+    ------
+    InvalidInputError
+        If a shape does not fit the others.
+    """
+
+    names: tuple[str, ...]
+    epochs: tuple[int, ...]
+    probabilities: np.ndarray
+    distances: np.ndarray
+    true_maps: np.ndarray
+    wrong_maps: np.ndarray
+    relevance: np.ndarray
+    neurons: np.ndarray
+    neuron_shares: np.ndarray
+    neuron_maps: np.ndarray
+    labels: np.ndarray
+    patch_labels: np.ndarray
+    ids: np.ndarray
+    groups: np.ndarray
+    data: Mapping[str, Any]
+    arms: tuple[str, ...]
+    shares: np.ndarray
+    provenance: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        told = (len(self.names), len(self.epochs), len(self.labels))
+        grid = self.true_maps.shape[-2:]
+        shapes = {
+            "probabilities": (*told, len(self.data["classes"])),
+            "distances": told,
+            "true_maps": (*told, *grid),
+            "wrong_maps": (*told, *grid),
+            "relevance": (*told, *grid),
+            "neurons": (*told, NEURONS),
+            "neuron_shares": (*told, NEURONS),
+            "neuron_maps": (*told, NEURONS, *grid),
+            "patch_labels": told[2:],
+            "ids": told[2:],
+            "groups": told[2:],
+            "shares": (len(self.arms), *self.shares.shape[1:2], told[2], len(MEASURES)),
+        }
+        for name, shape in shapes.items():
+            if (found := getattr(self, name).shape) != shape:
+                sizes = "{} networks, {} epochs and {} images".format(*told)
+                raise InvalidInputError(f"{name} must be {shape} for {sizes}, not {found}")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return tuple(self.data["classes"])
+
+    def tempting(self, name: str, epoch: int) -> np.ndarray:
+        """The most likely wrong class of each image, int64 (N,), under a network after an epoch."""
+        found = self.probabilities[self.names.index(name), self.epochs.index(epoch)].copy()
+        found[np.arange(len(found)), self.labels] = -np.inf
+        return found.argmax(axis=1)
+
+    def estimate(self, arm: str, measure: str, where: np.ndarray | None = None) -> Estimate:
+        """Mean share on look-alikes over seeds and images, with a 95 % interval that covers other seeds and images.
+
+        Parameters
+        ----------
+        arm : str
+            One of `arms`.
+        measure : str
+            One of `MEASURES`.
+        where : bool (N,), optional
+            Which images; all that have look-alikes where not given.
+        """
+        return estimate_of(self._spread(arm, measure, where))
+
+    def difference(self, arm: str, measure: str, other: str, where: np.ndarray | None = None) -> Difference:
+        """Paired difference of two measures of one method, measure − other, with interval, p-value and verdict."""
+        return difference_of("share", self._spread(arm, measure, where), self._spread(arm, other, where))
+
+    def _spread(self, arm: str, measure: str, where: np.ndarray | None) -> Any:
+        check_known("arm", arm, self.arms)
+        check_known("measure", measure, MEASURES)
+        known = self.patch_labels >= 0 if where is None else where & (self.patch_labels >= 0)
+        if not known.any():
+            raise InvalidInputError("no such image has look-alikes: there is nothing for a share to lie on")
+        values = self.shares[self.arms.index(arm), :, :, MEASURES.index(measure)].astype(np.float64)
+        return spread_of_images(values[:, known], self.groups[known])
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write one file that ends in ``.safetensors``, at once or not at all."""
+        path = Path(path)
+        if path.suffix != SUFFIX:
+            raise InvalidInputError(f"a record is saved as a {SUFFIX} file, and {path.name!r} is none: name it so")
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*_TEXTS, "groups")}
+        told = {"ids": self.ids.tolist(), "groups": self.groups.tolist(), "data": dict(self.data)}
+        lists = {"names": list(self.names), "epochs": list(self.epochs), "arms": list(self.arms)}
+        write_tensors(path, packed(arrays), {**told, **lists, "provenance": dict(self.provenance)})
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> DistractorRecord:
+        """Open what `save` wrote: a file, or by its name a record that comes with careedu.
+
+        Raises
+        ------
+        CheckpointError
+            If there is none, or it is damaged.
+        """
+        file = Path(path)
+        if not file.is_file() and (there := shipped("runs") / f"{path}{SUFFIX}").is_file():
+            file = there
+        if not file.is_file():
+            raise CheckpointError(
+                f"no saved record in {str(path)!r}, and none of that name comes with careedu: make one with "
+                "careedu.show.record_distractors(…).save(path), or give another path"
+            )
+        tensors, state = read_tensors(file, "numpy")
+        try:
+            lists = {name: tuple(state.pop(name)) for name in ("names", "epochs", "arms")}
+            arrays = {name: np.array(state.pop(name)) for name in ("ids", "groups")}
+            return cls(**lists, **arrays, **unpacked(tensors), **state)
+        except UNREADABLE as error:
+            raise CheckpointError(f"{file} holds no record of distractors ({error}); name another file") from error
+
+
+def record_distractors(
+    results: Results, methods: Mapping[str, Method], looks: int = 5, **options: Any
+) -> DistractorRecord:
+    """Train methods once more, looking at what tempts them; measure what lies on look-alikes for all runs.
+
+    Parameters
+    ----------
+    results : Results
+        Runs with weights, all of which are measured after their last epoch, and the data that they were trained on,
+        with look-alikes in its test images whose classes are known.
+    methods : mapping of str to Method
+        Those that are looked at while they learn, with the first seed: some of the arms of `results`.
+    looks : int
+        After how many epochs: the first, the last, and some between that are evenly spread.
+    **options
+        Of `careedu.fit`, as `results` was trained with.
+
+    Returns
+    -------
+    DistractorRecord
+
+    Raises
+    ------
+    InvalidInputError
+        If the test images have no look-alikes, or a training does not give the probabilities that `results` has.
+    """
+    test, seed, known = results.data.test, results.seeds[0], results.runs
+    if test.mark_labels is None:
+        raise InvalidInputError("the test images have no look-alikes: load phantom-skin with look_alike above 0")
+    told, seen = results.first.configuration, {}
+    epochs = np.unique(np.linspace(1, told["epochs"], looks).round().astype(int)).tolist()
+    for name, method in methods.items():
+        found = seen.setdefault(name, [])
+
+        def look(report: EpochReport, found: list[dict[str, np.ndarray]] = found) -> None:
+            if report.epoch in epochs:
+                found.append(_looked_at(report.model, test))
+
+        again = _trained_again(results, method, seed, look, options)
+        if not np.allclose(again.probabilities, known[name][seed].probabilities, atol=1e-5):
+            raise InvalidInputError(f"{name!r}, seed {seed}, trained again gives other probabilities than its results")
+    arms = [arm for arm in results.methods if len(known[arm][seed].history)]
+    return DistractorRecord(
+        names=tuple(seen),
+        epochs=tuple(epochs),
+        **{key: np.stack([np.stack([one[key] for one in found]) for found in seen.values()]) for key in found[0]},
+        labels=test.labels.numpy(),
+        patch_labels=test.mark_labels.numpy(),
+        ids=np.asarray(test.ids),
+        groups=np.asarray(test.groups),
+        data={key: told["data"][key] for key in ("name", "recipe", "classes", "rare", "image shape")},
+        arms=tuple(arms),
+        shares=np.stack(
+            [[look_alike_shares(known[arm][s].network(), test) for s in results.seeds] for arm in arms]
+        ).astype(np.float16),
+        provenance={"seed": seed, "versions": told["versions"]},
+    )
+
+
+def _trained_again(results: Results, method: Method, seed: int, look: Any, options: Mapping[str, Any]) -> Run:
+    import torch
+
+    from careedu.experiment.fit import fit
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(results.first.configuration["threads"])  # they are part of the bits
+    try:
+        return fit(results.data.redraw(seed), method, seed=seed, progress=False, on_epoch=look, **options)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _speaking(network: nn.Module, images: LesionDataset) -> dict[str, Any]:
+    """What speaks for which class in the features: torch tensors that both of the following are made of."""
+    import torch
+
+    from careedu.methods.distractor import relevance, tempting_class
+    from careedu.training.prediction import pooled_or_maps
+
+    features = pooled_or_maps(network, images.images, pooled=False)
+    with torch.no_grad():
+        logits = network.head(network.pool(features))
+        wrong, weight = tempting_class(logits, images.labels), network.head.weight
+        r = relevance(features, weight[wrong])
+    spoken = {"wrong": weight[wrong].detach(), "true": weight[images.labels].detach()}
+    return {"features": features, "logits": logits, "r": r, **spoken}
+
+
+def _looked_at(network: nn.Module, images: LesionDataset) -> dict[str, np.ndarray]:
+    """One network at one moment, as the fields of a record hold it."""
+    import torch
+
+    from careedu.nn.maps import class_activation_map, normalize_map
+
+    found = _speaking(network, images)
+    features, r = found["features"], found["r"]
+    with torch.no_grad():
+        distances = 1 - torch.cosine_similarity(network.pool(features), network.pool(features * r))
+        mass = r.sum(dim=(2, 3))
+        shares, neurons = (mass / mass.sum(dim=1, keepdim=True).clamp_min(1e-12)).topk(NEURONS)
+        places = r.sum(dim=1)
+        maps = {
+            **{f"{of}_maps": normalize_map(class_activation_map(features, found[of])) for of in ("true", "wrong")},
+            "relevance": places / places.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12),
+            "neuron_maps": r.gather(1, neurons[..., None, None].expand(-1, -1, *r.shape[2:])),
+        }
+    return {
+        "probabilities": found["logits"].softmax(dim=1).numpy(),
+        "distances": distances.numpy(),
+        "neurons": neurons.numpy().astype(np.int16),
+        "neuron_shares": shares.numpy(),
+        **{name: (one * 255).round().to(torch.uint8).numpy() for name, one in maps.items()},
+    }
+
+
+def look_alike_shares(network: nn.Module, images: LesionDataset) -> np.ndarray:
+    """Which part of a network's relevance and maps lies on look-alikes.
+
+    Parameters
+    ----------
+    network : nn.Module
+        With a linear head behind global average pooling.
+    images : LesionDataset
+        That know their look-alikes, `marks`.
+
+    Returns
+    -------
+    float64 (N, 4)
+        Of each of `MEASURES`: Σ over places of map · (part of the place that look-alikes cover) / Σ map. A map of zeros
+        counts like one that looks everywhere alike. NaN for an image without look-alikes.
+    """
+    from torch.nn.functional import adaptive_avg_pool2d
+
+    from careedu.methods.distractor import relevance
+    from careedu.nn.maps import class_activation_map, normalize_map
+
+    found = _speaking(network, images)
+    features = found["features"]
+    maps = [
+        found["r"].sum(dim=1),
+        normalize_map(class_activation_map(features, found["wrong"])),
+        relevance(features, found["true"]).sum(dim=1),
+    ]
+    covered = adaptive_avg_pool2d(images.marks[:, None].float(), features.shape[-2:])[:, 0].double()
+    chance = covered.mean(dim=(1, 2))
+    shares = []
+    for one in maps:
+        mass = one.double().sum(dim=(1, 2))
+        share = (one * covered).sum(dim=(1, 2)) / mass.clamp_min(1e-12)
+        shares.append(np.where(mass > 0, share, chance))
+    return np.where(images.marks.flatten(1).any(dim=1)[:, None], np.stack([*shares, chance], axis=1), np.nan)
