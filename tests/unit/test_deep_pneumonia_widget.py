@@ -360,8 +360,10 @@ def test_images_are_found_by_their_names(view):
     images = made_up_images()
     assert view.state.images.ids.tolist() == IDS.tolist()
     assert torch.equal(view.state.images.images[50], images.images[9]) and view.state.images.labels[50] == 2
-    with pytest.raises(InvalidInputError, match=r"lack 10 of the 60 that were embedded, such as 'bild-50'"):
+    with pytest.raises(InvalidInputError, match=r"lack 10 of the 60 that were recorded, such as 'bild-50'"):
         EmbeddingExplorer(made_up_embeddings(), images=images[10:])
+    with pytest.raises(InvalidInputError, match="are of other classes"):
+        EmbeddingExplorer(made_up_embeddings(labels=LABELS[::-1].copy()), images=images)
 
 
 def test_images_are_drawn_again_by_their_recipe(by_labels):

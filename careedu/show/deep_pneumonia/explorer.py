@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import unknown_name
 from careedu.measure.map_quality import inside_share
 from careedu.show.comparison.explorer import Row
 from careedu.show.deep_pneumonia import embeddings as embedded
-from careedu.show.results_state import ALL, ResultsState, why_missing
+from careedu.show.record_state import RecordState
+from careedu.show.results_state import ALL
 from careedu.show.widget import SIDES
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Neighbourhood:
     attention: np.ndarray | None
 
 
-class EmbeddingExplorer(ResultsState):
+class EmbeddingExplorer(RecordState):
     """State of the embedding explorer. It opens on an image of a rare class.
 
     Settings: ``a`` and ``b``, networks; ``plane``, one of `PLANES`; ``image_of``, the name of a class or `ALL`, and
@@ -127,45 +128,13 @@ class EmbeddingExplorer(ResultsState):
             for arm in (SCRATCH, PRETRAINED):
                 if arm not in results.methods:
                     raise unknown_name(f"arm of the results with {share} labels", arm, results.methods)
-        self.labels, self.ids, self.classes = embeddings.labels, embeddings.ids, embeddings.classes
-        names = embeddings.names
-        self.present = tuple(self.classes[c] for c in np.unique(self.labels))
+        self.present = tuple(embeddings.classes[c] for c in np.unique(embeddings.labels))
         rare = next((name for name in embeddings.data["rare"] if name in self.present), ALL)
         opening = {"plane": "tsne", "image_of": rare, "image": 1, "temperature": 0.2}
-        super().__init__(a=names[0], b=names[:2][-1], labels=next(iter(self.by_labels), None), **opening)
+        super().__init__(embeddings, images, "embed", labels=next(iter(self.by_labels), None), **opening)
         counts = np.bincount(self.labels, minlength=len(self.classes))
         self.chance = float(((counts[self.labels] - 1) / (len(self.labels) - 1)).mean())
-        self.images = None if images is None else self._own(images)
         self.update()
-
-    def _own(self, images: LesionDataset) -> LesionDataset:
-        place = {name: row for row, name in enumerate(images.ids.tolist())}
-        if lacking := [name for name in self.ids.tolist() if name not in place]:
-            raise InvalidInputError(
-                f"the images lack {len(lacking)} of the {len(self.ids)} that were embedded, such as {lacking[0]!r}: "
-                "give those that careedu.show.embed was given"
-            )
-        return images[[place[name] for name in self.ids.tolist()]]
-
-    @property
-    def tests(self) -> LesionDataset | None:
-        """The images that can be looked at."""
-        return self.images
-
-    @property
-    def wants_images(self) -> bool:
-        """Whether nobody has asked for the images."""
-        return self.images is None and not self.missing
-
-    def load_images(self) -> None:
-        """Load or draw the images; where they are not on this machine, `missing` says why."""
-        from careedu.experiment.configuration import splits_of
-
-        def load() -> None:
-            self.images = self._own(splits_of(self.embeddings.data, instead="EmbeddingExplorer(images=...)").test)
-
-        self.missing = why_missing(load)
-        self.notify()
 
     def choices(self) -> dict[str, Any]:
         """What a setting can be that is one of several."""
@@ -195,10 +164,6 @@ class EmbeddingExplorer(ResultsState):
         self.seen = {side: self._see(self.method(side)) for side in SIDES}
         self.rows = self.once("rows", settings["labels"], of=self._compared) if self.by_labels else []
         self.spreads = self._spreads() if self.by_labels else {}
-
-    def method(self, side: str) -> str:
-        """Name of the network of side "A" or "B"."""
-        return self.settings[side.lower()]
 
     @property
     def labelled(self) -> Results:

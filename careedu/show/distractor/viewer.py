@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from careedu.errors import InvalidInputError
-from careedu.show.results_state import ResultsState, why_missing
+from careedu.show.record_state import RecordState
 from careedu.show.widget import SIDES
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class Temptation:
     confusion: np.ndarray
 
 
-class DistractorViewer(ResultsState):
+class DistractorViewer(RecordState):
     """State of the distractor viewer. It opens on the image that tempts A most.
 
     Settings: ``a`` and ``b``, networks; ``true`` and ``predicted``, names of classes or `ANY`, which choose cells of
@@ -108,44 +107,12 @@ class DistractorViewer(ResultsState):
     """
 
     def __init__(self, record: DistractorRecord, images: LesionDataset | None = None) -> None:
-        self.distractors, self.labels, self.classes = record, record.labels, record.classes
-        names, opening = record.names, {"true": ANY, "predicted": ANY, "image": 1, "map": DISTRACTOR, "margin": 0.5}
-        super().__init__(a=names[0], b=names[:2][-1], epoch=record.epochs[-1], **opening)
-        self.images = None if images is None else self._own(images)
+        self.distractors = record
+        opening = {"true": ANY, "predicted": ANY, "image": 1, "map": DISTRACTOR, "margin": 0.5}
+        super().__init__(record, images, "record_distractors", epoch=record.epochs[-1], **opening)
         kept = record.true_maps, record.wrong_maps, record.relevance, *np.moveaxis(record.neuron_maps, 3, 0)
         self.row, self._choice, self._maps = 0, None, dict(zip(MAPS, kept, strict=True))
         self.update()
-
-    def _own(self, images: LesionDataset) -> LesionDataset:
-        place = {name: row for row, name in enumerate(images.ids.tolist())}
-        own = images[[place[name] for name in self.distractors.ids.tolist() if name in place]]
-        # Their names alone do not tell: phantoms of any recipe have the same.
-        if own.classes != self.classes or own.labels.tolist() != self.labels.tolist():
-            raise InvalidInputError(
-                f"the images are not the {len(self.labels)} that were recorded, or are of other classes: give the test "
-                "images that careedu.show.record_distractors was given"
-            )
-        return own
-
-    @property
-    def tests(self) -> LesionDataset | None:
-        """The images that can be looked at."""
-        return self.images
-
-    @property
-    def wants_images(self) -> bool:
-        """Whether nobody has asked for the images."""
-        return self.images is None and not self.missing
-
-    def load_images(self) -> None:
-        """Load or draw the images; where they are not on this machine, `missing` says why."""
-        from careedu.experiment.configuration import splits_of
-
-        def load() -> None:
-            self.images = self._own(splits_of(self.distractors.data, instead="DistractorViewer(images=...)").test)
-
-        self.missing = why_missing(load)
-        self.notify()
 
     def choices(self) -> dict[str, Any]:
         """What a setting can be that is one of several."""
@@ -186,10 +153,6 @@ class DistractorViewer(ResultsState):
 
     def _of(self, wanted: str, classes: np.ndarray) -> np.ndarray:
         return np.ones(len(classes), dtype=bool) if wanted == ANY else classes == self.classes.index(wanted)
-
-    def method(self, side: str) -> str:
-        """Name of the network of side "A" or "B"."""
-        return self.settings[side.lower()]
 
     def _of_network(self, side: str, values: np.ndarray) -> np.ndarray:
         """What the record holds (A, E, …) of a side's network."""
