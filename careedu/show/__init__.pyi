@@ -21,6 +21,7 @@ from .distractor import distractor_viewer as distractor_viewer
 from .distractor import record_distractors as record_distractors
 from .distractor.confusion import called_like_patches as called_like_patches
 from .distractor.confusion import look_alike_confusion as look_alike_confusion
+from .distractor.confusion import shares_by_temptation as shares_by_temptation
 from .global_attention import SpatialExplorer as SpatialExplorer
 from .global_attention import SpatialView as SpatialView
 from .global_attention.plots import plot_weight_maps as plot_weight_maps

@@ -19,13 +19,14 @@ from sklearn.metrics.pairwise import cosine_similarity
 from torchvision.ops import box_iou
 
 import careedu
+from careedu.course.experiments.distractor import BEST, REGIMES, WORST, regime
 from careedu.course.experiments.global_attention import AFTER, JITTERS, TRIED
 from careedu.data.shipped import shipped
 from careedu.data.shortcuts import with_shortcut
 from careedu.measure import map_auroc, recall_per_class
 from careedu.methods.boxes import inside_boxes, lesion_boxes
 from careedu.nn.losses import effective_number_weights, inverse_frequency_weights
-from careedu.show import Embeddings
+from careedu.show import DistractorRecord, Embeddings, look_alike_confusion, shares_by_temptation
 
 NOTEBOOKS = {path.name[:2]: path for path in sorted(shipped("notebooks").glob("*.ipynb"))}
 WORDS = dict(enumerate(["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]))
@@ -360,6 +361,49 @@ def of_own_class(organ, name, others=False):
     barred = results.groups[:, None] == results.groups if others else np.eye(len(nearness), dtype=bool)
     nearest = np.where(barred, -2, nearness).argsort(axis=1)[:, -5:]
     return (saved.labels[nearest] == saved.labels[:, None]).mean()
+
+
+LOOK_ALIKES, DISTRACTOR = "05-phantom-skin", "+ distractor"
+
+
+TEN_TIMES = "+ distractor, weight 1"
+
+
+def regime_gains(arm):
+    """Of each regime, by how much the mean balanced accuracy with an arm lies above that of the loss alone."""
+    return [lead(regime(*knobs), arm, "logit adjustment", "balanced_accuracy") for knobs in REGIMES]
+
+
+def rising(values):
+    return list(values) == sorted(values)
+
+
+@cache
+def tempted():
+    return DistractorRecord.load(f"{LOOK_ALIKES}/distractors")
+
+
+def last(arm, column):
+    """Mean over seeds of what the history of an arm ends with."""
+    return float(np.mean([run.history[column].iloc[-1] for run in load(LOOK_ALIKES).runs[arm].values()]))
+
+
+@cache
+def spots(missed=False):
+    """Which shares of its last relevance lie on the lesion and on the patches, of each network that was looked at.
+
+    Over images with patches; with `missed` over those that the network is wrong about.
+    """
+    record, test, found = tempted(), load(LOOK_ALIKES).data.test, []
+    (*_, h, w) = record.relevance.shape
+    for maps, probabilities in zip(record.relevance[:, -1].astype(float), record.probabilities[:, -1], strict=True):
+        shares = []
+        looked_at = (record.patch_labels >= 0) & ((probabilities.argmax(axis=1) != record.labels) | (not missed))
+        for mask in (test.masks.numpy(), test.marks.numpy()):
+            covered = mask.reshape(len(mask), h, mask.shape[1] // h, w, mask.shape[2] // w).mean(axis=(2, 4))
+            shares.append(((maps * covered).sum(axis=(1, 2)) / maps.sum(axis=(1, 2)))[looked_at].mean())
+        found.append(shares)
+    return found
 
 
 def left_out(part, metric):
@@ -914,6 +958,108 @@ SAID = {
         "{} seeds where it says so": lambda: [seeds("04-marked-skin")],
     },
     ("04", "widget-text"): {"that saw {} labels a class or none": lambda: labels_of("04-labels-15-chest")},
+    ("05", "train-found-text"): {
+        "it ends at {} of the margin's {}, and at {} where nothing is pushed": lambda: [
+            short(last(DISTRACTOR, "distractor distance")),
+            short(careedu.DistractorAware().margin, 1),
+            short(last("+ feature dropout", "distractor distance")),
+        ],
+    },
+    ("05", "finds-text"): {"{} seeds, paired": lambda: [seeds(LOOK_ALIKES).title()]},
+    ("05", "finds-found-text"): {
+        "patches hold {} more than chance has it, where the other wrong one tempts {}": lambda: [
+            short(beyond[column], 3)
+            for beyond in [shares_by_temptation(tempted(), load(LOOK_ALIKES)).loc["logit adjustment"]]
+            for column in ("look-alikes' class", "other wrong class")
+        ],
+        "more on patches, {} beside {}": lambda: [
+            short(tempted().estimate("logit adjustment", measure).estimate) for measure in ("map", "relevance")
+        ],
+        "never told of distractors has {}, the other {}": lambda: [
+            short(tempted().estimate(arm, "relevance").estimate) for arm in ("logit adjustment", DISTRACTOR)
+        ],
+    },
+    ("05", "rest-text"): {
+        "Over all images more of it lies on the lesion itself than on the patches": lambda: all(
+            lesion > patches for lesion, patches in spots()
+        ),
+        "where the network is wrong it is the other way round": lambda: all(
+            lesion < patches for lesion, patches in spots(missed=True)
+        ),
+        "In either case most lies on no patch": lambda: all(
+            patches < 0.5 for _, patches in (*spots(), *spots(missed=True))
+        ),
+    },
+    ("05", "buys-found-text"): {
+        "its means lie a hundredth from those without it": lambda: all(
+            abs(lead(LOOK_ALIKES, DISTRACTOR, "logit adjustment", metric)) < 0.015 for metric in BOTH
+        ),
+        "focal loss, which calls hardly any image rare": lambda: mean(LOOK_ALIKES, "focal") < 0.05,
+        "it finds none of the commonest class": lambda: (
+            np.mean([run.recall()[0] for run in load(LOOK_ALIKES).runs["OHEM"].values()]) < 0.005
+        ),
+    },
+    ("05", "control-found-text"): {
+        "which pays about four times the loss": lambda: (
+            3.5 < last("+ random relevance", "loss: distractor") / last(DISTRACTOR, "loss: distractor") < 4.5
+        ),
+        "nearer to its image": lambda: (
+            last("+ random relevance", "distractor distance") < last(DISTRACTOR, "distractor distance") / 2
+        ),
+    },
+    ("05", "brain-found-text"): {
+        "no mean with the loss is further than a hundredth from that without": lambda: all(
+            abs(lead("05-brain-tumor", DISTRACTOR, "logit adjustment", metric)) < 0.015 for metric in BOTH
+        ),
+        "a gain below {} of balanced accuracy would often be missed": lambda: [
+            short(load("05-brain-tumor").differences("balanced accuracy")[DISTRACTOR].smallest)
+        ],
+    },
+    ("05", "regimes-text"): {
+        "Six regimes, on tuning seeds and images of their own": lambda: (
+            len(REGIMES) == 6
+            and all(fresh(regime(*knobs), LOOK_ALIKES) and recipe(regime(*knobs))["seed"] == 1 for knobs in REGIMES)
+            and recipe(LOOK_ALIKES)["seed"] == 0
+        ),
+    },
+    ("05", "regimes-found-text"): {
+        "half alike mislead hardly anybody": lambda: (
+            abs(look_alike_confusion(load("05-worst-regime")).loc["logit adjustment", "excess"].effect) < 0.01
+        ),
+        "balanced accuracy falls from {} to {}, with the loss as without": lambda: [
+            *(short(mean(regime(like, 0, 3), "logit adjustment", "balanced_accuracy")) for like in (0.5, 1)),
+        ],
+        "the more of the rare class is found at test": lambda: all(
+            rising([mean(regime(1, share, 3), arm) for share in (0, 0.5, 1)])
+            for arm in ("logit adjustment", DISTRACTOR)
+        ),
+        "With three seeds ten times the loss shows nothing": lambda: (
+            careedu.DistractorAware().weight * 10
+            == load(regime(1, 0, 3)).runs[TEN_TIMES][100].configuration["method"]["options"]["weight"]
+            and seeds(regime(1, 0, 3)) == "three"
+        ),
+        "no balanced accuracy with the loss is further than {} from that without": lambda: [
+            ".02" if max(map(abs, regime_gains(DISTRACTOR))) <= 0.02 else "not",
+        ],
+        "what looked best is a regime that has no look-alikes": lambda: (
+            option("05-best-regime", "distractors") == 3
+            and "look_alike" not in recipe("05-best-regime")["options"]
+            and REGIMES[int(np.argmax(regime_gains(DISTRACTOR)))] == BEST == (0, 0, 3)
+            and REGIMES[int(np.argmin(regime_gains(DISTRACTOR)))] == WORST
+        ),
+        "On ten fresh seeds and other images best and worst change places in balanced accuracy": lambda: (
+            fresh("05-best-regime", regime(*BEST))
+            and lead("05-best-regime", DISTRACTOR, "logit adjustment", "balanced_accuracy")
+            < 0
+            < lead("05-worst-regime", DISTRACTOR, "logit adjustment", "balanced_accuracy")
+        ),
+    },
+    ("05", "stated-text"): {
+        "up to a margin of {}": lambda: [short(careedu.DistractorAware().margin, 1)],
+        "λ = {}, after a quarter of the training": lambda: [
+            short(careedu.DistractorAware().weight, 1) if careedu.DistractorAware().warm_up == 0.25 else "not",
+        ],
+    },
 }
 """What is computed."""
 
@@ -969,6 +1115,15 @@ GIVEN = [
     ("04", "exercise-3-text", r"T from \.05 to 1|nearest of 254", ASSERTED),
     ("04", "exercise-4-text", r"96 made-up images|T = \.2", "tests/unit/test_deep_pneumonia_exercises.py"),
     ("04", "exercise-5-text", r"interval above 0 and adjusted p at most \.05", MEANT),
+    ("05", "idea-text", "largest of the image is 1", "tests/unit/test_distractor.py"),
+    ("05", "regimes-text", r"not \(0\)|wholly \(1\)|other \(0\)|always \(1\)|weight 1", MEANT),
+    ("05", "widget-text", "margin to 2", "test_widget_sentences.py"),
+    ("05", "stated-text", "1 − cosine", "tests/unit/test_distractor.py"),
+    ("05", "finds-text", "above 0", MEANT),
+    ("05", "finds-found-text", "cut at 0", MEANT),
+    ("05", "exercise-1-text", "0 where nothing does", MEANT),
+    ("05", "exercise-3-text", r"margin of \.5|it is 0,|vectors \.5", "tests/unit/test_distractor_exercises.py"),
+    ("05", "exercise-4-text", "weight 0", MEANT),
 ]
 """(notebook, cell, pattern, where the number is from); None is any."""
 

@@ -152,3 +152,37 @@ def test_what_the_reader_is_to_find_in_the_embedding_explorer_is_there():
     assert gains[0] > 2 * gains[1] > 0, "(d) less is left of the gain"
     ends = [spread[-1] for spread in explorer.spreads.values()]
     assert len(ends) == len(explorer.labelled.seeds) and min(ends) > 0.5, "(e) none collapsed"
+
+
+def test_what_the_reader_is_to_find_in_the_distractor_viewer_is_there():
+    text = " ".join(cells("05")["widget-text"].split())
+    viewer = run(cells("05")["widget"])["viewer"]
+    viewer.task.join()
+    assert viewer.images is not None and viewer.errors == []
+    record, shown = viewer.distractors, viewer.settings
+    assert (shown["a"], shown["b"]) == ("logit adjustment", "+ distractor")
+    assert "under logit adjustment (A) and with the loss (B)" in text
+    assert "after five epochs of the training" in text and len(record.epochs) == 5
+    likely = [wrong_probability(record, row) for row in viewer.members[:20]]
+    assert likely == sorted(likely, reverse=True) and "those that tempt A most come first" in text
+    lies = []
+    for row in range(1, 41):
+        viewer.set(image=row, map="distractor")
+        lies.append(viewer.on_look_alikes("A"))
+    share, _ = np.nanmean(lies, axis=0)
+    assert share < 0.5, "(a) it does not keep to the patch"
+    calls = []
+    for true in viewer.classes:
+        for predicted in set(viewer.classes) - {true}:
+            viewer.set(true=true, predicted=predicted)
+            calls += [record.patch_labels[row] == viewer.classes.index(predicted) for row in viewer.members]
+    assert np.mean(calls) > 0.55, "(b) more of them than by chance are called what their patches are of"
+    apart = viewer.mean_distances("B") - viewer.mean_distances("A")
+    assert abs(apart[0]) < 0.001 and apart[-1] > 0.02, "(c) the two part"
+    viewer.set(true="any", predicted="any", margin=2.0)
+    assert "Move the margin to 2" in text and viewer.seen["A"].near == viewer.seen["B"].near == 1, "(d) nobody"
+
+
+def wrong_probability(record, row):
+    """How likely the first network takes an image for its most tempting wrong class after the last epoch."""
+    return max(p for c, p in enumerate(record.probabilities[0, -1, row].tolist()) if c != record.labels[row])

@@ -167,7 +167,7 @@ def shares_by_loops(network, images):
                 speaks = [
                     sum(max(0.0, float(features[i, n, y, x] * weight[c, n])) for n in range(k)) for c in (wrong, label)
                 ]
-                values = speaks[0], evidence[y, x] - evidence.min(), speaks[1]
+                values = speaks[0], max(0.0, evidence[y, x]), speaks[1]
                 sums += [(value, value * covered) for value in values]
                 areas.append(covered)
         chance = np.mean(areas)

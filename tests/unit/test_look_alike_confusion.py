@@ -1,6 +1,7 @@
 """How often images are called what their look-alikes are of: counted by hand, beside other wrong calls."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 import careedu
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError
-from careedu.show.distractor.confusion import called_like_patches, look_alike_confusion
+from careedu.show.distractor.confusion import called_like_patches, look_alike_confusion, shares_by_temptation
 
 KNOBS = {"largest": 12, "val": 6, "test": 10, "size": 32, "look_alike": 1.0, "distractors": 3}
 
@@ -68,3 +69,30 @@ def test_images_whose_marks_have_no_class_are_refused(results):
     data = Splits(train=results.data.train, val=results.data.val, test=plain)
     with pytest.raises(InvalidInputError, match="not known"):
         look_alike_confusion(careedu.Comparison(results.runs, data=data))
+
+
+def test_relevance_beyond_chance_is_told_apart_by_what_tempts(results):
+    """Patches hold .4 of the relevance where their class tempts, .25 where another does, and .2 of the image."""
+    plain = {"plain": results.runs["plain"]}
+    test, seeds = results.data.test, results.seeds
+    patches, n = test.mark_labels.numpy(), len(test)
+    shares = np.full((1, len(seeds), n, 4), 0.2)
+    for k, run in enumerate(plain["plain"].values()):
+        others = run.probabilities.copy()
+        others[np.arange(n), results.labels] = -1
+        shares[0, k, :, 0] = np.where(others.argmax(axis=1) == patches, 0.4 + 0.01 * k, 0.25)
+    shares[:, :, patches < 0] = np.nan
+    record = SimpleNamespace(arms=("plain",), shares=shares, patch_labels=patches)
+    table = shares_by_temptation(record, careedu.Comparison(plain, data=results.data))
+    found = table.loc["plain"]
+    assert found["look-alikes' class"] == pytest.approx(0.2 + 0.01 * np.mean(range(8)))
+    assert found["other wrong class"] == pytest.approx(0.05)
+    assert (found["difference"].verdict, found["difference"].seeds) == ("better", len(seeds))
+
+
+def test_where_look_alikes_tempt_always_there_is_nothing_to_compare(results):
+    patches = results.data.test.mark_labels.numpy()
+    always = {s: replace(r, probabilities=np.eye(3)[np.maximum(patches, 0)]) for s, r in results.runs["plain"].items()}
+    record = SimpleNamespace(arms=("plain",), shares=np.zeros((1, 8, len(patches), 4)), patch_labels=patches)
+    with pytest.raises(InvalidInputError, match="tempt always or never"):
+        shares_by_temptation(record, careedu.Comparison({"plain": always}, data=results.data))

@@ -1,4 +1,7 @@
-"""How often images are called what their look-alikes are of: by method, with the differences to a reference."""
+"""Do look-alikes mislead, and is it these that tempt? How often images are called their class, and where that tempts.
+
+Tables by method, of the runs and of the record that belongs to them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from numpy.typing import ArrayLike
 
 from careedu.errors import InvalidInputError
 from careedu.measure.crossed import spread_of_images
+from careedu.measure.map_quality import map_difference
 from careedu.measure.statistics import Difference, difference_of, estimate_of, holm
+from careedu.show.distractor.records import MEASURES, DistractorRecord
 
 if TYPE_CHECKING:
     import pandas
@@ -31,7 +36,7 @@ def called_like_patches(probabilities: ArrayLike, labels: ArrayLike, patch_label
     -------
     bool (N', 2)
         Of the images with look-alikes of another class than their own. With three classes there is one other wrong
-        class, so that by chance both columns have the same mean.
+        class; a network that no patch misleads, and that names all classes alike often, has the same mean in both.
 
     Raises
     ------
@@ -91,4 +96,45 @@ def look_alike_confusion(results: Results, reference: str | None = None) -> pand
         }
         for method, (first, second) in spreads.items()
     }
+    return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+
+
+def shares_by_temptation(record: DistractorRecord, results: Results) -> pandas.DataFrame:
+    """Relevance on look-alikes beyond chance, where their class is the one that tempts and where another wrong one is.
+
+    Were the relevance on look-alikes for any other reason than their class, such as that they are dark, it would be
+    there in both cases.
+
+    Parameters
+    ----------
+    record : DistractorRecord
+    results : Results
+        The runs that it was made of.
+
+    Returns
+    -------
+    DataFrame
+        One row a method: mean over seeds of the share of the relevance less chance, "look-alikes' class" and "other
+        wrong class", over the images of which the one or the other tempts most; and "difference", paired over seeds, a
+        `Difference`.
+
+    Raises
+    ------
+    InvalidInputError
+        If under some seed one of the two tempts in all images.
+    """
+    import pandas
+
+    rows, there = {}, record.patch_labels >= 0
+    for arm, shares in zip(record.arms, record.shares.astype(np.float64), strict=True):
+        beyond, means = shares[..., MEASURES.index("relevance")] - shares[..., MEASURES.index("chance")], []
+        for run, values in zip(results.runs[arm].values(), beyond, strict=True):
+            tempted = np.where(np.eye(len(results.classes))[results.labels] > 0, -1, run.probabilities).argmax(axis=1)
+            same = tempted == record.patch_labels
+            if same[there].all() or not same[there].any():
+                raise InvalidInputError(f"under {arm!r} look-alikes tempt always or never: nothing to compare with")
+            means.append([values[there & same].mean(), values[there & ~same].mean()])
+        first, second = np.transpose(means)
+        found = {"look-alikes' class": first.mean(), "other wrong class": second.mean()}
+        rows[arm] = {**found, "difference": replace(map_difference(first, second), metric="share")}
     return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("method")

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 NEURONS = 3
 """So many neurons are kept of each distractor: those with most of the relevance."""
 MEASURES = ("relevance", "map", "true class", "chance")
-"""What may lie on look-alikes: the relevance for the wrong class, that class's plain map, the relevance for the true
-class, and what of a map that knows nothing does."""
+"""What may lie on look-alikes: the relevance for the wrong class, the positive part of that class's plain map, the
+relevance for the true class, and what of a map that knows nothing does."""
 SUFFIX = ".safetensors"
 _TEXTS = ("names", "epochs", "ids", "data", "arms", "provenance")
 
@@ -331,13 +331,13 @@ def look_alike_shares(network: nn.Module, images: LesionDataset) -> np.ndarray:
     from torch.nn.functional import adaptive_avg_pool2d
 
     from careedu.methods.distractor import relevance
-    from careedu.nn.maps import class_activation_map, normalize_map
+    from careedu.nn.maps import class_activation_map
 
     found = _speaking(network, images)
     features = found["features"]
     maps = [
         found["r"].sum(dim=1),
-        normalize_map(class_activation_map(features, found["wrong"])),
+        class_activation_map(features, found["wrong"]).clamp_min(0),
         relevance(features, found["true"]).sum(dim=1),
     ]
     covered = adaptive_avg_pool2d(images.marks[:, None].float(), features.shape[-2:])[:, 0].double()
