@@ -162,7 +162,7 @@ def test_what_the_reader_is_to_find_in_the_distractor_viewer_is_there():
     record, shown = viewer.distractors, viewer.settings
     assert (shown["a"], shown["b"]) == ("logit adjustment", "+ distractor")
     assert "under logit adjustment (A) and with the loss (B)" in text
-    assert "after five epochs of the training" in text and len(record.epochs) == 5
+    assert "at five moments of the training" in text and len(record.epochs) == 5
     likely = [wrong_probability(record, row) for row in viewer.members[:20]]
     assert likely == sorted(likely, reverse=True) and "those that tempt A most come first" in text
     lies = []
