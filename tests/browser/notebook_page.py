@@ -170,6 +170,18 @@ class NotebookPage:
         )
         self.theme = theme
 
+    def _show_all(self, within: float = 30.0) -> None:
+        """Make the window as tall as the notebook, which still grows while a widget loads its images."""
+        until = time.monotonic() + within
+        while True:
+            room = self.page.evaluate("harness.height() + harness.top()") + 60
+            assert room <= TALLEST, f"{self.name}: {room:.0f} px high; Chromium paints no page above {TALLEST}"
+            self.page.set_viewport_size({"width": WIDTH, "height": int(room)})
+            if self.page.evaluate("harness.allInView()"):
+                return
+            assert time.monotonic() < until, f"{self.name}: not all of it came into view in {within:g} s"
+            self.page.wait_for_timeout(100)
+
     def screenshot_outputs(self, label: str) -> list[Path]:
         """Photograph the whole notebook and each output, in the theme that is on.
 
@@ -181,12 +193,9 @@ class NotebookPage:
         folder = self.artefacts / label
         folder.mkdir(parents=True, exist_ok=True)
         whole = folder / f"notebook-{self.theme}.png"
-        room = self.page.evaluate("harness.height() + harness.top()") + 60
-        assert room <= TALLEST, f"{self.name}: {room:.0f} px high; Chromium paints no page above {TALLEST}"
         # The notebook scrolls in a panel of its own, so the window is made as tall as the notebook for a moment.
-        self.page.set_viewport_size({"width": WIDTH, "height": int(room)})
         try:
-            self.page.wait_for_function("harness.allInView()")
+            self._show_all()
             self.page.screenshot(path=whole)
             made = [whole]
             for place in self.page.evaluate("harness.outputs()"):
