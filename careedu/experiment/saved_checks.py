@@ -2,73 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from careedu.errors import InvalidInputError
 
-_TEXT = {"type": "string"}
-_TEXTS = {"type": "array", "items": _TEXT}
-_MOST = 2**63 - 1
-_COUNT = {"type": "integer", "minimum": 0, "maximum": _MOST}
-_NUMBER = {"type": ["number", "null"], "minimum": -1e300, "maximum": 1e300}
-_MAPPING = {"type": "object"}
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    """An object that has all these properties, with blanks for underscores, and perhaps others."""
-    named = {name.replace("_", " "): schema for name, schema in properties.items()}
-    return {"type": "object", "required": list(named), "properties": named}
-
-
-_CONFIGURATION = _object(
-    data=_object(
-        name=_TEXT,
-        recipe=_MAPPING,
-        fingerprint=_TEXT,
-        classes={**_TEXTS, "minItems": 2, "uniqueItems": True},
-        rare={**_TEXTS, "uniqueItems": True},
-        image_shape={"type": "array", "items": _COUNT, "minItems": 3, "maxItems": 3},
-        train_counts={"type": "array", "items": _COUNT},
-    ),
-    method=_object(name=_TEXT, label=_TEXT, options=_MAPPING, revision=_TEXT),
-    model=_TEXT,
-    seed=_COUNT,
-    revision={"type": ["string", "integer"]},
-)
-# Column → a value for each epoch.
-_HISTORY = {
-    "type": "object",
-    "properties": {"stage": _TEXTS},
-    "additionalProperties": {"type": "array", "items": _NUMBER},
-}
-_SECONDS = {"type": "number", "minimum": 0, "maximum": 1e300}
-_RUN = _object(configuration=_CONFIGURATION, seconds=_SECONDS, groups=_TEXTS, ids=_TEXTS, history=_HISTORY)
-_RUN["properties"]["pretraining"] = _HISTORY
-_ONE_OF_RESULTS = _object(own=_MAPPING, seconds=_SECONDS, probes=_COUNT, history=_HISTORY)
-_ONE_OF_RESULTS["properties"]["pretraining"] = _HISTORY
-_RESULTS = _object(
-    reference=_TEXT,
-    provenance=_MAPPING,
-    methods={**_TEXTS, "minItems": 1, "uniqueItems": True},
-    seeds={"type": "array", "items": _COUNT, "minItems": 1, "uniqueItems": True},
-    groups=_TEXTS,
-    ids=_TEXTS,
-    common=_MAPPING,
-    runs={"type": "array", "items": _ONE_OF_RESULTS},
-)
-
-_RESULTS["properties"]["attention"] = {**_TEXTS, "uniqueItems": True}
-
 
 @cache
 def _check(which: str) -> Callable[[Any], Any]:
     import fastjsonschema
 
-    return fastjsonschema.compile({"run": _RUN, "results": _RESULTS, "configuration": _CONFIGURATION}[which])
+    schema = json.loads(Path(__file__).with_name("saved_schema.json").read_text(encoding="utf-8"))
+    return fastjsonschema.compile({"$ref": f"#/definitions/{which}", **schema})
 
 
 def check_text(which: str, text: Mapping[str, Any]) -> None:
