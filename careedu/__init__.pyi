@@ -18,6 +18,7 @@ from careedu.methods.controls import MisplacedWeights as MisplacedWeights
 from careedu.methods.deep_pneumonia import DeepPneumonia as DeepPneumonia
 from careedu.methods.distractor import DistractorAware as DistractorAware
 from careedu.methods.facts import TrainingFacts as TrainingFacts
+from careedu.methods.feature_generation import FeatureGeneration as FeatureGeneration
 from careedu.methods.global_attention import GlobalAttention as GlobalAttention
 from careedu.methods.imbalance import LDAM as LDAM
 from careedu.methods.imbalance import OHEM as OHEM
@@ -32,6 +33,7 @@ from careedu.methods.lesion_transplant import LesionTransplant as LesionTranspla
 from careedu.methods.local_attention import LocalAttention as LocalAttention
 from careedu.methods.references import LesionSize as LesionSize
 from careedu.methods.references import NearestNeighbour as NearestNeighbour
+from careedu.methods.segmentation import Segmentation as Segmentation
 from careedu.methods.segmentation import boxes_of_a_trained_segmentation as boxes_of_a_trained_segmentation
 from careedu.methods.shortcut import CropToBox as CropToBox
 from careedu.methods.shortcut import DropMarked as DropMarked

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from careedu.errors import MissingPackageError
 from careedu.methods.facts import TrainingFacts
-from careedu.methods.method import BuiltOnLoss, LossMethod, TrainedMethod, two_stages
+from careedu.methods.method import BuiltOnLoss, LossMethod, TrainedMethod, head_stage, two_stages
 from careedu.nn import losses
 from careedu.nn.backbones import NormalizedLinear
-from careedu.training.batch import Batch, FeatureBatch
 from careedu.training.stage import Stage, Update
 
 WEIGHTINGS = ("none", "inverse", "effective-number")
@@ -275,30 +274,21 @@ class FeatureSMOTE(TrainedMethod):
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """The whole network, then the head alone on real and interpolated features."""
         first, second = two_stages(epochs, self.share, self.name)
+        fill = {"begin": restart_head, "resample": lambda model, *given: self.resample(*given)}
+        return [plain_features(first, facts), head_stage(second, CrossEntropy(), facts, **fill)]
 
-        def head_only(model: nn.Module, batch: Batch | FeatureBatch) -> dict[str, Tensor]:
-            return {"classification": nn.functional.cross_entropy(model.head(batch.inputs), batch.labels)}
-
-        return [
-            plain_features(first, facts),
-            Stage(
-                "head",
-                second,
-                Update(head_only, trainable=("head.",)),
-                inputs="pooled-features",
-                resample=lambda model, *given: self.resample(*given),
-                begin=restart_head,
-            ),
-        ]
-
-    def resample(self, features: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Fill every class up to the largest one's count.
+    def resample(
+        self, features: np.ndarray, labels: np.ndarray, seed: int, amount: float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Fill every class up to the largest one's count, or to a share of it.
 
         Parameters
         ----------
         features : float (N, K)
         labels : int (N,)
         seed : int
+        amount : float
+            The share, above 0.
 
         Returns
         -------
@@ -316,12 +306,14 @@ class FeatureSMOTE(TrainedMethod):
             raise MissingPackageError(
                 "feature-smote needs imbalanced-learn: pip install 'careedu[data]' (or imbalanced-learn)"
             ) from error
-        smallest = int(np.bincount(labels)[np.unique(labels)].min())
+        counts = {c: int(n) for c, n in enumerate(np.bincount(labels)) if n}
+        filled = {c: max(n, round(amount * max(counts.values()))) for c, n in counts.items()}
+        options = {"random_state": seed, "sampling_strategy": "auto" if amount == 1 else filled}
+        smallest = min(counts.values())
         if smallest == 1:
             # One image has no neighbour to interpolate with: repeating it is all that is left.
-            return RandomOverSampler(random_state=seed).fit_resample(features, labels)
-        neighbors = min(self.neighbors, smallest - 1)
-        return SMOTE(k_neighbors=neighbors, random_state=seed).fit_resample(features, labels)
+            return RandomOverSampler(**options).fit_resample(features, labels)
+        return SMOTE(k_neighbors=min(self.neighbors, smallest - 1), **options).fit_resample(features, labels)
 
 
 def restart_head(model: nn.Module) -> None:

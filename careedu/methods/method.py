@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -280,19 +280,29 @@ class Pretraining(BuiltOnLoss):
 
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """The pretraining, and then the head on features that rest."""
+        head = head_stage(epochs, self.classification, facts)
+        return [*self.pretraining(facts), dataclasses.replace(head, begin=standardize_features(facts))]
 
-        def head_only(model: nn.Module, batch: FeatureBatch) -> dict[str, Tensor]:
-            logits = model.head(batch.inputs)
-            return {"classification": self.classification.loss(logits, batch.labels, facts, batch.progress)}
 
-        def standardize(model: nn.Module) -> None:
-            z = pooled_or_maps(model, facts.dataset.images.to(model.mean.device), pooled=True)
-            model.after.running_mean.copy_(z.mean(dim=0))
-            model.after.running_var.copy_(z.var(dim=0, correction=0))
+def head_stage(epochs: int, loss: LossMethod, facts: TrainingFacts, **options: Any) -> Stage:
+    """A stage in which a loss trains the head on pooled features that are computed once."""
 
-        update = Update(head_only, trainable=("head.",))
-        head = Stage("head", epochs, update, inputs="pooled-features", begin=standardize)
-        return [*self.pretraining(facts), head]
+    def head_only(model: nn.Module, batch: FeatureBatch) -> dict[str, Tensor]:
+        return {"classification": loss.loss(model.head(batch.inputs), batch.labels, facts, batch.progress)}
+
+    return Stage("head", epochs, Update(head_only, trainable=("head.",)), inputs="pooled-features", **options)
+
+
+def standardize_features(facts: TrainingFacts) -> Callable[[nn.Module], None]:
+    """What begins a stage on features that rest: the slot `after` standardises them over the training images."""
+
+    def standardize(model: nn.Module) -> None:
+        model.after.reset_running_stats()  # it may have been called before: of features as they are
+        z = pooled_or_maps(model, facts.dataset.images.to(model.mean.device), pooled=True)
+        model.after.running_mean.copy_(z.mean(dim=0))
+        model.after.running_var.copy_(z.var(dim=0, correction=0))
+
+    return standardize
 
 
 class UntrainedMethod(Method):

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,7 +22,9 @@ from careedu.data.dataset import LesionDataset, Splits
 from careedu.data.digest import content_digest
 from careedu.errors import CheckpointError, InvalidInputError
 from careedu.methods.boxes import component_boxes
-from careedu.methods.facts import Workspace
+from careedu.methods.facts import TrainingFacts, Workspace
+from careedu.methods.imbalance import LogitAdjusted
+from careedu.methods.method import LossMethod, Pretraining
 from careedu.nn.backbones import Classifier, build_model
 from careedu.nn.unet import UNetDecoder, UNetEncoder
 from careedu.training.batch import Batch, unit_range
@@ -56,24 +60,74 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def add_decoder(model: Classifier) -> Classifier:
-    """Give a network whose body is a `UNetEncoder` the other half, for training only; returns the network itself.
+    """Give a network the other half of a U-Net, for training only; returns the network itself.
 
-    Raises
-    ------
-    InvalidInputError
-        If the body is another one.
+    Of a body that is no `UNetEncoder`, masks are read off the last features, and so as coarse as these.
     """
-    if not isinstance(model.body, UNetEncoder):
-        raise InvalidInputError(
-            f'a segmentation needs the encoder of a U-Net as body, not {type(model.body).__name__}: give model="unet"'
-        )
-    model.training_parts["decoder"] = UNetDecoder(model.body.widths)
+    widths = model.body.widths if isinstance(model.body, UNetEncoder) else (model.channels,)
+    model.training_parts["decoder"] = UNetDecoder(widths)
     return model
 
 
 def segment(model: Classifier, images: Tensor) -> Tensor:
     """Logits of each pixel being lesion, float (B, H, W), of float images (B, C, H, W) in [0, 1]."""
-    return model.training_parts["decoder"](model.body.levels(model.seen(images)))
+    seen = model.seen(images)
+    levels = model.body.levels(seen) if isinstance(model.body, UNetEncoder) else [model.body(seen)]
+    logits = model.training_parts["decoder"](levels)
+    if logits.shape[1:] == seen.shape[2:]:
+        return logits
+    return functional.interpolate(logits[:, None], size=seen.shape[2:], mode="bilinear")[:, 0]
+
+
+@dataclass(frozen=True)
+class Segmentation(Pretraining):
+    """Features from where the lesions are: the network learns the masks of the training images, and no class.
+
+    L = :func:`mask_loss`. As ``pretrain=`` of another method it is that one's first stage; by itself a linear head
+    follows on the features, which rest. ``model="unet"`` gives it shortcuts between its halves; see `add_decoder`.
+
+    Parameters
+    ----------
+    classification : LossMethod
+        Of the linear head.
+    epochs : int
+        Of the pretraining, counted apart.
+    learning_rate : float
+        Factor on the loop's.
+
+    Notes
+    -----
+    Mehra et al. (arXiv 2209.14097) begin with a segmentation network that they transfer to the small set; which one,
+    and its training on the images themselves, are our choice.
+    """
+
+    name: ClassVar[str] = "segmentation"
+    limits: ClassVar = {"epochs": "whole [1, inf)", "learning_rate": "(0, inf)"}
+
+    classification: LossMethod = field(default_factory=LogitAdjusted)
+    epochs: int = 20
+    learning_rate: float = 3.0
+
+    def add_parts(self, model: nn.Module) -> None:
+        """The decoder."""
+        add_decoder(model)
+
+    def pretraining(self, facts: TrainingFacts) -> list[Stage]:
+        """One stage, on the training images that have a mask, shared by all methods that begin with it.
+
+        Raises
+        ------
+        InvalidInputError
+            If fewer than two have one.
+        """
+        rows = None if facts.dataset is None else facts.dataset.has_mask
+        if rows is not None and int(rows.sum()) < 2:
+            raise InvalidInputError(
+                f"a segmentation learns from masks, and {int(rows.sum())} of the training images have one that this "
+                "method may read: add masks to the table, or begin with another pretraining, such as careedu.SimCLR()"
+            )
+        stage = segmentation_stage(self.epochs, rows, self.learning_rate)
+        return [replace(stage, shared={"revision": self.revision, "labels": False})]
 
 
 def segmentation_stage(epochs: int, rows: Tensor | None = None, learning_rate: float = 1.0) -> Stage:
@@ -171,6 +225,40 @@ def train_segmentation(
 
 
 @plain_torch()
+def regions(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """What is more likely lesion than not, bool (N, H, W), of images uint8 (N, C, H, W); see `segmented_boxes`."""
+    with torch.inference_mode():
+        return torch.cat([network(unit_range(chunk)) > 0 for chunk in images.split(64)])
+
+
+def dice_scores(network: Callable[[Tensor], Tensor], dataset: LesionDataset) -> np.ndarray:
+    """Dice score of each image, 2 |found ∩ lesion| / (|found| + |lesion|); 1 where both are empty.
+
+    Parameters
+    ----------
+    network : callable
+        As for `segmented_boxes`.
+    dataset : LesionDataset
+        All of its images need masks, empty ones where there is no lesion.
+
+    Returns
+    -------
+    float64 (N,)
+
+    Raises
+    ------
+    InvalidInputError
+        If an image has no mask.
+    """
+    if not bool(dataset.has_mask.all()):
+        raise InvalidInputError(
+            f"a Dice score needs masks: there are {int(dataset.has_mask.sum())} masks for {len(dataset)} images"
+        )
+    found = regions(network, dataset.images).cpu()
+    both, sizes = (a.sum(dim=(1, 2)).double() for a in (found & dataset.masks, found.int() + dataset.masks.int()))
+    return torch.where(sizes > 0, 2 * both / sizes, 1.0).numpy()
+
+
 def segmented_boxes(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """The box around the largest component of what is more likely lesion than not.
 
@@ -185,9 +273,7 @@ def segmented_boxes(network: Callable[[Tensor], Tensor], images: Tensor) -> Tens
     float32 (N, 4)
         NaN where no pixel is.
     """
-    with torch.inference_mode():
-        regions = torch.cat([network(unit_range(chunk)) > 0 for chunk in images.split(64)])
-    return component_boxes(regions.numpy())
+    return component_boxes(regions(network, images).numpy())
 
 
 def boxes_of_a_trained_segmentation(

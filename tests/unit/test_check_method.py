@@ -40,7 +40,7 @@ def broken_clauses(method):
     return found
 
 
-PRETRAINED = ("simclr", "deep-pneumonia")  # thirty epochs more
+PRETRAINED = ("simclr", "deep-pneumonia", "segmentation", "feature-generation")  # twenty epochs more, or thirty
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in PRETRAINED else n for n in METHODS])

@@ -9,7 +9,12 @@ import pytest
 from test_floors import FILES, PACKAGE
 
 SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-CONTENT = {"show", "course"}
+# As the plan of the house counts them; what all floors stand on, errors and files, has a bound of its own.
+FLOORS = {
+    "engine": ("data", "nn", "training", "measure", "methods", "experiment"),
+    "content": ("show", "course"),
+    "ground": ("ground",),
+}
 
 
 def code_lines(source):
@@ -31,9 +36,10 @@ def floors():
     return counts
 
 
-@pytest.mark.parametrize(("what", "most"), [("engine", 8_500), ("content", 8_000)])
+@pytest.mark.parametrize(("what", "most"), [("engine", 8_500), ("content", 8_000), ("ground", 220)])
 def test_the_totals_stand(floors, what, most):
-    counted = {floor: n for floor, n in sorted(floors.items()) if (floor in CONTENT) == (what == "content")}
+    assert floors.keys() == {floor for own in FLOORS.values() for floor in own}
+    counted = {floor: n for floor, n in sorted(floors.items()) if floor in FLOORS[what]}
     total = sum(counted.values())
     print(f"{what}: {total:,} code lines of {most:,} ({', '.join(f'{f} {n:,}' for f, n in counted.items())})")
     assert total <= most

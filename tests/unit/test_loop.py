@@ -606,7 +606,6 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
             ).run(),
             "leaves 5 rows for 4 batches",
         ),
-        (lambda: add_decoder(network()), 'model="unet"'),
         (lambda: Update(classify, every=0), "every=0"),
         (lambda: Update(classify, every=True), "every=True"),
         (lambda: Update(classify, trainable="head."), r"\('head.',\)"),
