@@ -15,7 +15,7 @@ from careedu.show.style import COLOURS, MARKERS, figure
 
 if TYPE_CHECKING:
     from careedu.experiment.results import Results
-    from careedu.experiment.run import Run
+    from careedu.measure.statistics import Estimate
 
 MOST_MATRICES = 6
 """So many confusion matrices stand in one picture: it fits a printed page."""
@@ -93,11 +93,11 @@ def _confusion_in_words(share: np.ndarray, classes: Sequence[str]) -> str:
 def plot_sweep(
     results: Mapping[float, Results],
     setting: str,
-    metrics: Sequence[str] | Mapping[str, Callable[[Run], float]] = ("balanced accuracy", "rare recall"),
+    metrics: Sequence[str | Callable[[Results], Mapping[str, Estimate]]] = ("balanced accuracy", "rare recall"),
+    *,
+    intervals: bool = False,
 ) -> Picture:
     """Means over seeds along a setting, one panel a metric; a faint sign is one seed.
-
-    There are no intervals: a sweep has few seeds and is there to look around.
 
     Parameters
     ----------
@@ -105,9 +105,11 @@ def plot_sweep(
         Value of the setting → results there, all of the same methods, seven at most.
     setting : str
         What the horizontal axis is called.
-    metrics : sequence of str, or mapping of str to callable
-        As `Results.estimate` takes them; or by name what is measured of each run, NaN where there is nothing to
-        measure.
+    metrics : sequence of str or callable
+        As `Results.estimate` takes them; or a function that gives estimates by method, none where there is nothing to
+        measure, and whose name, with blanks for underscores, is the panel's title.
+    intervals : bool
+        Whether bars in the place of the seeds' signs show 95 % intervals, for other seeds and other test groups.
 
     Returns
     -------
@@ -120,11 +122,6 @@ def plot_sweep(
     """
     import pandas
     import seaborn
-
-    def measured(at: Results, method: str, metric: str) -> Sequence[float]:
-        if isinstance(metrics, Mapping):
-            return [metrics[metric](run) for run in at.runs[method].values()]
-        return at.values_per_seed(method, metric)
 
     values = sorted(results)
     if len(values) < 2 or not metrics:
@@ -143,28 +140,33 @@ def plot_sweep(
     with figure(0.4 + 4.2 * len(metrics), 3.4) as fig:
         axes = fig.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
         for axis, metric in zip(axes, metrics, strict=True):
-            found = pandas.DataFrame(
-                [
-                    (value + apart * (k - (len(methods) - 1) / 2), method, value, of_seed)
-                    for k, method in enumerate(methods)
-                    for value in values
-                    for of_seed in measured(results[value], method, metric)
-                ],
-                columns=["place", "method", "value", "metric"],
-            )
+            named, rows = isinstance(metric, str), []
+            title = metric if named else metric.__name__.replace("_", " ")
+            for value in values:
+                at = results[value]
+                told = {m: at.estimate(m, metric) for m in methods if intervals} if named else metric(at)
+                for k, method in enumerate(methods):
+                    place, one = value + apart * (k - (len(methods) - 1) / 2), told.get(method)
+                    seeds = at.values_per_seed(method, metric) if named else [one.estimate if one else np.nan]
+                    rows += [(place, method, value, of_seed) for of_seed in seeds]
+                    if intervals and one:
+                        axis.plot([place, place], [one.low, one.high], color=COLOURS[k], lw=1, alpha=0.6)
+            found = pandas.DataFrame(rows, columns=["place", "method", "value", "metric"])
             drawn = {"data": found, "x": "place", "y": "metric", "hue": "method", "style": "method", "ax": axis, **look}
-            seaborn.scatterplot(**drawn, alpha=0.35, s=14, legend=False)
+            if named and not intervals:
+                seaborn.scatterplot(**drawn, alpha=0.35, s=14, legend=False)
             seaborn.lineplot(**drawn, dashes=False, errorbar=None, lw=1.6, ms=7, mec="none")
             axis.get_legend().remove()
             means = found.groupby(["method", "value"], sort=False)["metric"].mean().unstack()
             for method in methods:
                 told = ", ".join(f"{value:g}: {mean:.2f}" for value, mean in means.loc[method].items())
-                words.append(f"{metric} of {method} at {told}")
-            axis.set(ylim=(-0.04, 1.04), xlabel=setting, ylabel="", title=metric)
+                words.append(f"{title} of {method} at {told}")
+            axis.set(ylim=(-0.04, 1.04), xlabel=setting, ylabel="", title=title)
             axis.set_xticks(values, [f"{value:g}" for value in values])
             axis.grid(axis="y")
         fig.legend(
             *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * len(axes), len(methods))
         )
         count = len(results[values[0]].seeds)
-        return Picture.of_figure(fig, f"Means over {count} seeds along {setting}. {'; '.join(words)}.")
+        bars = ", bars being 95 % intervals" if intervals else ""
+        return Picture.of_figure(fig, f"Means over {count} seeds along {setting}{bars}. {'; '.join(words)}.")

@@ -13,6 +13,7 @@ from PIL import Image
 
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment.results import Results
+from careedu.show.picture import Picture
 from careedu.show.result_plots import MOST_MATRICES, plot_confusion, plot_sweep
 
 
@@ -83,10 +84,33 @@ def test_the_words_state_every_mean(results):
     assert "over 3 seeds along jitter" in picture.alt
 
 
-def test_a_sweep_can_show_what_is_measured_of_each_run(results):
-    shown = {"seed": lambda run: float(run.configuration["seed"] == 0)}
-    picture = plot_sweep({0.0: results, 0.25: results}, "jitter", shown)
-    assert f"seed of {results.methods[0]} at 0: {1 / len(results.seeds):.2f}, 0.25: " in picture.alt
+def bars_of(axis):
+    """Ends of the upright lines of a panel."""
+    ends = [line.get_ydata() for line in axis.lines if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2]
+    return sorted(tuple(np.round(np.asarray(end, dtype=float), 6)) for end in ends)
+
+
+def test_a_sweep_can_show_what_is_measured_of_results(results):
+    def how_often_they_agree(at):
+        return {} if at is nothing else {m: at.estimate(m, "macro F1") for m in at.methods}
+
+    nothing = Results(results.runs)
+    picture = plot_sweep({0.0: results, 0.25: nothing}, "jitter", [how_often_they_agree])
+    first = results.methods[0]
+    mean = results.estimate(first, "macro F1").estimate
+    assert f"how often they agree of {first} at 0: {mean:.2f}, 0.25: nan" in picture.alt
+
+
+def test_intervals_are_drawn_where_they_are_asked_for(results, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Picture, "of_figure", lambda fig, alt: drawn.append((fig, alt)))
+    for intervals in (False, True):
+        plot_sweep({0.0: results, 1.0: results}, "jitter", ["balanced accuracy", "rare recall"], intervals=intervals)
+    (without, _), (with_bars, alt) = drawn
+    assert not any(bars_of(axis) for axis in without.axes) and "95 % intervals" in alt
+    for axis, metric in zip(with_bars.axes, ("balanced accuracy", "rare recall"), strict=True):
+        found = [results.estimate(m, metric) for m in results.methods] * 2
+        assert bars_of(axis) == sorted((round(one.low, 6), round(one.high, 6)) for one in found)
 
 
 def test_what_is_no_sweep_is_refused(results):
