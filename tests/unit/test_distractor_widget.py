@@ -89,7 +89,7 @@ def test_a_saved_record_is_the_same(record, tmp_path):
 
 
 def test_files_that_are_none_are_named(record, tmp_path):
-    with pytest.raises(CheckpointError, match=r"no saved record in .*careedu.show.record_distractors"):
+    with pytest.raises(CheckpointError, match=r"no saved records of distractors in .*careedu.show.record_distractors"):
         DistractorRecord.load(tmp_path / "none.safetensors")
     with pytest.raises(InvalidInputError, match="name it so"):
         record.save(tmp_path / "record.npz")
@@ -100,7 +100,7 @@ def test_files_that_are_none_are_named(record, tmp_path):
     with pytest.raises(CheckpointError, match="damaged"):
         DistractorRecord.load(path)
     write_tensors(path, {"distances": record.distances}, {"names": list(NAMES)})
-    with pytest.raises(CheckpointError, match="holds no record of distractors"):
+    with pytest.raises(CheckpointError, match="holds no records of distractors"):
         DistractorRecord.load(path)
 
 
@@ -598,8 +598,8 @@ def test_an_error_is_shown_recorded_and_raised(view, monkeypatch):
 def test_it_opens_on_a_file_and_on_the_one_that_comes_with_careedu(record, tmp_path, monkeypatch):
     path = record.save(tmp_path / f"{SAVED}.safetensors")
     assert distractor_viewer(path, made_up_images()).state.distractors.names == NAMES
-    monkeypatch.setattr("careedu.show.distractor.records.shipped", lambda what: tmp_path)
+    monkeypatch.setattr("careedu.show.record_file.shipped", lambda what: tmp_path)
     view = distractor_viewer(images=made_up_images())
     assert view.state.images is not None and view.parts["note"].value == ""
-    with pytest.raises(CheckpointError, match="no saved record in 'other'"):
+    with pytest.raises(CheckpointError, match="no saved records of distractors in 'other'"):
         distractor_viewer("other")

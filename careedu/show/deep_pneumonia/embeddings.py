@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from careedu.data.shipped import shipped
-from careedu.errors import CheckpointError, InvalidInputError
-from careedu.files import UNREADABLE, packed, read_tensors, unpacked, write_tensors
+from careedu.errors import InvalidInputError
+from careedu.show.record_file import RecordFile
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,11 +20,10 @@ if TYPE_CHECKING:
 
 NEIGHBOURS = 5
 """So many of an image's nearest neighbours are looked at."""
-SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True, eq=False)
-class Embeddings:
+class Embeddings(RecordFile):
     """What several networks make of the same images.
 
     Parameters
@@ -57,6 +53,9 @@ class Embeddings:
         If a shape does not fit the others, or there are too few images.
     """
 
+    what: ClassVar[str] = "embeddings"
+    made_by: ClassVar[str] = "embed(runs, images)"
+
     names: tuple[str, ...]
     features: np.ndarray
     pca: np.ndarray
@@ -84,59 +83,23 @@ class Embeddings:
             raise InvalidInputError(f"attention is given of {sorted(unknown)}, which are none of {list(self.names)}")
         _check_numbers(networks, images)
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return tuple(self.data["classes"])
-
     def of(self, name: str) -> np.ndarray:
         """Features of the images under one network, float32 (N, K)."""
         return self.features[self.names.index(name)].astype(np.float32)
 
-    def save(self, path: str | os.PathLike) -> Path:
-        """Write one file that ends in ``.safetensors``, at once or not at all.
-
-        Raises
-        ------
-        InvalidInputError
-            If the path ends otherwise.
-        StorageError
-            If it cannot be written.
-        """
-        path = Path(path)
-        if path.suffix != SUFFIX:
-            raise InvalidInputError(f"embeddings are saved as {SUFFIX} files, and {path.name!r} is none: name it so")
+    def written(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Its arrays, and JSON values."""
         arrays = {name: getattr(self, name) for name in ("features", "pca", "tsne", "labels")}
         arrays |= {f"attention/{self.names.index(name)}": maps for name, maps in self.attention.items()}
         told = {"data": dict(self.data), "provenance": dict(self.provenance)}
-        write_tensors(path, packed(arrays), {"names": list(self.names), "ids": self.ids.tolist(), **told})
-        return path
+        return arrays, {"names": list(self.names), "ids": self.ids.tolist(), **told}
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Embeddings:
-        """Open what `save` wrote: a file, or by their name embeddings that come with careedu.
-
-        Raises
-        ------
-        CheckpointError
-            If there are none, or they are damaged.
-        """
-        file = Path(path)
-        if not file.is_file() and (there := shipped("runs") / f"{path}{SUFFIX}").is_file():
-            file = there
-        if not file.is_file():
-            raise CheckpointError(
-                f"no saved embeddings in {str(path)!r}, and none of that name come with careedu: compute them from "
-                "runs with weights, careedu.show.embed(runs, images).save(path), or give another path"
-            )
-        tensors, state = read_tensors(file, "numpy")
-        try:
-            tensors = unpacked(tensors)
-            names, ids = tuple(state.pop("names")), np.array(state.pop("ids"), dtype=str)
-            maps = {names[int(key[10:])]: tensors.pop(key) for key in list(tensors) if key.startswith("attention/")}
-            return cls(names=names, ids=ids, attention=maps, **tensors, **state)
-        except UNREADABLE as error:
-            raise CheckpointError(f"{file} holds no embeddings ({error}); name another file") from error
+    def of_written(cls, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> Embeddings:
+        """The embeddings that gave them."""
+        names, ids = tuple(state.pop("names")), np.array(state.pop("ids"), dtype=str)
+        maps = {names[int(key[10:])]: arrays.pop(key) for key in list(arrays) if key.startswith("attention/")}
+        return cls(names=names, ids=ids, attention=maps, **arrays, **state)
 
 
 def embed(runs: Mapping[str, Run], images: LesionDataset) -> Embeddings:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from careedu.data.shipped import shipped
-from careedu.errors import CheckpointError, InvalidInputError, check_known
-from careedu.files import UNREADABLE, packed, read_tensors, unpacked, write_tensors
+from careedu.errors import InvalidInputError, check_known
 from careedu.measure.crossed import spread_of_images
 from careedu.measure.statistics import Difference, Estimate, difference_of, estimate_of
+from careedu.show.record_file import RecordFile
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,12 +27,11 @@ NEURONS = 3
 MEASURES = ("relevance", "map", "true class", "chance")
 """What may lie on look-alikes: the relevance for the wrong class, the positive part of that class's plain map, the
 relevance for the true class, and what of a map that knows nothing does."""
-SUFFIX = ".safetensors"
 _TEXTS = ("names", "epochs", "ids", "data", "arms", "provenance")
 
 
 @dataclass(frozen=True, eq=False)
-class DistractorRecord:
+class DistractorRecord(RecordFile):
     """What tempts the networks of two methods after some epochs, image by image, and of several after the last.
 
     Parameters
@@ -81,6 +77,9 @@ class DistractorRecord:
         If a shape does not fit the others.
     """
 
+    what: ClassVar[str] = "records of distractors"
+    made_by: ClassVar[str] = "record_distractors(…)"
+
     names: tuple[str, ...]
     epochs: tuple[int, ...]
     probabilities: np.ndarray
@@ -122,11 +121,6 @@ class DistractorRecord:
                 sizes = "{} networks, {} epochs and {} images".format(*told)
                 raise InvalidInputError(f"{name} must be {shape} for {sizes}, not {found}")
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return tuple(self.data["classes"])
-
     def tempting(self, name: str, epoch: int) -> np.ndarray:
         """The most likely wrong class of each image, int64 (N,), under a network after an epoch."""
         found = self.probabilities[self.names.index(name), self.epochs.index(epoch)].copy()
@@ -160,41 +154,19 @@ class DistractorRecord:
         values = self.shares[self.arms.index(arm), :, :, MEASURES.index(measure)].astype(np.float64)
         return spread_of_images(values[:, known], self.groups[known])
 
-    def save(self, path: str | os.PathLike) -> Path:
-        """Write one file that ends in ``.safetensors``, at once or not at all."""
-        path = Path(path)
-        if path.suffix != SUFFIX:
-            raise InvalidInputError(f"a record is saved as a {SUFFIX} file, and {path.name!r} is none: name it so")
+    def written(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Its arrays, and JSON values."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*_TEXTS, "groups")}
         told = {"ids": self.ids.tolist(), "groups": self.groups.tolist(), "data": dict(self.data)}
         lists = {"names": list(self.names), "epochs": list(self.epochs), "arms": list(self.arms)}
-        write_tensors(path, packed(arrays), {**told, **lists, "provenance": dict(self.provenance)})
-        return path
+        return arrays, {**told, **lists, "provenance": dict(self.provenance)}
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> DistractorRecord:
-        """Open what `save` wrote: a file, or by its name a record that comes with careedu.
-
-        Raises
-        ------
-        CheckpointError
-            If there is none, or it is damaged.
-        """
-        file = Path(path)
-        if not file.is_file() and (there := shipped("runs") / f"{path}{SUFFIX}").is_file():
-            file = there
-        if not file.is_file():
-            raise CheckpointError(
-                f"no saved record in {str(path)!r}, and none of that name comes with careedu: make one with "
-                "careedu.show.record_distractors(…).save(path), or give another path"
-            )
-        tensors, state = read_tensors(file, "numpy")
-        try:
-            lists = {name: tuple(state.pop(name)) for name in ("names", "epochs", "arms")}
-            arrays = {name: np.array(state.pop(name)) for name in ("ids", "groups")}
-            return cls(**lists, **arrays, **unpacked(tensors), **state)
-        except UNREADABLE as error:
-            raise CheckpointError(f"{file} holds no record of distractors ({error}); name another file") from error
+    def of_written(cls, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> DistractorRecord:
+        """The record that gave them."""
+        lists = {name: tuple(state.pop(name)) for name in ("names", "epochs", "arms")}
+        texts = {name: np.array(state.pop(name)) for name in ("ids", "groups")}
+        return cls(**lists, **texts, **arrays, **state)
 
 
 def record_distractors(
