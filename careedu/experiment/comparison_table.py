@@ -8,13 +8,8 @@ from typing import Any
 import numpy as np
 import pandas
 
-_COMPARED = {
-    "difference": "effect",
-    "difference low": "low",
-    "difference high": "high",
-    "p": "adjusted_p",
-    "smallest": "smallest",
-}
+_COMPARED = {"difference": "effect", "difference low": "low", "difference high": "high"}
+_COMPARED |= {"p": "adjusted_p", "smallest": "smallest"}
 
 
 def comparison_table(results: Any, metrics: Sequence[str], reference: str | None) -> pandas.DataFrame:

@@ -287,7 +287,7 @@ def _shared_stages(
             for name, tensor in network.state_dict().items()
             if moves is None or name.startswith(moves)
         ]
-        what = {"stages": list(steps), "parts": digest(parts)}
+        what = {"stages": list(steps), "parts": digest(parts), "standardized": _digest_of([network.mean, network.std])}
         follows = identity(configuration, method=False)
         if all(map(_sees_no_label, leading[:number])):
             # Neither how many images have a label, nor how long is learned from these, makes another outcome.

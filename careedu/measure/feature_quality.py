@@ -37,8 +37,8 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 def near_copies(made: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Which generated features are copies of real ones, bool (n,).
 
-    Those nearer to one than half the median distance of a real feature to the next one (our choice). Of a single real
-    feature, only its equals.
+    Those no further from one than half the median distance of a real feature to the next one (our choice). Of a single
+    real feature, only its equals.
 
     Parameters
     ----------
@@ -67,8 +67,9 @@ def feature_quality(made: np.ndarray, real: np.ndarray, labels: np.ndarray, clas
     Returns
     -------
     dict of str to float
-        ``"Fréchet distance: <class>"`` and ``"near copies"``, the mean over classes.
+        ``"Fréchet distance: <class>"`` and ``"near copies"``, the mean over classes of two features or more.
     """
     rows = {name: labels == c for c, name in enumerate(classes) if (labels == c).any()}
     distances = {f"Fréchet distance: {name}": frechet_distance(made[own], real[own]) for name, own in rows.items()}
-    return {**distances, "near copies": float(np.mean([near_copies(made[r], real[r]).mean() for r in rows.values()]))}
+    copies = [near_copies(made[own], real[own]).mean() for own in rows.values() if own.sum() > 1]
+    return {**distances, "near copies": float(np.mean(copies or [0.0]))}

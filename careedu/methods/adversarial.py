@@ -105,7 +105,7 @@ class ACGAN(nn.Module):
 
     def __init__(self, feature_shape: int | Sequence[int], classes: int, noise_dim: int = 100) -> None:
         super().__init__()
-        self.shape = (feature_shape,) if isinstance(feature_shape, int) else tuple(feature_shape)
+        self.shape = tuple(np.ravel(feature_shape).tolist())
         for number in (*(self.shape or (0,)), classes, noise_dim):
             check_number("each of feature_shape, classes and noise_dim", number, "whole [1, inf)")
         self.classes, self.noise_dim, size = classes, noise_dim, math.prod(self.shape)
@@ -139,31 +139,42 @@ class ACGAN(nn.Module):
     def fit(
         self, features: Tensor, labels: Tensor, *, epochs: int = 400, seed: int = 0, progress: bool = False
     ) -> ACGAN:
-        """Train on features float (N, *feature_shape) and labels int64 (N,), classes equally often; returns itself.
+        """Train on features float (N, *feature_shape) and labels int (N,), classes equally often; returns itself.
+
+        It goes on from the weights it has: the first ones come from torch's generator, when it is built.
+
+        Parameters
+        ----------
+        features : float (N, *feature_shape)
+        labels : int (N,)
+        epochs : int
+        seed : int
+            Of the order of the features and of the noise.
+        progress : bool
+            Whether a progress bar is shown.
 
         Raises
         ------
         InvalidInputError
             If shapes or labels do not fit.
         """
-        features, labels = torch.as_tensor(features).float(), torch.as_tensor(labels).long()
-        whole = len(labels) > 1 and int(labels.min()) >= 0 and int(labels.max()) < self.classes
-        if not whole or tuple(features.shape) != (len(labels), *self.shape) or not features.isfinite().all():
-            raise InvalidInputError(
-                f"features must be finite and (N, {', '.join(map(str, self.shape))}), not {tuple(features.shape)}, and "
-                f"each of two or more have a label from 0 to {self.classes - 1}: {shorten(str(labels.tolist()), 60)}"
-            )
+        features, labels = self._features(features), self._labels(labels)
+        if len(labels) < 2 or len(features) != len(labels) or not bool(features.isfinite().all()):
+            raise InvalidInputError(f"{len(features)} features want as many labels, two or more, and to be finite")
         self.scale.fill_(scale_of(features))
         stages = [adversarial_stage(lambda model: model, type(self), "", epochs)]
         rates = {"learning_rate": 3e-3, "weight_decay": 0.0}
         training = Training(self, stages, FeatureTable(features, labels), Augmentation(), seed, BATCH, **rates)
         training.run(progress=progress, description=type(self).__name__)
-        return self
+        return self.requires_grad_(True)
 
     @plain_torch()
     def sample(self, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Features float32 (n, *feature_shape) of these classes, int64 (n,), in the units of what was trained on."""
-        labels = torch.as_tensor(labels, dtype=torch.long, device=self.scale.device)
+        """Features float32 (n, *feature_shape) of these classes, int (n,), in the units of what was trained on.
+
+        Noise is drawn on the CPU, from `generator` or from torch's.
+        """
+        labels = self._labels(labels)
         noise = torch.randn(len(labels), self.noise_dim, generator=generator).to(self.scale)
         with torch.no_grad():
             return (self.make(labels, noise) * self.scale).reshape(-1, *self.shape)
@@ -172,8 +183,9 @@ class ACGAN(nn.Module):
     def agrees(self, features: Tensor, labels: Tensor) -> Tensor:
         """Whether the discriminator gives each feature (n, *feature_shape) its class, bool (n,)."""
         self.eval()
+        labels = self._labels(labels)
         with torch.no_grad():
-            return self.judge(features.flatten(1) / self.scale, labels)[1].argmax(dim=1) == labels
+            return self.judge(self._features(features).flatten(1) / self.scale, labels)[1].argmax(dim=1) == labels
 
     def sample_agreed(self, labels: Tensor, generator: torch.Generator, tries: int = 10) -> tuple[Tensor, Tensor]:
         """As `sample`, but only features that have their class by the discriminator: `tries` draws of each, at most.
@@ -183,22 +195,37 @@ class ACGAN(nn.Module):
         features, labels
             Fewer than were asked for, where it does not agree often enough.
         """
-        kept, left = [], labels.to(self.scale.device)
-        while len(left) and len(kept) < tries:
-            made = self.sample(left, generator)
-            good = self.agrees(made, left)
-            kept.append((made[good], left[good]))
-            left = left[~good]
-        features, classes = zip(*kept, strict=True) if kept else ([self.sample(left)], [left])
+        labels, kept = self._labels(labels), []
+        for _ in range(tries):
+            made = self.sample(labels, generator)
+            good = self.agrees(made, labels)
+            kept.append((made[good], labels[good]))
+            labels = labels[~good]
+        features, classes = zip(*kept, strict=True)
         return torch.cat(features), torch.cat(classes)
+
+    def _features(self, features: Tensor) -> Tensor:
+        features = torch.as_tensor(features, dtype=torch.float32, device=self.scale.device)
+        if tuple(features.shape[1:]) != self.shape:
+            raise InvalidInputError(f"features must be (N, {', '.join(map(str, self.shape))}), not {features.shape}")
+        return features
+
+    def _labels(self, labels: Tensor) -> Tensor:
+        labels = torch.as_tensor(labels, device=self.scale.device)
+        known = not len(labels) or (not labels.is_floating_point() and 0 <= labels.min() <= labels.max() < self.classes)
+        if labels.dim() != 1 or not known:
+            told = shorten(str(labels.tolist()), 60)
+            raise InvalidInputError(f"labels must be (N,) whole numbers from 0 to {self.classes - 1}, not {told}")
+        return labels.long()
 
 
 class WGANGP(ACGAN):
-    """A Wasserstein GAN with gradient penalty and a class term, f-CLSWGAN (Xian et al., CVPR 2018, section 3.2).
+    """A Wasserstein GAN with gradient penalty and a class term, f-CLSWGAN (Xian et al., CVPR 2018, section 3.1).
 
-    The critic is told the class: it has an output for each. L_critic = mean f(x̂, ŷ) − mean f(x, y) + 10 ·
-    :func:`gradient_penalty`; L_generator = −mean f(x̂, ŷ) + .01 · mean CE(c(x̂), ŷ). The classifier c, which the paper
-    trains before, shares no layer with the critic and learns beside it, from real features alone (our choice).
+    The critic is told the class: it has an output for each (our choice; the paper's is given it as input). L_critic =
+    mean f(x̂, ŷ) − mean f(x, y) + 10 · :func:`gradient_penalty`; L_generator = −mean f(x̂, ŷ) + .01 · mean CE(c(x̂), ŷ).
+    The classifier c, which the paper trains before, shares no layer with the critic and learns beside it, from real
+    features alone (our choice).
     """
 
     every: ClassVar[int] = 5

@@ -15,6 +15,7 @@ torch.Size([3, 48])
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -75,8 +76,10 @@ class FeatureGeneration(BuiltOnLoss):
     -----
     The paper states segmentation network, ACGAN, and that a feature is kept only if the discriminator gives it its
     class; its classifier is a small convolutional one on maps. The head, pooled features, sizes, scale and that the
-    generator sees classes equally often are our choice. The history of the generator has, of as many generated features
-    as a class has, ``"class agreement"``, ``"near copies"`` and each class's Fréchet distance to the training features.
+    generator sees classes equally often are our choice. Where in ten draws the discriminator agrees too seldom, there
+    are fewer features, and a warning tells it. The history of the generator has, of as many generated features as a
+    class has, pooled, ``"class agreement"``, ``"near copies"`` and each class's Fréchet distance to the training
+    features.
     """
 
     name: ClassVar[str] = "feature-generation"
@@ -100,6 +103,9 @@ class FeatureGeneration(BuiltOnLoss):
         super().__post_init__()
         if not self.real and self.generator in ("none", "smote"):
             raise InvalidInputError(f"generator={self.generator!r} makes no class anew: real=False leaves nothing")
+        if self.pretrain is None and type(self.classification).wrap is not LossMethod.wrap:
+            loss = self.classification.name
+            raise InvalidInputError(f"pretrain=None begins with plain cross-entropy, and {loss!r} has another head")
 
     def counts(self, real: Sequence[int]) -> list[int]:
         """How many features are generated of each class, of which there are so many real ones."""
@@ -178,6 +184,10 @@ class FeatureGeneration(BuiltOnLoss):
             generator = torch.Generator().manual_seed(seed)
             made, of = model.training_parts[PART].sample_agreed(torch.from_numpy(wanted), generator)
             made, of = as_array(_pooled(made)), as_array(of)
+            if len(of) < len(wanted):
+                kept = np.bincount(of, minlength=len(counts)).tolist()
+                told = f"the discriminator agrees with {kept} of {counts} features of the classes: the head has fewer"
+                warnings.warn(f"{told}; give it more generator_epochs", stacklevel=2)
         else:
             made, of = _by_moments(self.generator, features, labels, wanted, np.random.default_rng(seed)), wanted
         start = 0 if self.real else len(labels)

@@ -71,7 +71,7 @@ def add_decoder(model: Classifier) -> Classifier:
 
 def segment(model: Classifier, images: Tensor) -> Tensor:
     """Logits of each pixel being lesion, float (B, H, W), of float images (B, C, H, W) in [0, 1]."""
-    seen = model.seen(images)
+    seen = model.standardized(images)  # past the slots, so that it is the same whatever a method puts into them
     levels = model.body.levels(seen) if isinstance(model.body, UNetEncoder) else [model.body(seen)]
     logits = model.training_parts["decoder"](levels)
     if logits.shape[1:] == seen.shape[2:]:
@@ -127,7 +127,15 @@ class Segmentation(Pretraining):
                 "method may read: add masks to the table, or begin with another pretraining, such as careedu.SimCLR()"
             )
         stage = segmentation_stage(self.epochs, rows, self.learning_rate)
-        return [replace(stage, shared={"revision": self.revision, "labels": False})]
+        shared = {"revision": self.revision, "labels": False}
+        return [replace(stage, begin=_restart_decoder, shared=shared)]
+
+
+def _restart_decoder(model: nn.Module) -> None:
+    # Its first weights follow from the seed, not from what a method has drawn before it was built.
+    for layer in model.training_parts["decoder"].modules():
+        if hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()
 
 
 def segmentation_stage(epochs: int, rows: Tensor | None = None, learning_rate: float = 1.0) -> Stage:
@@ -228,7 +236,7 @@ def train_segmentation(
 def regions(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """What is more likely lesion than not, bool (N, H, W), of images uint8 (N, C, H, W); see `segmented_boxes`."""
     with torch.inference_mode():
-        return torch.cat([network(unit_range(chunk)) > 0 for chunk in images.split(64)])
+        return torch.cat([network(unit_range(chunk)) > 0 for chunk in images.split(64)]).cpu()
 
 
 def dice_scores(network: Callable[[Tensor], Tensor], dataset: LesionDataset) -> np.ndarray:
@@ -254,8 +262,8 @@ def dice_scores(network: Callable[[Tensor], Tensor], dataset: LesionDataset) -> 
         raise InvalidInputError(
             f"a Dice score needs masks: there are {int(dataset.has_mask.sum())} masks for {len(dataset)} images"
         )
-    found = regions(network, dataset.images).cpu()
-    both, sizes = (a.sum(dim=(1, 2)).double() for a in (found & dataset.masks, found.int() + dataset.masks.int()))
+    found, masks = regions(network, dataset.images), dataset.masks.cpu()
+    both, sizes = (a.sum(dim=(1, 2)).double() for a in (found & masks, found.int() + masks.int()))
     return torch.where(sizes > 0, 2 * both / sizes, 1.0).numpy()
 
 

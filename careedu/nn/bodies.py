@@ -92,15 +92,8 @@ def _adapt_first_convolution(body: nn.Module, image_channels: int) -> None:
     for parent in body.modules():
         for name, child in parent.named_children():
             if isinstance(child, nn.Conv2d):
-                first = nn.Conv2d(
-                    image_channels,
-                    child.out_channels,
-                    child.kernel_size,
-                    child.stride,
-                    child.padding,
-                    bias=child.bias is not None,
-                )
-                setattr(parent, name, first)
+                shape = child.out_channels, child.kernel_size, child.stride, child.padding
+                setattr(parent, name, nn.Conv2d(image_channels, *shape, bias=child.bias is not None))
                 return
 
 

@@ -79,14 +79,8 @@ def write_training(
         moments, state = optimization.state()
         tensors |= {f"optimizer/{number}/{name}": tensor for name, tensor in moments.items()}
         states.append(state)
-    state = {
-        "identity": dict(identity),
-        "history": record.history,
-        "pretraining": record.pretraining,
-        "seconds": record.seconds,
-        "optimizers": states,
-    }
-    write_tensors(path, tensors, state)
+    seen = {"history": record.history, "pretraining": record.pretraining, "seconds": record.seconds}
+    write_tensors(path, tensors, {"identity": dict(identity), **seen, "optimizers": states})
 
 
 def read_training(

@@ -206,18 +206,9 @@ class Training:
         if first == 0:
             self._call(stage.begin, BEGIN, index)
         self._set_batch_statistics(sampling)
-        optimizations = [
-            Optimization(
-                self.model,
-                stage,
-                update,
-                stage.epochs * sampling.batches,
-                self.learning_rate,
-                self.weight_decay,
-                self.precision,
-            )
-            for update in stage.updates
-        ]
+        batches = stage.epochs * sampling.batches
+        settings = self.learning_rate, self.weight_decay, self.precision
+        optimizations = [Optimization(self.model, stage, update, batches, *settings) for update in stage.updates]
         if first > 0:
             for optimization, saved in zip(optimizations, optimizers, strict=True):
                 optimization.restore(*saved)

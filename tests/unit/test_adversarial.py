@@ -12,7 +12,6 @@ from careedu.methods.adversarial import (
     CLASS_WEIGHT,
     PENALTY,
     WGANGP,
-    adversarial_stage,
     discriminator_loss,
     generator_loss,
     gradient_penalty,
@@ -150,10 +149,21 @@ def test_the_generator_has_one_update_in_so_many(kind):
 
 @BOTH
 def test_an_update_of_one_leaves_no_gradient_in_the_other(kind):
-    stage = adversarial_stage(lambda model: model, kind, "", 1)
-    moves = [update.trainable for update in stage.updates]
-    assert moves == [("discriminator.",), ("generator.",)]
-    assert [update.every for update in stage.updates] == [1, kind.every] and not stage.supervised
+    features, labels = clouds((40, 40, 40))
+    gan, seen = kind(6, 3), []
+
+    def look(optimizer, *_):
+        own = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        seen.append((frozenset(own), [p.requires_grad for p in gan.parameters() if id(p) not in own]))
+
+    hook = register_optimizer_step_pre_hook(look)
+    try:
+        gan.fit(features, labels, epochs=5)
+    finally:
+        hook.remove()
+    assert len({parameters for parameters, _ in seen}) == 2
+    assert not any(moves for _, others in seen for moves in others)
+    assert all(p.requires_grad for p in gan.parameters())  # when it is done, all may move again
 
 
 @BOTH
@@ -224,25 +234,48 @@ def test_only_what_the_discriminator_agrees_with_is_kept(monkeypatch):
     first = made_by(gan, labels)
     torch.testing.assert_close(made[:51], first[::2])
     monkeypatch.setattr(gan, "agrees", lambda made, wanted: torch.zeros(len(made), dtype=torch.bool))
-    made, of = gan.sample_agreed(labels, torch.Generator(), tries=2)
-    assert made.shape == (0, 6) and of.shape == (0,)
-    assert gan.sample_agreed(labels[:0], torch.Generator())[0].shape == (0, 6)
+    for wanted, tries in ((labels, 2), (labels[:0], 1)):
+        made, of = gan.sample_agreed(wanted, torch.Generator(), tries=tries)
+        assert made.shape == (0, 6) and of.shape == (0,)
 
 
 @pytest.mark.parametrize(
     ("features", "labels", "message"),
     [
-        (torch.rand(4, 5), [0, 1, 2, 0], r"\(N, 6\), not \(4, 5\)"),
+        (torch.rand(4, 5), [0, 1, 2, 0], r"must be \(N, 6\), not .*4, 5"),
         (torch.rand(4, 6), [0, 1, 2, 3], "from 0 to 2"),
         (torch.rand(4, 6), [0, 1, 2, -1], "from 0 to 2"),
-        (torch.rand(3, 6), [0, 1, 2, 0], r"not \(3, 6\)"),
+        (torch.rand(4, 6), [0.0, 1.0, 2.0, 0.9], "whole numbers"),
+        (torch.rand(4, 6), [[0], [1], [2], [0]], r"labels must be \(N,\)"),
+        (torch.rand(3, 6), [0, 1, 2, 0], "as many labels"),
         (torch.full((3, 6), torch.nan), [0, 1, 2], "finite"),
         (torch.rand(1, 6), [0], "two or more"),
     ],
 )
 def test_features_that_do_not_fit(features, labels, message):
     with pytest.raises(InvalidInputError, match=message):
-        ACGAN(6, 3).fit(features, torch.tensor(labels), epochs=5)
+        ACGAN(6, 3).fit(features, labels, epochs=5)
+
+
+@BOTH
+def test_lists_and_arrays_do_as_well_as_tensors(kind):
+    features, labels = clouds((8, 8, 8))
+    gan = trained(kind, features, labels, 5)
+    other = trained(kind, features, labels, 5)
+    kind(np.int64(6), 3).load_state_dict(gan.state_dict())  # of the same shapes
+    assert torch.equal(made_by(gan, labels), made_by(other, labels.tolist()))
+    verdicts = [gan.agrees(x, y) for x in (features, features.double().numpy()) for y in (labels, labels.tolist())]
+    assert all(torch.equal(verdict, verdicts[0]) and verdict.shape == (24,) for verdict in verdicts)
+    torch.manual_seed(1)
+    from_lists = kind(6, 3).fit(features.tolist(), labels.numpy(), epochs=5)
+    assert torch.equal(made_by(gan, labels), made_by(from_lists, labels))
+
+
+@pytest.mark.parametrize("labels", [[3], [-1], [[0]], [0.5]])
+def test_classes_that_there_are_not_cannot_be_asked_for(labels):
+    for ask in (ACGAN(6, 3).sample, lambda wanted: ACGAN(6, 3).agrees(torch.rand(1, 6), wanted)):
+        with pytest.raises(InvalidInputError, match="from 0 to 2"):
+            ask(labels)
 
 
 @pytest.mark.parametrize("wrong", [{"feature_shape": 0}, {"feature_shape": ()}, {"classes": 0}, {"noise_dim": 1.5}])

@@ -12,10 +12,12 @@ import careedu
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment.fit import fit
 from careedu.methods import feature_generation
+from careedu.methods.adversarial import ACGAN, WGANGP
 from careedu.methods.facts import TrainingFacts
 from careedu.methods.feature_generation import GENERATORS, PART, FeatureGeneration
 from careedu.methods.segmentation import Segmentation, add_decoder, dice_scores, segment, train_segmentation
 from careedu.nn.backbones import build_model
+from careedu.training.prediction import pooled_or_maps
 
 DATA = thinned(made_up_splits(), 2, 12)
 COUNTS = tuple(DATA.train.counts.tolist())
@@ -116,6 +118,36 @@ def test_the_head_is_told_how_many_features_there_are():
     assert set(seen) == {COUNTS}
 
 
+def test_only_what_the_discriminator_agrees_with_is_learned_from(monkeypatch):
+    features, labels = table((20, 9, 3))
+    method, model = FeatureGeneration(), model_for()
+    torch.manual_seed(0)
+    gan = model.training_parts[PART] = ACGAN(5, 3).fit(features, labels, epochs=5)
+    monkeypatch.setattr(gan, "agrees", lambda made, wanted: (wanted == 1) & (made[:, 0] > made[:, 0].median()))
+    with pytest.warns(UserWarning, match=r"agrees with \[0, 11, 0\] of \[0, 11, 17\] features"):
+        new, of = method.resample(model, features, labels, 0)
+    assert np.bincount(of).tolist() == [20, 20, 3]
+    first = gan.sample(torch.tensor([1] * 11 + [2] * 17), torch.Generator().manual_seed(0))
+    kept = first[:11][(first[:11, 0] > first[:, 0].median()).numpy()]
+    np.testing.assert_array_equal(new[32 : 32 + len(kept)], kept)
+    monkeypatch.undo()
+    monkeypatch.setattr(gan, "agrees", lambda made, wanted: torch.ones(len(made), dtype=torch.bool))
+    new, of = method.resample(model, features, labels, 0)
+    np.testing.assert_array_equal(new[32:], first)
+
+
+def test_generated_maps_are_pooled():
+    features, labels = table((12, 6, 6), width=4)
+    maps = np.repeat(features, 9, axis=1).reshape(24, 4, 3, 3) * np.linspace(0, 2, 9).reshape(3, 3).astype(np.float32)
+    model = model_for()
+    torch.manual_seed(0)
+    gan = model.training_parts[PART] = WGANGP((4, 3, 3), 3).fit(maps, labels, epochs=5)
+    gan.agrees = lambda made, wanted: torch.ones(len(made), dtype=torch.bool)
+    new, _ = FeatureGeneration(generator="wgan-gp", features="maps").resample(model, features, labels, 7)
+    made = gan.sample(torch.tensor([1] * 6 + [2] * 6), torch.Generator().manual_seed(7))
+    np.testing.assert_allclose(new[24:], made.mean(dim=(2, 3)), rtol=1e-5)
+
+
 # The stages
 
 
@@ -140,6 +172,13 @@ def test_the_features_rest_while_they_are_generated_and_classified(generator, fe
     assert all(torch.equal(states[4][name], states[-1][name]) for name in generation)
     scale = f"training_parts.{PART}.scale"
     assert float(first[scale]) == 1.0 != float(states[0][scale])
+    # Standardised over the training images from the first stage that looks at them on.
+    network = build_model("small", 3, 1)
+    network.load_state_dict({name: t for name, t in first.items() if not name.startswith(("after", "training_parts"))})
+    z = pooled_or_maps(network, DATA.train.images, pooled=True)
+    for state in states:
+        torch.testing.assert_close(state["after.running_mean"], z.mean(dim=0), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(state["after.running_var"], z.var(dim=0, correction=0), rtol=1e-3, atol=1e-6)
     assert not any(name.startswith("training_parts") for name in run.weights)
     shape = states[0][f"training_parts.{PART}.generator.4.weight"].shape[0]
     assert shape == (128 if features == "pooled" else 128 * 4 * 4)
@@ -152,6 +191,8 @@ def test_the_history_tells_of_collapse_copies_and_agreement():
     columns = ["class agreement", "near copies", *(f"Fréchet distance: {name}" for name in DATA.classes)]
     columns += [f"loss: {part}, {term}" for part in ("discriminator", "generator") for term in ("source", "class")]
     assert np.isfinite(rows[columns].to_numpy(dtype=float)).all()
+    assert (rows[[name for name in columns if name.startswith("Fréchet")]] > 0).all(axis=None)
+    assert rows["Fréchet distance: dim"].nunique() == 5
     assert rows["class agreement"].between(0, 1).all() and rows["near copies"].between(0, 1).all()
 
 
@@ -168,12 +209,34 @@ def test_without_a_pretraining_the_features_come_from_cross_entropy():
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
 
-def test_arms_share_the_segmentation(tmp_path):
-    for generator in ("none", "gaussian"):
-        fit(DATA, FeatureGeneration(generator=generator, **SHORT), shared_stages=tmp_path, **QUICK)
+SEGMENTED = {"pretrain": Segmentation(epochs=1)}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (FeatureGeneration(generator="none", **SHORT), FeatureGeneration(generator="gaussian", **SHORT)),
+        (FeatureGeneration(generator="none", **SHORT), FeatureGeneration(careedu.LDAM(), generator="none", **SHORT)),
+        (careedu.GlobalAttention(**SEGMENTED), careedu.CrossEntropy(**SEGMENTED)),
+        (careedu.CrossEntropy(**SEGMENTED), FeatureGeneration(generator="acgan", **SHORT)),
+    ],
+)
+def test_arms_share_the_segmentation_and_have_the_bits_that_they_have_alone(tmp_path, first, second):
+    fit(DATA, first, shared_stages=tmp_path, **QUICK)
+    shared = fit(DATA, second, shared_stages=tmp_path, **QUICK)
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
-    fit(DATA, careedu.CrossEntropy(pretrain=Segmentation(epochs=1)), shared_stages=tmp_path, **QUICK)
-    assert len(list(tmp_path.glob("*.safetensors"))) == 1
+    np.testing.assert_array_equal(shared.probabilities, fit(DATA, second, **QUICK).probabilities)
+
+
+def test_networks_that_standardise_otherwise_share_no_segmentation(tmp_path):
+    """The pool of images without labels tells how images are standardised."""
+    brighter = made_up_dataset(60, 5)
+    brighter = replace(brighter, images=brighter.images // 2 + 100)
+    for data in (DATA, replace(DATA, pool=brighter)):
+        run = fit(data, careedu.CrossEntropy(**SEGMENTED), shared_stages=tmp_path, **QUICK)
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+    alone = fit(data, careedu.CrossEntropy(**SEGMENTED), **QUICK)
+    np.testing.assert_array_equal(run.probabilities, alone.probabilities)
 
 
 def test_rare_features_that_are_generated_help_where_the_head_would_neglect_the_class():
@@ -196,6 +259,7 @@ def test_rare_features_that_are_generated_help_where_the_head_would_neglect_the_
         ({"generator": "smote", "real": False}, InvalidInputError, "leaves nothing"),
         ({"generator": "none", "real": False}, InvalidInputError, "leaves nothing"),
         ({"features": "pixels"}, UnknownNameError, "maps"),
+        ({"classification": careedu.LDAM(), "pretrain": None}, InvalidInputError, "'ldam' has another head"),
     ],
 )
 def test_options_that_cannot_be(options, error, message):
@@ -221,8 +285,14 @@ def test_images_without_a_mask_are_left_to_the_head():
     few = torch.zeros(len(DATA.train), dtype=torch.bool)
     few[:6] = True
     data = replace(DATA, train=replace(DATA.train, masks=DATA.train.masks & few[:, None, None], has_mask=few))
+    facts = replace(FACTS, dataset=data.train)
+    (stage,) = Segmentation().pretraining(facts)
+    assert torch.equal(stage.rows, few)
     run = fit(data, Segmentation(epochs=2), **QUICK)
-    assert len(run.pretraining) == 2 and np.isfinite(run.pretraining["loss: segmentation"]).all()
+    assert len(run.pretraining) == 2
+    # Masks that are not known tell nothing, whatever stands there.
+    other = replace(data, train=replace(data.train, masks=DATA.train.masks | ~few[:, None, None], has_mask=few))
+    np.testing.assert_array_equal(run.probabilities, fit(other, Segmentation(epochs=2), **QUICK).probabilities)
 
 
 @pytest.mark.parametrize("model", ["small", "unet", "resnet18"])

@@ -58,3 +58,8 @@ def test_quality_is_told_class_by_class():
     assert quality["Fréchet distance: a"] == pytest.approx(0, abs=1e-8)
     assert quality["Fréchet distance: b"] == pytest.approx(27)
     assert quality["near copies"] == pytest.approx(0.5)
+    # A class of one feature has no distance to go by, and does not count.
+    alone = labels.copy()
+    alone[:9] = 1
+    assert feature_quality(made, real, alone, ("a", "c", "b"))["near copies"] == pytest.approx(0.5)
+    assert feature_quality(made[:1], real[:1], alone[:1], ("a", "c", "b"))["near copies"] == 0.0
