@@ -256,10 +256,9 @@ class Splits:
         for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
             shared = set(parts[first].groups.tolist()) & set(parts[second].groups.tolist())
             if shared and parts[first].grouped and parts[second].grouped:
-                raise InvalidInputError(
-                    f"{len(shared)} groups are in both {first} and {second} (for instance {min(shared)!r}): the same "
-                    "patient on both sides makes every result look better than it is. Split by group."
-                )
+                named = ", ".join(map(repr, sorted(shared)[:5])) + (", …" if len(shared) > 5 else "")
+                looks = "the same patient on both sides makes every result look better than it is. Split by group."
+                raise InvalidInputError(f"{len(shared)} groups are in both {first} and {second} ({named}): {looks}")
         check_known("augmentation", self.augmentation, AUGMENTATIONS)
         rare = rare_classes(self.train) if self.rare is None else self.rare
         names = (rare,) if isinstance(rare, str) else tuple(rare)

@@ -423,6 +423,17 @@ def test_a_group_in_two_splits_is_refused_and_named(first, second):
         Splits(**parts)
 
 
+@pytest.mark.parametrize(("count", "told"), [(3, "'p0', 'p1', 'p2'\\)"), (7, "'p0', 'p1', 'p2', 'p3', 'p4', …\\)")])
+def test_groups_in_two_splits_are_named_up_to_five(count, told):
+    mixed = {name: make(prefix=name) for name in ("train", "val", "test")}
+    for name in ("train", "test"):
+        groups = mixed[name].groups.astype("U30")
+        groups[:count] = [f"p{i}" for i in range(count)]
+        mixed[name] = replace(mixed[name], groups=groups)
+    with pytest.raises(InvalidInputError, match=rf"{count} groups are in both train and test \({told}"):
+        Splits(**mixed)
+
+
 def test_equal_counted_names_mean_nothing_where_no_groups_were_given():
     without = {name: make(groups=None, ids=None) for name in ("train", "val", "test")}
     assert len(Splits(**without).train) == 9
