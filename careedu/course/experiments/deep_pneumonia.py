@@ -12,6 +12,7 @@ from careedu.course.experiments.experiment import (
     MARKED,
     ON_SKIN,
     ON_XRAYS,
+    SMALL_BRAIN,
     TUNING_SEEDS,
     XRAYS,
     Experiment,
@@ -23,7 +24,7 @@ from careedu.course.experiments.experiment import (
 POOLS = {
     "chest": {"name": "phantom-chest", "lesion_size": 1.15, "largest": 200},
     "skin": {"name": "phantom-skin", "largest": 200},
-    "brain": {"name": "brain-tumor", "plane": "axial", "size": 96},
+    "brain": {"name": "brain-tumor", "plane": "axial", "size": SMALL_BRAIN["size"]},
 }
 FEW = 15
 # As many epochs that the network from scratch learns too: the fewer images, the fewer updates an epoch has.

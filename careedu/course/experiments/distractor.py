@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from careedu.course.experiments.experiment import (
-    BRAIN,
     ON_SKIN,
     SKIN,
+    SMALL_BRAIN,
     TUNING_SEEDS,
     Experiment,
     arms,
@@ -21,12 +21,8 @@ _ON_LOSS = {
     "+ random relevance": {**_DISTRACTOR, "relevance": "random"},
     "+ true-class relevance": {**_DISTRACTOR, "relevance": "true class"},
 }
-_CONTROLS = {
-    **_ON_LOSS,
-    "+ feature dropout": {**_DISTRACTOR, "relevance": "dropout"},
-    "OHEM": {"method": "ohem", "tau": 1.0},
-}
-_RIVALS = {**arms("focal", "CARE", "lesion transplant")}
+_CONTROLS = {**_ON_LOSS, "+ feature dropout": {**_DISTRACTOR, "relevance": "dropout"}}
+_WITH_RIVALS = {**_CONTROLS, "OHEM": {"method": "ohem", "tau": 1.0}, **arms("focal", "CARE", "lesion transplant")}
 # How close the patches come to another class's lesion, how often it is the class after the image's own, and how many
 # there are. Six regimes in all, on tuning seeds and on images of their own; with the loss as it is, and ten times it.
 REGIMES = ((0.0, 0.0, 3), (0.5, 0.0, 3), (1.0, 0.0, 3), (1.0, 0.0, 1), (1.0, 0.5, 3), (1.0, 1.0, 3))
@@ -56,12 +52,14 @@ EXPERIMENTS = (
     _on_skin(
         "05-phantom-skin",
         staged(1.0, 0.0, 3),
-        {**_CONTROLS, **_RIVALS},
+        _WITH_RIVALS,
         tempted=("logit adjustment", "+ distractor"),
     ),
-    _on_skin("05-best-regime", staged(*BEST), _ON_LOSS),
-    _on_skin("05-worst-regime", staged(*WORST), _ON_LOSS),
-    Experiment("05-brain-tumor", BRAIN, _CONTROLS, {"epochs": 12}, reference="logit adjustment", courses=False),
+    _on_skin("05-best-regime", staged(*BEST), _CONTROLS),
+    _on_skin("05-worst-regime", staged(*WORST), _CONTROLS),
+    Experiment(
+        "05-brain-tumor", SMALL_BRAIN, _WITH_RIVALS, {"epochs": 12}, reference="logit adjustment", courses=False
+    ),
     *(
         _on_skin(regime(*knobs), {**staged(*knobs), "seed": 1}, _TRIED, seeds=TUNING_SEEDS, exploratory=True)
         for knobs in REGIMES

@@ -84,6 +84,8 @@ class Experiment:
 SKIN = {"name": "phantom-skin", "imbalance": 10}
 # Below about 96 pixels many tumours vanish; more cost time that ten seeds do not leave.
 BRAIN = {"name": "brain-tumor", "plane": "axial", "size": 96, "counts": {"meningioma": 30}}
+# Of the phantoms' size, for notebooks of which the runs would take too long.
+SMALL_BRAIN = {**BRAIN, "size": 64}
 ON_SKIN, ON_BRAIN = {"epochs": 16}, {"epochs": 18}
 
 TUNING_SEEDS = (100, 101, 102)
