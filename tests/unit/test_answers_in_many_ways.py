@@ -1023,6 +1023,148 @@ pairs(
 )
 
 
+# 06, 1: the ACGAN losses
+
+
+@right("feature_generation exercise_1")
+def generator_by_binary_cross_entropy(source, classes, wanted):
+    real = functional.binary_cross_entropy_with_logits(source, torch.ones_like(source))
+    return real + functional.cross_entropy(classes, wanted)
+
+
+@right("feature_generation exercise_1")
+def generator_by_log_softmax(source, classes, wanted):
+    right_class = classes.log_softmax(1).gather(1, wanted[:, None]).mean()
+    return functional.softplus(-source).mean() - right_class
+
+
+@right("feature_generation exercise_1")
+def generator_in_a_loop(source, classes, wanted):
+    each = [torch.log1p(torch.exp(-s)) + c.logsumexp(0) - c[y] for s, c, y in zip(source, classes, wanted, strict=True)]
+    return sum(each) / len(each)
+
+
+pairs(
+    "feature_generation exercise_1",
+    [],
+    [
+        (lambda s, c, y: generator_in_a_loop(-s, c, y), "the discriminator's side"),
+        (lambda s, c, y: functional.softplus(-s).mean() - c.softmax(1).gather(1, y[:, None]).mean(), "*probability*"),
+        (lambda s, c, y: functional.softplus(-s).mean(), "One of the two terms"),
+        (lambda s, c, y: (1 - s.sigmoid()).log().mean() + functional.cross_entropy(c, y), "nearly no slope"),
+        (lambda s, c, y: generator_in_a_loop(s, c, y).item(), "no gradient"),
+    ],
+)
+
+# 06, 2: bias shift, or gain
+
+pairs(
+    "feature_generation exercise_2",
+    [0.4765, "0.4765", Fraction(953, 2000), [0.4765]],
+    [
+        (0.5, "That is before"),
+        (0.953, "their mean"),
+        (-0.0235, "by how much it changed"),
+        (0.569, "one of the recalls"),
+        (47.65, "per cent"),
+    ],
+)
+
+# 06, 3: memorised, or new
+
+
+@right("feature_generation exercise_3")
+def memorised_in_numpy(made, real):
+    made, real = np.asarray(made, dtype=float), np.asarray(real, dtype=float)
+    apart = np.linalg.norm(real[:, None] - real[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    return np.mean(np.linalg.norm(made[:, None] - real[None], axis=2).min(1) <= np.median(apart.min(1)) / 2)
+
+
+@right("feature_generation exercise_3")
+def memorised_by_sorting(made, real):
+    limit = torch.cdist(real, real).sort(dim=1).values[:, 1].median() / 2
+    return (torch.cdist(made, real).amin(1) <= limit).double().mean()
+
+
+@right("feature_generation exercise_3")
+def memorised_in_a_loop(made, real):
+    nearest = [min(float((a - b).norm()) for j, b in enumerate(real) if j != i) for i, a in enumerate(real)]
+    limit = sorted(nearest)[len(nearest) // 2] / 2
+    copies = [min(float((m - b).norm()) for b in real) <= limit for m in made]
+    return sum(copies) / len(copies)
+
+
+pairs(
+    "feature_generation exercise_3",
+    [],
+    [
+        (lambda m, r: 1 - memorised_in_a_loop(m, r), "new: 1 less"),
+        (lambda m, r: (torch.cdist(m, r).amin(1) <= 0).double().mean(), "its own nearest neighbour"),
+        (lambda m, r: memorised_by_sorting(2 * m, 4 * r), "something else"),
+        (lambda m, r: memorised_by_sorting(m, r).expand(3), "shape"),
+    ],
+)
+
+# 06, 4: why patients must not be split
+
+_LEAKING = [
+    "slices at random",
+    "every fifth slice",
+    "slices at random within each class",
+    "the last slice of each patient",
+    "slices at random, next ones left out",
+]
+
+pairs(
+    "feature_generation exercise_4",
+    [
+        _LEAKING,
+        tuple(_LEAKING[::-1]),
+        {name: name in _LEAKING for name in ("patients at random", "patients of one hospital", *_LEAKING)},
+        ["random", "every fifth slice", "stratified", "The last slice of each patient", _LEAKING[-1]],
+    ],
+    [
+        (["patients at random", "patients of one hospital"], "do *not* leak"),
+        (_LEAKING[:4], "One is missing. A gap of one slice"),
+        ([*_LEAKING, "patients"], "that the training has never seen"),
+        (["every second slice"], "none of these"),
+    ],
+)
+
+# 06, 5: Gaussian per class by hand
+
+
+@right("feature_generation exercise_5")
+def gaussian_in_numpy(features, labels, c, noise):
+    own = np.asarray(features)[np.asarray(labels) == c]
+    return own.mean(0) + own.std(0) * np.asarray(noise)
+
+
+@right("feature_generation exercise_5")
+def gaussian_by_a_cholesky_of_the_diagonal(features, labels, c, noise):
+    own = features[labels == c]
+    return own.mean(0) + noise @ torch.linalg.cholesky(torch.diag(own.var(0)))
+
+
+@right("feature_generation exercise_5")
+def gaussian_row_by_row(features, labels, c, noise):
+    own = torch.stack([row for row, y in zip(features, labels, strict=True) if int(y) == c])
+    return torch.stack([torch.addcmul(own.mean(0), own.std(0), e) for e in noise])
+
+
+pairs(
+    "feature_generation exercise_5",
+    [],
+    [
+        (lambda f, y, c, e: f.mean(0) + f.std(0) * e, "belongs to none"),
+        (lambda f, y, c, e: f[y == c].mean(0) + f[y == c].var(0) * e, "variance"),
+        (lambda f, y, c, e: f[y == c].std(0) * e, "deviations, not yet features"),
+        (lambda f, y, c, e: f[y == c].mean(0) + torch.zeros_like(e), "something else"),
+    ],
+)
+
+
 # That they are told so
 
 
