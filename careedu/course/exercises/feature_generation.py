@@ -58,7 +58,7 @@ generator_exercise = FunctionExercise(
         ),
     },
     expected="one number, the mean of −log σ(s) plus the mean cross-entropy of the class logits",
-    praise="Where the discriminator is sure (s near −9) the slope is nearly −1 an image; log(1 − σ(s)) has nearly none.",
+    praise="Where the discriminator is sure (s near −9) the slope is about −1 an image; log(1 − σ(s)) has hardly any.",
     thought="The class term alone would be content with one feature that is typical of its class, over and over. "
     "What in the loss speaks against that?",
     hints=[
