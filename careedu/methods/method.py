@@ -142,7 +142,7 @@ class TrainedMethod(Method):
     Parameters
     ----------
     pretrain : Pretraining, optional
-        What the network learns from the images alone before, such as ``careedu.SimCLR()``. By keyword only.
+        What the network learns before, without any class, such as ``careedu.SimCLR()``. By keyword only.
 
     Raises
     ------
@@ -242,7 +242,7 @@ class BuiltOnLoss(TrainedMethod):
 
 @dataclass(frozen=True)
 class Pretraining(BuiltOnLoss):
-    """A method that learns from images alone, so that any other can begin with it: its ``pretrain=``.
+    """A method that learns from images, or their masks, and no class, so that any other can begin with it: `pretrain`.
 
     By itself it is the linear evaluation of what it has learned: the body rests, and a linear head is trained on the
     pooled features of the unaugmented images, each feature standardised over these.
