@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from careedu.course.experiments.experiment import (
-    BRAIN,
     CHEST,
     DOSE,
     MARKED,
@@ -99,7 +98,7 @@ _LEFT_OUT = {
 
 EXPERIMENTS = (
     Experiment("04-phantom-chest", CHEST, {**_LADDER, **_OTHER_ATTENTION}, {"epochs": 16}, courses=False),
-    Experiment("04-brain-tumor", BRAIN, _LADDER, {"epochs": 12}, courses=False),
+    Experiment("04-brain-tumor", SMALL_BRAIN, _LADDER, {"epochs": 12}, courses=False),
     *(
         Experiment(
             f"04-labels-{share}-{organ}",
