@@ -366,9 +366,6 @@ def of_own_class(organ, name, others=False):
 LOOK_ALIKES, DISTRACTOR = "05-phantom-skin", "+ distractor"
 
 
-TEN_TIMES = "+ distractor, weight 1"
-
-
 def regime_gains(arm):
     """Of each regime, by how much the mean balanced accuracy with an arm lies above that of the loss alone."""
     return [lead(regime(*knobs), arm, "logit adjustment", "balanced_accuracy") for knobs in REGIMES]
@@ -1041,11 +1038,16 @@ SAID = {
             rising([mean(regime(1, share, 3), arm) for share in (0, 0.5, 1)])
             for arm in ("logit adjustment", DISTRACTOR)
         ),
-        "With three seeds ten times the loss shows nothing": lambda: (
-            careedu.DistractorAware().weight * 10
-            == load(regime(1, 0, 3)).runs[TEN_TIMES][100].configuration["method"]["options"]["weight"]
-            and seeds(regime(1, 0, 3)) == "three"
-        ),
+        "{} seeds show nothing between them": lambda: [
+            seeds(regime(1, 0, 3))
+            if all(
+                load(regime(1, share, 3)).differences(metric)[arm].verdict != "better"
+                for share in (0, 0.5, 1)
+                for metric in ("balanced accuracy", "rare recall")
+                for arm in load(regime(1, 0, 3)).methods[1:]
+            )
+            else "not"
+        ],
         "no balanced accuracy with the loss is further than {} from that without": lambda: [
             ".02" if max(map(abs, regime_gains(DISTRACTOR))) <= 0.02 else "not",
         ],
