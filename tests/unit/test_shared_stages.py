@@ -43,14 +43,14 @@ def test_the_same_bits_as_unshared_and_trained_once(apart, tmp_path, updates):
         updates.clear()
         for name in order:
             assert same_bits(fit(DATA, name, shared_stages=folder, **FOUR), apart[name])
-        # Three epochs of two updates once; the retrained head's one epoch is cross-entropy too.
-        assert len(updates) == 3 * 2 + 2
+        # Three epochs of two updates once; the one epoch of each head is cross-entropy too.
+        assert len(updates) == 3 * 2 + 2 * 2
         assert len(list(folder.iterdir())) == 1
 
 
 def test_a_grid_shares_without_being_told(tmp_path, updates):
     kept = train_grid(DATA, BOTH, seeds=2, store=tmp_path, **FOUR)
-    assert len(updates) == 2 * (3 * 2 + 2)
+    assert len(updates) == 2 * (3 * 2 + 2 * 2)
     assert len(list((tmp_path / "stages").iterdir())) == 2
     assert same_runs(kept, train_grid(DATA, BOTH, seeds=2, **FOUR))
 
