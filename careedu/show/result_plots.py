@@ -15,6 +15,7 @@ from careedu.show.style import COLOURS, MARKERS, figure
 
 if TYPE_CHECKING:
     from careedu.experiment.results import Results
+    from careedu.experiment.run import Run
     from careedu.measure.statistics import Estimate
 
 MOST_MATRICES = 6
@@ -93,7 +94,10 @@ def _confusion_in_words(share: np.ndarray, classes: Sequence[str]) -> str:
 def plot_sweep(
     results: Mapping[float, Results],
     setting: str,
-    metrics: Sequence[str | Callable[[Results], Mapping[str, Estimate]]] = ("balanced accuracy", "rare recall"),
+    metrics: Sequence[str | Callable[[Results], Mapping[str, Estimate]]] | Mapping[str, Callable[[Run], float]] = (
+        "balanced accuracy",
+        "rare recall",
+    ),
     *,
     intervals: bool = False,
 ) -> Picture:
@@ -105,9 +109,10 @@ def plot_sweep(
         Value of the setting → results there, all of the same methods, seven at most.
     setting : str
         What the horizontal axis is called.
-    metrics : sequence of str or callable
+    metrics : sequence of str or callable, or mapping of str to callable
         As `Results.estimate` takes them; or a function that gives estimates by method, none where there is nothing to
-        measure, and whose name, with blanks for underscores, is the panel's title.
+        measure, and whose name, with blanks for underscores, is the panel's title. A mapping gives by name what is
+        measured of each run, NaN where there is nothing to measure; it has no intervals.
     intervals : bool
         Whether bars in the place of the seeds' signs show 95 % intervals, for other seeds and other test groups.
 
@@ -118,7 +123,7 @@ def plot_sweep(
     Raises
     ------
     InvalidInputError
-        If there are fewer than two values, no metric, or other methods at another value.
+        If there are fewer than two values, no metric, other methods at another value, or intervals of a mapping.
     """
     import pandas
     import seaborn
@@ -126,6 +131,9 @@ def plot_sweep(
     values = sorted(results)
     if len(values) < 2 or not metrics:
         raise InvalidInputError(f"a sweep needs two values and a metric at least, not {values} and {list(metrics)}")
+    of_run = metrics if isinstance(metrics, Mapping) else {}
+    if of_run and intervals:
+        raise InvalidInputError("what is measured of single runs has no intervals: give a function of results instead")
     methods = results[values[0]].methods
     for value in values:
         if results[value].methods != methods or len(methods) > len(COLOURS):
@@ -144,10 +152,16 @@ def plot_sweep(
             title = metric if named else metric.__name__.replace("_", " ")
             for value in values:
                 at = results[value]
-                told = {m: at.estimate(m, metric) for m in methods if intervals} if named else metric(at)
+                if of_run:
+                    told = {}
+                else:
+                    told = {m: at.estimate(m, metric) for m in methods if intervals} if named else metric(at)
                 for k, method in enumerate(methods):
                     place, one = value + apart * (k - (len(methods) - 1) / 2), told.get(method)
-                    seeds = at.values_per_seed(method, metric) if named else [one.estimate if one else np.nan]
+                    if of_run:
+                        seeds = [of_run[metric](run) for run in at.runs[method].values()]
+                    else:
+                        seeds = at.values_per_seed(method, metric) if named else [one.estimate if one else np.nan]
                     rows += [(place, method, value, of_seed) for of_seed in seeds]
                     if intervals and one:
                         axis.plot([place, place], [one.low, one.high], color=COLOURS[k], lw=1, alpha=0.6)

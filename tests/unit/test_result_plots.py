@@ -84,6 +84,14 @@ def test_the_words_state_every_mean(results):
     assert "over 3 seeds along jitter" in picture.alt
 
 
+def test_a_sweep_can_show_what_is_measured_of_each_run(results):
+    shown = {"seed": lambda run: float(run.configuration["seed"] == 0)}
+    picture = plot_sweep({0.0: results, 0.25: results}, "jitter", shown)
+    assert f"seed of {results.methods[0]} at 0: {1 / len(results.seeds):.2f}, 0.25: " in picture.alt
+    with pytest.raises(InvalidInputError, match="single runs has no intervals"):
+        plot_sweep({0.0: results, 0.25: results}, "jitter", shown, intervals=True)
+
+
 def bars_of(axis):
     """Ends of the upright lines of a panel."""
     ends = [line.get_ydata() for line in axis.lines if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2]
