@@ -64,11 +64,11 @@ def load(
         images, for what is learned from images alone.
     **options
         Of phantoms: ``largest``, ``val``, ``test`` (images a class), ``lesion_size``, ``contrast``, ``distractors``,
-        ``jitter``, ``lesions``, ``label_noise``; of those of skin ``look_alike`` and ``look_alike_correlation`` (which
-        is 0 on test images). Of sets with a ``labels.csv``: ``group``, the column that tells which images are of one
-        patient, and any column to choose rows by (``plane="axial"``). Of MedMNIST sets: ``variant``. Of all:
-        ``shortcut``, ``shortcut_share``, ``shortcut_test`` and ``shortcut_look``, the arguments of
-        :func:`careedu.data.shortcuts.with_shortcut`.
+        ``jitter``, ``lesions``, ``label_noise``, ``images_per_patient`` (1, 2, 4 or 8); of those of skin ``look_alike``
+        and ``look_alike_correlation`` (which is 0 on test images). Of sets with a ``labels.csv``: ``group``, the column
+        that tells which images are of one patient, and any column to choose rows by (``plane="axial"``). Of MedMNIST
+        sets: ``variant``. Of all: ``shortcut``, ``shortcut_share``, ``shortcut_test`` and ``shortcut_look``, the
+        arguments of :func:`careedu.data.shortcuts.with_shortcut`.
 
     Returns
     -------

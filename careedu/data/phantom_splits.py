@@ -23,6 +23,7 @@ PHANTOMS = {
 AUGMENTATION = {"phantom-skin": "any-orientation", "phantom-chest": "upright", "phantom-brain": "upright"}
 _IMAGES_A_CLASS = {"largest": 300, "val": 40, "test": 100}
 _KNOBS = ("lesion_size", "contrast", "distractors", "jitter", "lesions", "look_alike", "look_alike_correlation")
+_KNOBS += ("images_per_patient",)
 _OPTIONS = (*_IMAGES_A_CLASS, *_KNOBS, "label_noise")
 
 # Words that set streams of random numbers apart which share a seed. numpy fills a seed of less than four words up with
@@ -129,12 +130,17 @@ def _draw(
     import torch
 
     from careedu.data.dataset import LesionDataset
-    from careedu.data.phantoms import CLASSES, draw_phantom
+    from careedu.data.phantoms import CLASSES, check_patients, draw_phantom
 
     stream = (*seed, *(0,) * (3 - len(seed)))
-    truth = np.repeat(np.arange(len(counts)), counts)
-    np.random.default_rng((*stream, _ORDER)).shuffle(truth)
+    most, each = np.asarray(counts), check_patients(knobs.get("images_per_patient", 1))
+    patients = np.repeat(np.arange(len(most)), -(-most // each))
+    np.random.default_rng((*stream, _ORDER)).shuffle(patients)
+    truth = patients.repeat(each)
     drawn = draw_phantom(kind, truth, seed=seed, **knobs)
+    # The last patient of a class may have fewer images.
+    kept = (truth[:, None] == np.arange(len(most))).cumsum(axis=0)[np.arange(len(truth)), truth] <= most[truth]
+    truth, patient = truth[kept], np.flatnonzero(kept) // each
     labels = truth.copy()
     if noise:
         rng = np.random.default_rng((*stream, _NOISE))
@@ -142,15 +148,15 @@ def _draw(
         labels[wrong] = (truth[wrong] + rng.integers(1, len(counts), len(wrong))) % len(counts)
     ids = [f"{prefix}-{i}" for i in range(len(truth))]
     return LesionDataset(
-        images=torch.from_numpy(drawn.images),
+        images=torch.from_numpy(drawn.images[kept]),
         labels=torch.from_numpy(labels).long(),
         classes=CLASSES[kind],
-        boxes=torch.from_numpy(drawn.boxes).float(),
-        masks=torch.from_numpy(drawn.masks),
-        groups=ids,  # each image is of a patient of its own
+        boxes=torch.from_numpy(drawn.boxes[kept]).float(),
+        masks=torch.from_numpy(drawn.masks[kept]),
+        groups=[f"{prefix}-{i}" for i in patient],
         ids=ids,
-        marks=None if drawn.patches is None else torch.from_numpy(drawn.patches),
-        mark_labels=None if drawn.patches is None else torch.from_numpy(drawn.patch_labels),
+        marks=None if drawn.patches is None else torch.from_numpy(drawn.patches[kept]),
+        mark_labels=None if drawn.patches is None else torch.from_numpy(drawn.patch_labels[kept]),
     )
 
 

@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -283,3 +284,41 @@ def test_images_are_the_same_whatever_the_default_device():
     with torch.device("meta"):
         data = load("phantom-skin", **FEW)
     assert data.fingerprint() == load("phantom-skin", **FEW).fingerprint()
+
+
+def overlaps(mask, others):
+    """Intersection over union with each of the others."""
+    return (mask & others).sum(dim=(1, 2)) / (mask | others).sum(dim=(1, 2))
+
+
+@pytest.mark.parametrize(("each", "name"), [(2, "phantom-brain"), (4, "phantom-skin"), (8, "phantom-chest")])
+def test_a_patient_has_several_images_of_one_lesion(each, name):
+    data = load(name, imbalance=10, largest=30, val=8, test=9, images_per_patient=each)
+    for part in (data.train, data.val, data.test, data.redraw(3).train):
+        patients = {}
+        for row, group in enumerate(part.groups.tolist()):
+            patients.setdefault(group, []).append(row)
+        of_class = Counter(part.labels[rows[0]].item() for rows in patients.values())
+        for label, count in enumerate(part.labels.bincount().tolist()):
+            assert of_class[label] == -(-count // each)  # the last one may have fewer
+        others = part.masks[[rows[0] for rows in patients.values()]]
+        for rows in patients.values():
+            assert len(rows) <= each and len(part.labels[rows].unique()) == 1
+            own = overlaps(part.masks[rows[0]], part.masks[rows])
+            assert own.min() > max(0.5, overlaps(part.masks[rows[0]], others).mean())
+            assert len(part.images[rows].unique(dim=0)) == len(rows)  # no two of them are the same picture
+    assert data.train.labels.bincount().tolist()[0] == 30 and data.test.labels.bincount().tolist() == [9, 9, 9]
+    groups = [set(part.groups) for part in (data.train, data.val, data.test)]
+    assert len(set.union(*groups)) == sum(map(len, groups))
+
+
+def test_one_image_a_patient_is_what_phantoms_were():
+    plain, same = (load("phantom-brain", **FEW, **more) for more in ({}, {"images_per_patient": 1}))
+    assert torch.equal(plain.train.images, same.train.images)
+    assert plain.train.groups.tolist() == plain.train.ids.tolist()
+
+
+@pytest.mark.parametrize("wrong", [0, 3, 16, 2.5, True, "2"])
+def test_patients_that_do_not_fit_are_refused(wrong):
+    with pytest.raises(InvalidInputError, match="images_per_patient must be 1, 2, 4 or 8, not"):
+        load("phantom-brain", images_per_patient=wrong)

@@ -72,6 +72,7 @@ def draw_phantom(
     lesions: bool = True,
     look_alike: float = 0.0,
     look_alike_correlation: float = 0.0,
+    images_per_patient: int = 1,
     threads: int | None = None,
 ) -> PhantomImages:
     """Draw phantoms of given classes.
@@ -102,6 +103,9 @@ def draw_phantom(
         closer to a lesion's in contrast, darkness and size the nearer this is to 1. ``distractors`` says how many.
     look_alike_correlation : float
         How often that is the class after the image's own, and not one of the others by chance, 0 to 1.
+    images_per_patient : int
+        1, 2, 4 or 8 images in a row show the same anatomy and the same lesion, with other look-alikes and other noise,
+        a head a little moved, and should have one label.
     threads : int, optional
         Threads to draw with; one a core by default. The images do not depend on it.
 
@@ -123,6 +127,7 @@ def draw_phantom(
     options = PhantomOptions(size, lesion_size, contrast, distractors, jitter, lesions, *like)
     if (look_alike or look_alike_correlation) and (kind != "skin" or not look_alike):
         raise InvalidInputError(f"{look_alike=}, {look_alike_correlation=}: for skin alone, with look_alike above 0")
+    check_patients(images_per_patient)
     if threads is not None:
         check_number("threads", threads, "whole [1, inf)", "or None")
     root = _check_seed(seed)
@@ -131,6 +136,7 @@ def draw_phantom(
     images = np.empty((n, CHANNELS[kind], options.size, options.size), dtype=np.uint8)
     masks = np.empty((n, options.size, options.size), dtype=bool)
     look_alikes = (np.empty_like(masks), np.empty(n, dtype=np.int64)) if look_alike else ()
+    of_patient = np.arange(_CHUNK) // images_per_patient * images_per_patient
 
     def draw_chunk(number: int) -> None:
         start = number * _CHUNK
@@ -139,13 +145,21 @@ def draw_phantom(
         padded = np.zeros(_CHUNK, dtype=np.int64)
         padded[: stop - start] = checked[start:stop]
         child = np.random.SeedSequence(root.entropy, spawn_key=(number,))
-        streams = Streams(*(Draws(np.random.Generator(np.random.SFC64(s)), _CHUNK) for s in child.spawn(4)))
+        drawn = [Draws(np.random.Generator(np.random.SFC64(s)), _CHUNK) for s in child.spawn(4)]
+        streams = Streams(*(draws.of(of_patient) for draws in drawn[:2]), *drawn[2:])
         for whole, part in zip((images, masks, *look_alikes), render(padded, streams, options), strict=True):
             whole[start:stop] = part[: stop - start]
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         list(pool.map(draw_chunk, range(-(-n // _CHUNK))))  # in a list, so that it raises what a chunk raised
     return PhantomImages(images, masks, _tight_boxes(masks), *look_alikes)
+
+
+def check_patients(images_per_patient: object) -> int:
+    """As many images of a patient as make whole patients in a chunk, or an error."""
+    if type(images_per_patient) is not int or images_per_patient not in (1, 2, 4, 8):
+        raise InvalidInputError(f"images_per_patient must be 1, 2, 4 or 8, not {images_per_patient!r}")
+    return images_per_patient
 
 
 def lesion_zones(kind: str, size: int = 64) -> NDArray[np.bool_]:

@@ -65,7 +65,7 @@ class Frame:
         Frame
             One for each image.
         """
-        moves = rng.uniform(-1.0, 1.0, (rng.n, 4)) * jitter
+        moves = rng.of(slice(None)).uniform(-1.0, 1.0, (rng.n, 4)) * jitter  # each image's own, also of one patient
         return cls(2.0 * moves[:, :2], moves[:, 2], 1.0 + moves[:, 3])
 
     def grid(self, size: int) -> tuple[FloatArray, FloatArray]:
