@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from careedu.errors import InvalidInputError
 from careedu.show.results_state import ResultsState, why_missing
@@ -16,7 +16,7 @@ class RecordState(ResultsState):
 
     Parameters
     ----------
-    record : Embeddings or DistractorRecord
+    record : Embeddings, DistractorRecord or GeneratedFeatures
         With the names of its networks, and labels, ids, classes and data of its images.
     images : LesionDataset, optional
         That hold those of the record; loaded by their recipe where not given.
@@ -35,6 +35,9 @@ class RecordState(ResultsState):
     InvalidInputError
         If `images` lack one of the record's, or have other classes.
     """
+
+    part: ClassVar[str] = "test"
+    """Of the splits: where the record's images are from."""
 
     def __init__(self, record: Any, images: LesionDataset | None, made_by: str, **settings: Any) -> None:
         self._recorded, self._made_by = record, made_by
@@ -70,7 +73,8 @@ class RecordState(ResultsState):
         from careedu.experiment.configuration import splits_of
 
         def load() -> None:
-            self.images = self._own(splits_of(self._recorded.data, instead=f"{type(self).__name__}(images=...)").test)
+            splits = splits_of(self._recorded.data, instead=f"{type(self).__name__}(images=...)")
+            self.images = self._own(getattr(splits, self.part))
 
         self.missing = why_missing(load)
         self.notify()

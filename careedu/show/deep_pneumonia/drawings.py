@@ -67,17 +67,16 @@ def points(coordinates: np.ndarray, labels: np.ndarray) -> tuple[str, np.ndarray
 
 def plane(drawn: str, places: np.ndarray, row: int, seen: Neighbourhood, alt: str) -> str:
     """The plane with the chosen image ringed and joined with its neighbours: dashed where they are of another class."""
-    x, y = places[row]
-    body = [drawn]
-    for other, same in zip(seen.neighbours, seen.same, strict=True):
+    (x, y), body = places[row], [drawn]
+    for (u, v), same in zip(places[seen.neighbours], seen.same, strict=True):
         dash = "" if same else 'stroke-dasharray="4 3"'
-        path = f"M{x:.1f} {y:.1f}L{places[other, 0]:.1f} {places[other, 1]:.1f}"
-        body.append(f'<path d="{path}" stroke="{TEXT}" stroke-width="1.3" {dash}/>')
-        body.append(_ring(*places[other], 6, 1.3, dash))
-    return drawing.svg(WIDE, HIGH, [*body, _ring(x, y, 9, 3)], alt)
+        joined = f'<path d="M{x:.1f} {y:.1f}L{u:.1f} {v:.1f}" stroke="{TEXT}" stroke-width="1.3" {dash}/>'
+        body += [joined, ring(u, v, 6, 1.3, dash)]
+    return drawing.svg(WIDE, HIGH, [*body, ring(x, y, 9, 3)], alt)
 
 
-def _ring(x: float, y: float, radius: float, width: float, more: str = "") -> str:
+def ring(x: float, y: float, radius: float, width: float, more: str = "") -> str:
+    """A ring around what is chosen."""
     style = f'fill="none" stroke="{TEXT}" stroke-width="{width:g}" {more}'
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" {style}/>'
 
@@ -132,10 +131,9 @@ def with_few_labels(rows: Sequence[Row], values: Mapping[str, Sequence[np.ndarra
                 body.append(drawing.text(x.end + 10, at + 4, f"{found.estimate:.2f}"))
             seeds = (x(value) for value in values[row.metric][place] if np.isfinite(value))
             body += [drawing.line(seed, at + 7, seed, at + 13, HUES[side]) for seed in seeds]
-        change = f"{signed_number(d.effect, '.2f')} [{signed_number(d.low, '.2f')}, {signed_number(d.high, '.2f')}]"
-        said = verdict(d.verdict).replace("B ", f"{PRETRAINED} ")
-        body.append(drawing.text(580, top + 20, change))
-        body.append(drawing.text(580, top + 37, said, weight="bold"))
+        effect, low, high = (signed_number(value, ".2f") for value in (d.effect, d.low, d.high))
+        change, said = f"{effect} [{low}, {high}]", verdict(d.verdict).replace("B ", f"{PRETRAINED} ")
+        body += [drawing.text(580, top + 20, change), drawing.text(580, top + 37, said, weight="bold")]
         told.append(f"{row.label}: {SCRATCH} {row.a}, {PRETRAINED} {row.b}, difference {change}, {d.verdict}")
     return drawing.svg(WIDTH, bottom + 20, body, f"With {labels}: {'; '.join(told)}.")
 
@@ -155,10 +153,7 @@ def spread(spreads: Mapping[int, np.ndarray]) -> str:
     epochs = max(len(values) for values in spreads.values())
     x, y = Scale(200, 760, 1, max(2, epochs)), Scale(86, 10)
     body = [drawing.text(190, 40, "embedding spread", "end"), drawing.text(190, 57, "after each epoch", "end", QUIET)]
-    for tick in (0, 0.5, 1):
-        body.append(drawing.line(x.start, y(tick), x.end, y(tick)))
-        body.append(drawing.text(x.end + 10, y(tick) + 4, f"{tick:g}", colour=QUIET))
-    body.append(drawing.dashed(x.start, y(COLLAPSED), x.end, y(COLLAPSED)))
+    body += [*y.levels(x), drawing.dashed(x.start, y(COLLAPSED), x.end, y(COLLAPSED))]
     body.append(drawing.text(x.start + 4, y(COLLAPSED) - 4, "collapse below", colour=QUIET))
     style = f'fill="none" stroke="{HUES["B"]}" stroke-width="1.4" stroke-opacity="0.7"'
     for values in spreads.values():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from careedu.errors import InvalidInputError
-from careedu.show.record_file import RecordFile
+from careedu.experiment.record_file import RecordFile
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,17 +68,14 @@ class Embeddings(RecordFile):
 
     def __post_init__(self) -> None:
         networks, images = len(self.names), len(self.labels)
-        shapes = {
-            "features": (self.features, (networks, images, self.features.shape[-1])),
-            "pca": (self.pca, (networks, images, 2)),
-            "tsne": (self.tsne, (networks, images, 2)),
-            "ids": (self.ids, (images,)),
-            **{f"attention of {name!r}": (maps, (images, *maps.shape[-2:])) for name, maps in self.attention.items()},
-        }
-        for name, (array, shape) in shapes.items():
-            if array.shape != shape:
-                sizes = f"{networks} networks and {images} images"
-                raise InvalidInputError(f"{name} must be {shape} for {sizes}, not {array.shape}")
+        sizes = f"{networks} networks and {images} images"
+        planes = dict.fromkeys(("pca", "tsne"), (networks, images, 2))
+        features = {"features": (networks, images, self.features.shape[-1])}
+        self.check_shapes({**features, **planes, "ids": (images,)}, sizes)
+        for name, maps in self.attention.items():
+            if len(maps) != images:
+                shape = (images, *maps.shape[-2:])
+                raise InvalidInputError(f"attention of {name!r} must be {shape} for {sizes}, not {maps.shape}")
         if unknown := set(self.attention) - set(self.names):
             raise InvalidInputError(f"attention is given of {sorted(unknown)}, which are none of {list(self.names)}")
         _check_numbers(networks, images)
@@ -87,19 +84,17 @@ class Embeddings(RecordFile):
         """Features of the images under one network, float32 (N, K)."""
         return self.features[self.names.index(name)].astype(np.float32)
 
-    def written(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def written(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Its arrays, and JSON values."""
-        arrays = {name: getattr(self, name) for name in ("features", "pca", "tsne", "labels")}
-        arrays |= {f"attention/{self.names.index(name)}": maps for name, maps in self.attention.items()}
-        told = {"data": dict(self.data), "provenance": dict(self.provenance)}
-        return arrays, {"names": list(self.names), "ids": self.ids.tolist(), **told}
+        arrays, state = super().written()
+        maps = state.pop("attention")
+        return arrays | {f"attention/{self.names.index(name)}": own for name, own in maps.items()}, state
 
     @classmethod
-    def of_written(cls, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> Embeddings:
+    def of_written(cls, arrays: dict[str, Any], state: dict[str, Any]) -> Embeddings:
         """The embeddings that gave them."""
-        names, ids = tuple(state.pop("names")), np.array(state.pop("ids"), dtype=str)
-        maps = {names[int(key[10:])]: arrays.pop(key) for key in list(arrays) if key.startswith("attention/")}
-        return cls(names=names, ids=ids, attention=maps, **arrays, **state)
+        maps = {state["names"][int(key[10:])]: arrays.pop(key) for key in list(arrays) if key.startswith("attention/")}
+        return super().of_written({**arrays, "attention": maps}, state)
 
 
 def embed(runs: Mapping[str, Run], images: LesionDataset) -> Embeddings:

@@ -7,13 +7,12 @@ planes only draw them. The loss of a pretraining itself looks at two views of tr
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from careedu.errors import unknown_name
+from careedu.errors import check_known
 from careedu.measure.map_quality import inside_share
 from careedu.show.comparison.explorer import Row
 from careedu.show.deep_pneumonia import embeddings as embedded
@@ -38,13 +37,16 @@ COLLAPSED = 0.1
 """Below this spread all outputs point nearly one way: our word for it is collapse."""
 
 
-@dataclass(frozen=True)
 class Neighbourhood:
     """What one network says of the chosen image.
 
     Parameters
     ----------
+    explorer : EmbeddingExplorer
     network : str
+
+    Attributes
+    ----------
     neighbours : ndarray
         int64 (k,), rows of its nearest others by the cosine, nearest first.
     same : ndarray
@@ -63,16 +65,19 @@ class Neighbourhood:
         float64 (h, w) in [0, 1]; None where the network has no attention module.
     """
 
-    network: str
-    neighbours: np.ndarray
-    same: np.ndarray
-    share: float
-    class_share: float
-    weights: np.ndarray
-    nearest_share: float
-    own_share: float
-    effective: float
-    attention: np.ndarray | None
+    def __init__(self, explorer: EmbeddingExplorer, network: str) -> None:
+        once, row = explorer.once, explorer.row
+        units = once("units", network, of=lambda: embedded.unit_rows(explorer.embeddings.of(network)))
+        nearest = once("neighbours", network, of=lambda: embedded.nearest_neighbours(units))
+        shares = embedded.share_of_class(nearest, explorer.labels)
+        own, maps = explorer.labels == explorer.label, explorer.embeddings.attention.get(network)
+        self.network, self.neighbours, self.same = network, nearest[row], own[nearest[row]]
+        self.share, self.class_share = float(shares.mean()), float(shares[own].mean())
+        self.weights = embedded.negative_weights(units @ units[row], row, explorer.settings["temperature"])
+        self.nearest_share = float(np.sort(self.weights)[-explorer.nearest :].sum())
+        self.own_share = float(self.weights[own].sum())
+        self.effective = float(1 / (self.weights**2).sum())
+        self.attention = None if maps is None else maps[row] / 255
 
 
 class EmbeddingExplorer(RecordState):
@@ -117,6 +122,8 @@ class EmbeddingExplorer(RecordState):
         If results lack an arm, or `images` an image.
     """
 
+    chooses, place = ("image_of",), "image"
+
     def __init__(
         self,
         embeddings: Embeddings,
@@ -126,8 +133,7 @@ class EmbeddingExplorer(RecordState):
         self.embeddings, self.by_labels = embeddings, dict(by_labels or {})
         for share, results in self.by_labels.items():
             for arm in (SCRATCH, PRETRAINED):
-                if arm not in results.methods:
-                    raise unknown_name(f"arm of the results with {share} labels", arm, results.methods)
+                check_known(f"arm of the results with {share} labels", arm, results.methods)
         self.present = tuple(embeddings.classes[c] for c in np.unique(embeddings.labels))
         rare = next((name for name in embeddings.data["rare"] if name in self.present), ALL)
         opening = {"plane": "tsne", "image_of": rare, "image": 1, "temperature": 0.2}
@@ -145,12 +151,6 @@ class EmbeddingExplorer(RecordState):
     def limits(self) -> dict[str, tuple[float, float]]:
         """Clamped above, not refused: another class has other images."""
         return {"image": (1, np.inf)}
-
-    def set(self, **changes: Any) -> None:
-        """Change settings and compute what follows; another class begins with its first image."""
-        if changes.get("image_of", self.settings["image_of"]) != self.settings["image_of"]:
-            changes = {"image": 1, **changes}
-        super().set(**changes)
 
     def update(self) -> None:
         """Compute everything that is shown from the settings."""
@@ -192,24 +192,7 @@ class EmbeddingExplorer(RecordState):
         return self.once("inside", self.method(side), self.row, of=measured)
 
     def _see(self, network: str) -> Neighbourhood:
-        units = self.once("units", network, of=lambda: embedded.unit_rows(self.embeddings.of(network)))
-        nearest = self.once("neighbours", network, of=lambda: embedded.nearest_neighbours(units))
-        shares = embedded.share_of_class(nearest, self.labels)
-        weights = embedded.negative_weights(units @ units[self.row], self.row, self.settings["temperature"])
-        neighbours, own = nearest[self.row], self.labels == self.label
-        maps = self.embeddings.attention.get(network)
-        return Neighbourhood(
-            network=network,
-            neighbours=neighbours,
-            same=own[neighbours],
-            share=float(shares.mean()),
-            class_share=float(shares[own].mean()),
-            weights=weights,
-            nearest_share=float(np.sort(weights)[-self.nearest :].sum()),
-            own_share=float(weights[own].sum()),
-            effective=float(1 / (weights**2).sum()),
-            attention=None if maps is None else maps[self.row] / 255,
-        )
+        return Neighbourhood(self, network)
 
     @property
     def nearest(self) -> int:
@@ -218,12 +201,8 @@ class EmbeddingExplorer(RecordState):
 
     def _compared(self) -> list[Row]:
         of = self.labelled
-
-        def row(metric: str) -> Row:
-            both = (of.estimate(arm, metric) for arm in (SCRATCH, PRETRAINED))
-            return Row(metric, metric, *both, of.differences(metric, SCRATCH)[PRETRAINED])
-
-        return [row(metric) for metric in METRICS]
+        both = {metric: [of.estimate(arm, metric) for arm in (SCRATCH, PRETRAINED)] for metric in METRICS}
+        return [Row(m, m, *arms, of.differences(m, SCRATCH)[PRETRAINED]) for m, arms in both.items()]
 
     def _spreads(self) -> dict[int, np.ndarray]:
         tables = {seed: run.pretraining for seed, run in self.labelled.runs[PRETRAINED].items()}

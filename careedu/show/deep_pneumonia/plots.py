@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from careedu.errors import InvalidInputError
+from careedu.show.interval_rows import draw_along
 from careedu.show.picture import Picture
-from careedu.show.style import COLOURS, MARKERS, figure
+from careedu.show.style import COLOURS, figure
 
 if TYPE_CHECKING:
     from careedu.experiment.results import Results
@@ -50,12 +49,8 @@ def plot_label_shares(
         for axis, (name, results) in zip(axes, sets.items(), strict=True):
             for k, method in enumerate(methods):
                 found = [one.estimate(method, metric) for one in results.values()]
-                place = np.arange(len(found)) + 0.06 * (k - (len(methods) - 1) / 2)
-                mean = np.array([one.estimate for one in found])
-                ends = np.abs([[one.low for one in found] - mean, [one.high for one in found] - mean])
-                look = {"color": COLOURS[k], "marker": MARKERS[k], "ms": 6, "mec": "white", "lw": 1.4}
                 label = method if axis is axes[0] else None
-                axis.errorbar(place, mean, yerr=ends, capsize=3, elinewidth=1.2, label=label, **look)
+                draw_along(axis, range(len(found)), found, k, len(methods), label, size=6)
                 told = ", ".join(f"{share}: {one}" for share, one in zip(results, found, strict=True))
                 words.append(f"{name}, {method}, at {told}")
             axis.set_xticks(range(len(results)), list(results))

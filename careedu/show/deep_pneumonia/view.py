@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,12 +45,10 @@ class EmbeddingView(PairView):
     def __init__(self, state: EmbeddingExplorer) -> None:
         super().__init__(state)
         self.state: EmbeddingExplorer = state
-        height, width = state.embeddings.data["image shape"][1:]
+        height, width = self.size = tuple(state.embeddings.data["image shape"][1:])
         rare = state.embeddings.data["rare"]
         of_class = {"label": lambda name: f"{name} (rare)" if name in rare else name}
         map_layer(np.zeros((1, 1)), (1, 1))  # the colours of maps are made now, not at the first move that shows one
-        key, legend = self.part("key"), self.part("legend")
-        key.value, legend.value = drawings.class_key(state.classes, rare), drawing.legend(LEGEND)
         self.open(
             self.row(*(self.buttons(side.lower(), f"{side}: network", width=COLUMN) for side in SIDES)),
             self.row(
@@ -58,12 +57,12 @@ class EmbeddingView(PairView):
             ),
             self.slider("image", "Image", lambda: (1, len(state.members))),
             *(self.part(name) for name in ("note", "heading")),
-            key,
+            self.part("key", drawings.class_key(state.classes, rare)),
             *(self.part(name) for name in ("planes", "neighbours")),
             self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion", beside=True),
             self.choice("temperature", "Temperature", label=lambda value: f"{value:g}"),
             self.part("negatives"),
-            legend,
+            self.part("legend", drawing.legend(LEGEND)),
             self.choice("labels", "Labels a class", unknown="no results"),
             *(self.part(name) for name in ("shares", "spread")),
         )
@@ -96,10 +95,7 @@ class EmbeddingView(PairView):
 
     def _plane(self, side: str) -> str:
         state, seen, plane = self.state, self.state.seen[side], self.state.settings["plane"]
-
-        def drawn() -> tuple[str, np.ndarray]:
-            return drawings.points(state.plane(side), state.labels)
-
+        drawn = partial(drawings.points, state.plane(side), state.labels)
         points = state.once("points", seen.network, plane, of=drawn)
         alt = (
             f"{PLANES[plane]} of {side}, {seen.network}: {len(state.labels)} images by class; image {state.image_id} "
@@ -127,25 +123,19 @@ class EmbeddingView(PairView):
         image, lesion = self.image_and_lesion()
         share, chance = state.inside(side)
         told = "attention of the network" if attention is not None else "no attention: all places weigh alike"
-        inside = f"{share:.0%} of the attention lies on the lesion, which covers {chance:.0%} of the image"
-        notes = inside if np.isfinite(share) else ""
-        return panel(
-            side,
-            self.title(side),
-            f"{side}, {state.method(side)}: image {state.image_id}, {state.true_class}; {told}{notes and '; '}{notes}",
-            [image, map_layer(attention, tuple(state.embeddings.data["image shape"][1:])), lesion],
-            told,
-            drawing.legend(notes) if notes else "",
-        )
+        alt, notes = f"{side}, {state.method(side)}: image {state.image_id}, {state.true_class}; {told}", ""
+        if np.isfinite(share):
+            inside = f"{share:.0%} of the attention lies on the lesion, which covers {chance:.0%} of the image"
+            alt, notes = f"{alt}; {inside}", drawing.legend(inside)
+        return panel(side, self.title(side), alt, [image, map_layer(attention, self.size), lesion], told, notes)
 
     def _shares(self) -> str:
         state = self.state
         if not state.rows:
             return drawing.note("What few labels make of that is not shown: no results by labels were given.")
-        results, labels = state.labelled, state.settings["labels"]
-        arms = SCRATCH, PRETRAINED
+        results, arms = state.labelled, (SCRATCH, PRETRAINED)
         values = {metric: [results.values_per_seed(arm, metric) for arm in arms] for metric in METRICS}
-        words = f"{labels} labelled images a class, {len(results.seeds)} seeds"
+        words = f"{state.settings['labels']} labelled images a class, {len(results.seeds)} seeds"
         return drawings.with_few_labels(state.rows, values, words)
 
     def _spread(self) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from careedu.errors import InvalidInputError
 from careedu.measure.crossed import spread_of_images
 from careedu.measure.map_quality import map_difference
-from careedu.measure.statistics import Difference, difference_of, estimate_of, holm
+from careedu.measure.statistics import difference_of, estimate_of, holm
 from careedu.show.distractor.records import MEASURES, DistractorRecord
 
 if TYPE_CHECKING:
@@ -80,13 +80,10 @@ def look_alike_confusion(results: Results, reference: str | None = None) -> pand
     for method, runs in results.runs.items():
         called = [called_like_patches(run.probabilities, results.labels, patch_labels) for run in runs.values()]
         spreads[method] = [spread_of_images(np.stack(called)[..., k], results.groups[known]) for k in (0, 1)]
-    against: dict[str, Difference | None] = {
-        method: difference_of("confusion spared", spreads[reference][0], first)
-        for method, (first, _) in spreads.items()
-        if method != reference
-    }
-    adjusted = holm([one.p for one in against.values()]) if against else []
-    against = {m: replace(d, adjusted_p=float(p)) for (m, d), p in zip(against.items(), adjusted, strict=True)}
+    own, others = spreads[reference][0], [method for method in spreads if method != reference]
+    found = [difference_of("confusion spared", own, spreads[method][0]) for method in others]
+    adjusted = zip(found, holm([one.p for one in found]) if found else (), strict=True)
+    against = dict(zip(others, (replace(one, adjusted_p=float(p)) for one, p in adjusted), strict=True))
     rows = {
         method: {
             "look-alikes' class": estimate_of(first),

@@ -68,17 +68,13 @@ def course(curves: Mapping[str, Sequence[np.ndarray]], epochs: Sequence[int], ep
     body = [f'<rect x="{x.start}" y="{y(margin):.1f}" {size} fill="{FAINT}" fill-opacity="0.45"/>']
     body.append(drawing.text(x.start, 13, "Distance to the distractor, by epoch", weight="bold"))
     body.append(drawing.text(COURSE, 13, "thin: mean of all images", "end", QUIET))
-    for tick in (0, top / 2, top):
-        body.append(drawing.line(x.start, y(tick), x.end, y(tick)))
-        body.append(drawing.text(x.end + 10, y(tick) + 4, f"{tick:g}", colour=QUIET))
-    body.append(drawing.dashed(x.start, y(margin), x.end, y(margin)))
+    body += [*y.levels(x, (0, top / 2, top)), drawing.dashed(x.start, y(margin), x.end, y(margin))]
     body.append(drawing.text(x.start + 5, y(top) + 14, f"grey: nearer than the margin, {margin:g}", colour=QUIET))
     body += [drawing.line(x(epoch), y(top) - 6, x(epoch), y(0) + 4, TEXT, 1.4), *x.numbers(168, epochs)]
     told = []
     for side, both in curves.items():
-        for values, width in zip(both, (2.4, 1), strict=True):
-            points = " ".join(f"{x(e):.1f},{y(v):.1f}" for e, v in zip(epochs, values, strict=True))
-            body.append(f'<polyline points="{points}" fill="none" stroke="{HUES[side]}" stroke-width="{width}"/>')
+        widths = zip(both, (2.4, 1), strict=True)
+        body += [drawing.curve(x, y, epochs, values, HUES[side], width) for values, width in widths]
         body.append(drawing.mark(x(epoch), y(both[0][epochs.index(epoch)]), SHAPES[side], HUES[side]))
         own, mean = (", ".join(f"{v:.2f}" for v in values) for values in both)
         told.append(f"{side} {own} (mean of all images {mean})")

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from careedu.errors import InvalidInputError, check_known
+from careedu.experiment.record_file import RecordFile, train_again
 from careedu.measure.crossed import spread_of_images
 from careedu.measure.statistics import Difference, Estimate, difference_of, estimate_of
-from careedu.show.record_file import RecordFile
 
 if TYPE_CHECKING:
     from torch import nn
 
     from careedu.data.dataset import LesionDataset
     from careedu.experiment.results import Results
-    from careedu.experiment.run import Run
     from careedu.methods.method import Method
     from careedu.training.loop import EpochReport
 
@@ -27,7 +26,6 @@ NEURONS = 3
 MEASURES = ("relevance", "map", "true class", "chance")
 """What may lie on look-alikes: the relevance for the wrong class, the positive part of that class's plain map, the
 relevance for the true class, and what of a map that knows nothing does."""
-_TEXTS = ("names", "epochs", "ids", "data", "arms", "provenance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,21 +103,13 @@ class DistractorRecord(RecordFile):
         shapes = {
             "probabilities": (*told, len(self.data["classes"])),
             "distances": told,
-            "true_maps": (*told, *grid),
-            "wrong_maps": (*told, *grid),
-            "relevance": (*told, *grid),
-            "neurons": (*told, NEURONS),
-            "neuron_shares": (*told, NEURONS),
+            **dict.fromkeys(("true_maps", "wrong_maps", "relevance"), (*told, *grid)),
+            **dict.fromkeys(("neurons", "neuron_shares"), (*told, NEURONS)),
             "neuron_maps": (*told, NEURONS, *grid),
-            "patch_labels": told[2:],
-            "ids": told[2:],
-            "groups": told[2:],
+            **dict.fromkeys(("patch_labels", "ids", "groups"), told[2:]),
             "shares": (len(self.arms), *self.shares.shape[1:2], told[2], len(MEASURES)),
         }
-        for name, shape in shapes.items():
-            if (found := getattr(self, name).shape) != shape:
-                sizes = "{} networks, {} epochs and {} images".format(*told)
-                raise InvalidInputError(f"{name} must be {shape} for {sizes}, not {found}")
+        self.check_shapes(shapes, "{} networks, {} epochs and {} images".format(*told))
 
     def tempting(self, name: str, epoch: int) -> np.ndarray:
         """The most likely wrong class of each image, int64 (N,), under a network after an epoch."""
@@ -153,20 +143,6 @@ class DistractorRecord(RecordFile):
             raise InvalidInputError("no such image has look-alikes: there is nothing for a share to lie on")
         values = self.shares[self.arms.index(arm), :, :, MEASURES.index(measure)].astype(np.float64)
         return spread_of_images(values[:, known], self.groups[known])
-
-    def written(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Its arrays, and JSON values."""
-        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*_TEXTS, "groups")}
-        told = {"ids": self.ids.tolist(), "groups": self.groups.tolist(), "data": dict(self.data)}
-        lists = {"names": list(self.names), "epochs": list(self.epochs), "arms": list(self.arms)}
-        return arrays, {**told, **lists, "provenance": dict(self.provenance)}
-
-    @classmethod
-    def of_written(cls, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> DistractorRecord:
-        """The record that gave them."""
-        lists = {name: tuple(state.pop(name)) for name in ("names", "epochs", "arms")}
-        texts = {name: np.array(state.pop(name)) for name in ("ids", "groups")}
-        return cls(**lists, **texts, **arrays, **state)
 
 
 def record_distractors(
@@ -207,9 +183,7 @@ def record_distractors(
             if report.epoch in epochs:
                 found.append(_looked_at(report.model, test))
 
-        again = _trained_again(results, method, seed, look, options)
-        if not np.allclose(again.probabilities, known[name][seed].probabilities, atol=1e-5):
-            raise InvalidInputError(f"{name!r}, seed {seed}, trained again gives other probabilities than its results")
+        train_again(results, method, seed, look, name, **options)
     arms = [arm for arm in results.methods if len(known[arm][seed].history)]
     return DistractorRecord(
         names=tuple(seen),
@@ -226,19 +200,6 @@ def record_distractors(
         ).astype(np.float16),
         provenance={"seed": seed, "versions": told["versions"]},
     )
-
-
-def _trained_again(results: Results, method: Method, seed: int, look: Any, options: Mapping[str, Any]) -> Run:
-    import torch
-
-    from careedu.experiment.fit import fit
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(results.first.configuration["threads"])  # they are part of the bits
-    try:
-        return fit(results.data.redraw(seed), method, seed=seed, progress=False, on_epoch=look, **options)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _speaking(network: nn.Module, images: LesionDataset) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from careedu.show import drawing
 from careedu.show.distractor import drawings
 from careedu.show.distractor.records import DistractorRecord
 from careedu.show.distractor.viewer import ANY, DISTRACTOR, MAPS, TRUE, WRONG, DistractorViewer
-from careedu.show.layered_picture import layer, lesion_shape, map_layer, mark_shape, panel
+from careedu.show.layered_picture import lesion_shape, map_layer, mark_shape, panel
 from careedu.show.results_view import PairView
 from careedu.show.view import COLUMN
 from careedu.show.widget import SIDES
@@ -43,8 +43,6 @@ class DistractorView(PairView):
         self.state: DistractorViewer = state
         height, width = self.size = tuple(state.distractors.data["image shape"][1:])
         map_layer(np.zeros((1, 1)), (1, 1))  # the colours of maps are made now, not at the first move that shows one
-        key, legend = self.part("key"), self.part("legend")
-        key.value, legend.value = drawings.outlines_key(), drawing.legend(LEGEND)
         self.open(
             self.row(*(self.buttons(side.lower(), f"{side}: network", width=COLUMN) for side in SIDES)),
             self.row(*(self.buttons(name, title, width=COLUMN) for name, title in CELLS.items())),
@@ -56,9 +54,9 @@ class DistractorView(PairView):
             ),
             *(self.part(name) for name in ("note", "heading")),
             self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion and look-alikes", beside=True),
-            key,
+            self.part("key", drawings.outlines_key()),
             *(self.part(name) for name in ("measures", "verdict")),
-            legend,
+            self.part("legend", drawing.legend(LEGEND)),
         )
 
     def draw(self) -> dict[str, Any]:
@@ -92,17 +90,11 @@ class DistractorView(PairView):
         taken = "" if predicted == ANY else f" that A takes for {predicted} after epoch {epoch}"
         return f"images{'' if true == ANY else f' of {true}'}{taken}"
 
-    def image_and_lesion(self) -> tuple[dict[str, str], dict[str, str]]:
-        """The layers below and above the map: the image, and the outlines of its lesion and look-alikes, no boxes."""
-        images, row, size = self.state.images, self.state.row, self.size[::-1]
-        if images is None:
-            return self.stand_in("image"), layer("outline", "")
-
-        def outlines() -> str:
-            lesion, marks = (np.zeros((1, 1)) if of is None else of[row].numpy() for of in (images.masks, images.marks))
-            return lesion_shape(None, lesion, *size) + mark_shape(marks, *size)
-
-        return layer("image", self.uri(row)), layer("outline", self.state.once("outlines", row, of=outlines))
+    def outline(self, row: int) -> str:
+        """The outlines of an image's lesion and look-alikes, no boxes, as SVG."""
+        images, size = self.state.images, self.size[::-1]
+        lesion, marks = (np.zeros((1, 1)) if of is None else of[row].numpy() for of in (images.masks, images.marks))
+        return lesion_shape(None, lesion, *size) + mark_shape(marks, *size)
 
     def _about_map(self, side: str) -> str:
         state, seen, wanted = self.state, self.state.seen[side], self.state.settings["map"]

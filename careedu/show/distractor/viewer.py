@@ -5,7 +5,6 @@ It opens on a saved record. What is told of one image is of one training; what i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,11 +24,15 @@ MAPS = (TRUE, WRONG, DISTRACTOR, "neuron 1", "neuron 2", "neuron 3")
 """What can be shown over the image."""
 
 
-@dataclass(frozen=True)
 class Temptation:
     """What tempts one side's network on the chosen image.
 
     Parameters
+    ----------
+    viewer : DistractorViewer
+    side : str
+
+    Attributes
     ----------
     probabilities : ndarray
         float32 (C,), of all classes.
@@ -55,19 +58,24 @@ class Temptation:
         int64 (C, C), images by true class (row) and predicted class (column), after the chosen epoch.
     """
 
-    probabilities: np.ndarray
-    predicted: int
-    tempting: int
-    look_alike: bool | None
-    distances: np.ndarray
-    distance: float
-    loss: float
-    near: float
-    tempted: float
-    neurons: np.ndarray
-    shares: np.ndarray
-    map: np.ndarray
-    confusion: np.ndarray
+    def __init__(self, viewer: DistractorViewer, side: str) -> None:
+        record, row, margin = viewer.distractors, viewer.row, viewer.settings["margin"]
+        probabilities, distances = (viewer.now(side, of) for of in (record.probabilities, record.distances))
+        predicted = probabilities.argmax(axis=1)
+        tempting = record.tempting(viewer.method(side), viewer.settings["epoch"])
+        there, classes = record.patch_labels >= 0, len(viewer.classes)
+        self.probabilities = probabilities[row]
+        self.predicted, self.tempting = int(predicted[row]), int(tempting[row])
+        self.look_alike = bool(tempting[row] == viewer.look_alike) if there[row] else None
+        self.distances = viewer.of_network(side, record.distances)[:, row]
+        self.distance = float(distances[row])
+        self.loss = max(0.0, margin - self.distance)
+        self.near = float((distances < margin).mean())
+        self.tempted = float((tempting == record.patch_labels)[there].mean()) if there.any() else np.nan
+        self.neurons, self.shares = (viewer.now(side, of)[row] for of in (record.neurons, record.neuron_shares))
+        self.map = viewer.now(side, viewer.maps[viewer.settings["map"]])[row] / 255
+        counts = np.bincount(viewer.labels * classes + predicted, minlength=classes**2)
+        self.confusion = counts.reshape(classes, classes)
 
 
 class DistractorViewer(RecordState):
@@ -106,12 +114,14 @@ class DistractorViewer(RecordState):
         If `images` lack one of the record's, or have other classes.
     """
 
+    chooses, place = ("true", "predicted"), "image"
+
     def __init__(self, record: DistractorRecord, images: LesionDataset | None = None) -> None:
         self.distractors = record
         opening = {"true": ANY, "predicted": ANY, "image": 1, "map": DISTRACTOR, "margin": 0.5}
         super().__init__(record, images, "record_distractors", epoch=record.epochs[-1], **opening)
         kept = record.true_maps, record.wrong_maps, record.relevance, *np.moveaxis(record.neuron_maps, 3, 0)
-        self.row, self._choice, self._maps = 0, None, dict(zip(MAPS, kept, strict=True))
+        self.row, self._choice, self.maps = 0, None, dict(zip(MAPS, kept, strict=True))
         self.update()
 
     def choices(self) -> dict[str, Any]:
@@ -123,21 +133,15 @@ class DistractorViewer(RecordState):
         """The image is clamped above, not refused: other cells have other images."""
         return {"image": (1, np.inf), "margin": (0, 2)}
 
-    def set(self, **changes: Any) -> None:
-        """Change settings and compute what follows; other cells begin with their first image."""
-        if any(changes.get(name, self.settings[name]) != self.settings[name] for name in ("true", "predicted")):
-            changes = {"image": 1, **changes}
-        super().set(**changes)
-
     def update(self) -> None:
         """Compute everything that is shown from the settings."""
         settings, record = self.settings, self.distractors
         of_class = self._of(settings["true"], self.labels)
-        chosen = of_class & self._of(settings["predicted"], self._now("A", record.probabilities).argmax(axis=1))
+        chosen = of_class & self._of(settings["predicted"], self.now("A", record.probabilities).argmax(axis=1))
         self.empty = not chosen.any()
         if self.empty:
             chosen = of_class if of_class.any() else np.ones(len(self.labels), dtype=bool)
-        wrong = np.where(np.eye(len(self.classes))[self.labels], -1, self._of_network("A", record.probabilities)[-1])
+        wrong = np.where(np.eye(len(self.classes))[self.labels], -1, self.of_network("A", record.probabilities)[-1])
         order = np.argsort(-wrong.max(axis=1), kind="stable")
         self.members = order[chosen[order]]
         cells = settings["true"], settings["predicted"]
@@ -154,39 +158,20 @@ class DistractorViewer(RecordState):
     def _of(self, wanted: str, classes: np.ndarray) -> np.ndarray:
         return np.ones(len(classes), dtype=bool) if wanted == ANY else classes == self.classes.index(wanted)
 
-    def _of_network(self, side: str, values: np.ndarray) -> np.ndarray:
+    def of_network(self, side: str, values: np.ndarray) -> np.ndarray:
         """What the record holds (A, E, …) of a side's network."""
         return values[self.distractors.names.index(self.method(side))]
 
-    def _now(self, side: str, values: np.ndarray) -> np.ndarray:
+    def now(self, side: str, values: np.ndarray) -> np.ndarray:
         """The same after the chosen epoch."""
-        return self._of_network(side, values)[self.distractors.epochs.index(self.settings["epoch"])]
+        return self.of_network(side, values)[self.distractors.epochs.index(self.settings["epoch"])]
 
     def _see(self, side: str) -> Temptation:
-        record, row, margin = self.distractors, self.row, self.settings["margin"]
-        probabilities, distances = (self._now(side, of) for of in (record.probabilities, record.distances))
-        predicted, tempting = probabilities.argmax(axis=1), record.tempting(self.method(side), self.settings["epoch"])
-        there, classes = record.patch_labels >= 0, len(self.classes)
-        counts = np.bincount(self.labels * classes + predicted, minlength=classes**2)
-        return Temptation(
-            probabilities=probabilities[row],
-            predicted=int(predicted[row]),
-            tempting=int(tempting[row]),
-            look_alike=bool(tempting[row] == self.look_alike) if there[row] else None,
-            distances=self._of_network(side, record.distances)[:, row],
-            distance=float(distances[row]),
-            loss=max(0.0, margin - float(distances[row])),
-            near=float((distances < margin).mean()),
-            tempted=float((tempting == record.patch_labels)[there].mean()) if there.any() else np.nan,
-            neurons=self._now(side, record.neurons)[row],
-            shares=self._now(side, record.neuron_shares)[row],
-            map=self._now(side, self._maps[self.settings["map"]])[row] / 255,
-            confusion=counts.reshape(classes, classes),
-        )
+        return Temptation(self, side)
 
     def mean_distances(self, side: str) -> np.ndarray:
         """Mean over all images of the distance to their distractors after each epoch, float32 (E,)."""
-        return self._of_network(side, self.distractors.distances).mean(axis=1)
+        return self.of_network(side, self.distractors.distances).mean(axis=1)
 
     def on_look_alikes(self, side: str) -> tuple[float, float]:
         """Share of a side's map on look-alikes, and of the image that they cover; NaN where there is nothing to tell.

@@ -1,0 +1,124 @@
+"""Records: what was computed once for a widget, in one file of tensors and a JSON state."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from careedu.data.shipped import shipped
+from careedu.errors import CheckpointError, InvalidInputError
+from careedu.files import UNREADABLE, packed, read_tensors, unpacked, write_tensors
+
+if TYPE_CHECKING:
+    from careedu.experiment.results import Results
+    from careedu.methods.method import Method
+    from careedu.training.loop import EpochReport
+
+SUFFIX = ".safetensors"
+
+
+def train_again(
+    results: Results, method: Method, seed: int, look: Callable[[EpochReport], object], arm: str = "", **options: Any
+) -> None:
+    """Train a method once more on the data of results, and look at it after each epoch.
+
+    Raises
+    ------
+    InvalidInputError
+        If `arm` of the results had other probabilities.
+    """
+    import torch
+
+    from careedu.experiment.fit import fit
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(results.first.configuration["threads"])  # they are part of the bits
+    try:
+        run = fit(results.data.redraw(seed), method, seed=seed, progress=False, on_epoch=look, **options)
+    finally:
+        torch.set_num_threads(threads)
+    if arm and not np.allclose(run.probabilities, results.runs[arm][seed].probabilities, atol=1e-5):
+        raise InvalidInputError(f"{arm!r}, seed {seed}, trained again gives other probabilities than its results")
+
+
+class RecordFile:
+    """A record that is saved as one file, at once or not at all."""
+
+    what: ClassVar[str]
+    """What it is, in a word or two."""
+    made_by: ClassVar[str]
+    """The call in `careedu.show` that makes one."""
+
+    texts: ClassVar[tuple[str, ...]] = ("ids", "groups")
+    """Fields that are arrays of names, and are saved as JSON."""
+
+    def check_shapes(self, shapes: Mapping[str, tuple[int, ...]], sizes: str) -> None:
+        """Refuse a field whose array has another shape than `sizes`, in words, ask for."""
+        for name, shape in shapes.items():
+            if (found := getattr(self, name).shape) != shape:
+                raise InvalidInputError(f"{name} must be {shape} for {sizes}, not {found}")
+
+    def written(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Its arrays, and JSON values."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        arrays = {n: v for n, v in values.items() if isinstance(v, np.ndarray) and n not in self.texts}
+        told = {name: value for name, value in values.items() if name not in arrays}
+        return arrays, {n: dict(v) if isinstance(v, Mapping) else np.asarray(v).tolist() for n, v in told.items()}
+
+    @classmethod
+    def of_written(cls, arrays: dict[str, Any], state: dict[str, Any]) -> Self:
+        """The record that gave them."""
+        lists = {name: value for name, value in state.items() if isinstance(value, list)}
+        told = {name: np.array(value) if name in cls.texts else tuple(value) for name, value in lists.items()}
+        return cls(**{**arrays, **state, **told})
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        data: Mapping[str, Any] = self.data
+        return tuple(data["classes"])
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write one file that ends in ``.safetensors``.
+
+        Raises
+        ------
+        InvalidInputError
+            If the path ends otherwise.
+        StorageError
+            If it cannot be written.
+        """
+        path = Path(path)
+        if path.suffix != SUFFIX:
+            raise InvalidInputError(f"{self.what} want a {SUFFIX} file, and {path.name!r} is none: name it so")
+        arrays, state = self.written()
+        write_tensors(path, packed(arrays), state)
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Open what `save` wrote: a file, or by its name one that comes with careedu.
+
+        Raises
+        ------
+        CheckpointError
+            If there is none, or it is damaged.
+        """
+        file = Path(path)
+        if not file.is_file() and (there := shipped("runs") / f"{path}{SUFFIX}").is_file():
+            file = there
+        if not file.is_file():
+            raise CheckpointError(
+                f"no saved {cls.what} in {str(path)!r}, and none of that name come with careedu: make them with "
+                f"careedu.show.{cls.made_by}.save(path), or give another path"
+            )
+        tensors, state = read_tensors(file, "numpy")
+        try:
+            return cls.of_written(unpacked(tensors), state)
+        except UNREADABLE as error:
+            raise CheckpointError(f"{file} holds no {cls.what} ({error}); name another file") from error
