@@ -90,17 +90,15 @@ def cached_arrays(key: str, length: int, batches: Batches) -> dict[str, np.ndarr
 def _open(entry: Path) -> dict[str, np.ndarray] | None:
     """The arrays of an entry, or None if it is missing or damaged (a damaged one is removed)."""
     try:
-        manifest = json.loads((entry / _MANIFEST).read_text(encoding="utf-8"))
-        if not manifest["digests"]:
+        digests = json.loads((entry / _MANIFEST).read_text(encoding="utf-8"))["digests"]
+        if not digests:
             raise ValueError("it names no file")
-        for name, digest in manifest["digests"].items():
+        for name, digest in digests.items():
             with (entry / name).open("rb") as file:
                 if hashlib.file_digest(file, "blake2b").hexdigest() != digest:
                     raise ValueError(f"{name} is not what was written")
         # "c": changes stay in memory, so that no careless line of a notebook alters what is kept.
-        return {
-            Path(name).stem: np.load(entry / name, mmap_mode="c", allow_pickle=False) for name in manifest["digests"]
-        }
+        return {Path(name).stem: np.load(entry / name, mmap_mode="c", allow_pickle=False) for name in digests}
     except FileNotFoundError:
         if not entry.exists():
             return None

@@ -12,7 +12,7 @@ import pandas
 from careedu.errors import CheckpointError, InvalidInputError, check_known
 from careedu.experiment.attention import MARK_MEASURES, MEASURES, attention_of
 from careedu.experiment.saved_checks import check_attention
-from careedu.experiment.saved_results import read_results
+from careedu.experiment.saved_results import Values, read_results
 from careedu.measure.crossed import spread_of_images
 from careedu.measure.statistics import Difference, Estimate, difference_of, estimate_of
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
     from careedu.experiment.run import Run
 
-Values = Mapping[str, Mapping[str, np.ndarray]]
-"""Method → measure → value of each seed and image."""
 _REMEDY = "careedu.experiment.attention_results.measure_attention(results, results.data.test)"
 
 

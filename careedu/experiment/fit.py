@@ -86,88 +86,72 @@ def fit(
     settings = Settings.of(options)
     device = choose_device(settings.device)
     with reproducible(device):
-        return _trained(data, method, settings, device, checkpoint, progress, shared_stages, on_epoch)
-
-
-def _trained(
-    data: Splits,
-    method: Method,
-    settings: Settings,
-    device: torch.device,
-    checkpoint: str | os.PathLike | None,
-    progress: bool,
-    shared_stages: str | os.PathLike | None,
-    on_epoch: Callable[[EpochReport], object] | None,
-) -> Run:
-    configuration = configure(data, method, settings)
-    precision = configuration["precision"]
-    data = _ordinary(data)
-    for place in filter(None, (shared_stages, checkpoint and Path(checkpoint).parent)):
-        check_writable(Path(place))
-    folder = Path(shared_stages) if shared_stages else Path(checkpoint).parent if checkpoint else None
-    train = method.prepare_in(Workspace(progress, folder), data, settings.seed)
-    empty = [name for name, n in zip(train.classes, train.counts.tolist(), strict=True) if n == 0]
-    if empty:
-        raise InvalidInputError(
-            f"no training image of class {', '.join(map(repr, empty))}: a class that is never shown cannot be learned. "
-            "Add images of it, or leave the class out of the data."
-        )
-    facts = TrainingFacts(
-        counts=tuple(train.counts.tolist()),
-        rare=data.rare_indices,
-        image_shape=tuple(train.images.shape[1:]),
-        dataset=train,
-        pool=data.pool,
-    )
-    configuration["data"]["train counts"] = train.counts.tolist()
-    if isinstance(method, UntrainedMethod):
-        return _reference_run(data, train, method, configuration)
-    stages = method.all_stages(facts, settings.epochs)
-    _check_stages(stages, settings.epochs, method)
-
-    with reproducible(device, derive_seed(settings.seed, INITIALISATION)):
-        network = method.network(build_model(settings.model, len(data.classes), facts.image_shape[0]), facts)
-        if not isinstance(network, Classifier):
+        configuration = configure(data, method, settings)
+        precision = configuration["precision"]
+        data = _ordinary(data)
+        for place in filter(None, (shared_stages, checkpoint and Path(checkpoint).parent)):
+            check_writable(Path(place))
+        folder = Path(shared_stages) if shared_stages else Path(checkpoint).parent if checkpoint else None
+        train = method.prepare_in(Workspace(progress, folder), data, settings.seed)
+        counts = train.counts.tolist()
+        empty = [name for name, n in zip(train.classes, counts, strict=True) if n == 0]
+        if empty:
             raise InvalidInputError(
-                f"wrap of {method.name!r} gives a {type(network).__name__}, not the network that it was given: "
-                "put what the method adds into its slots (before, after, head, training_parts)"
+                f"no training image of class {', '.join(map(repr, empty))}: a class that is never shown cannot be "
+                "learned. Add images of it, or leave the class out of the data."
             )
-        network.standardize_by((data.pool or train).images)  # which needs no label
-    if checkpoint:  # with two moments of each weight, beside the one before it
-        check_writable(Path(checkpoint).parent, 6 * sum(tensor.nbytes for tensor in network.state_dict().values()))
-    network = network.to(device, memory_format=torch.channels_last)
-    evaluation = _Evaluation(data, method, facts, settings.probes, device, precision)
-    training = Training(
-        model=network,
-        stages=stages,
-        train=train.to(device),
-        augmentation=settings.augmentation_for(data),
-        seed=settings.seed,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        precision=precision,
-        evaluate=evaluation.after_epoch,
-    )
-    shared = [] if shared_stages is None else _shared_stages(Path(shared_stages), configuration, stages, train, network)
-    description = f"{method.label()}, seed {settings.seed}"
-    training.run(Path(checkpoint) if checkpoint else None, configuration, progress, description, on_epoch, shared)
-    network.freeze()  # what was made of the training images stays, the images go
-    record = training.record
-    # The last epoch has measured it, where that was a supervised one and was run here, not read from a checkpoint.
-    validation = evaluation.latest if stages[-1].supervised else None
-    return Run(
-        configuration=configuration,
-        probabilities=evaluation.probabilities(network, data.test),
-        **_truth(data),
-        validation_probabilities=evaluation.probabilities(network, data.val) if validation is None else validation,
-        history=pandas.DataFrame(record.history),
-        traces={name: np.stack(arrays) for name, arrays in record.traces.items()},
-        probes=evaluation.probes.numpy(),
-        pretraining=pandas.DataFrame(record.pretraining),
-        seconds=record.seconds,
-        weights={name: tensor.detach().cpu() for name, tensor in network.state_dict().items()},
-    )
+        facts = TrainingFacts(tuple(counts), data.rare_indices, tuple(train.images.shape[1:]), train, data.pool)
+        configuration["data"]["train counts"] = counts
+        if isinstance(method, UntrainedMethod):
+            return _reference_run(data, train, method, configuration)
+        stages = method.all_stages(facts, settings.epochs)
+        _check_stages(stages, settings.epochs, method)
+
+        with reproducible(device, derive_seed(settings.seed, INITIALISATION)):
+            network = method.network(build_model(settings.model, len(data.classes), facts.image_shape[0]), facts)
+            if not isinstance(network, Classifier):
+                raise InvalidInputError(
+                    f"wrap of {method.name!r} gives a {type(network).__name__}, not the network that it was given: "
+                    "put what the method adds into its slots (before, after, head, training_parts)"
+                )
+            network.standardize_by((data.pool or train).images)  # which needs no label
+        if checkpoint:  # with two moments of each weight, beside the one before it
+            check_writable(Path(checkpoint).parent, 6 * sum(tensor.nbytes for tensor in network.state_dict().values()))
+        network = network.to(device, memory_format=torch.channels_last)
+        evaluation = _Evaluation(data, method, facts, settings.probes, device, precision)
+        training = Training(
+            model=network,
+            stages=stages,
+            train=train.to(device),
+            augmentation=settings.augmentation_for(data),
+            seed=settings.seed,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            precision=precision,
+            evaluate=evaluation.after_epoch,
+        )
+        shared = []
+        if shared_stages is not None:
+            shared = _shared_stages(Path(shared_stages), configuration, stages, train, network)
+        description = f"{method.label()}, seed {settings.seed}"
+        training.run(Path(checkpoint) if checkpoint else None, configuration, progress, description, on_epoch, shared)
+        network.freeze()  # what was made of the training images stays, the images go
+        record = training.record
+        # The last epoch has measured it, where that was a supervised one and was run here, not read from a checkpoint.
+        validation = evaluation.latest if stages[-1].supervised else None
+        return Run(
+            configuration=configuration,
+            probabilities=evaluation.probabilities(network, data.test),
+            **_truth(data),
+            validation_probabilities=evaluation.probabilities(network, data.val) if validation is None else validation,
+            history=pandas.DataFrame(record.history),
+            traces={name: np.stack(arrays) for name, arrays in record.traces.items()},
+            probes=evaluation.probes.numpy(),
+            pretraining=pandas.DataFrame(record.pretraining),
+            seconds=record.seconds,
+            weights={name: tensor.detach().cpu() for name, tensor in network.state_dict().items()},
+        )
 
 
 # A reader, and whoever completes names, is shown the settings by name.
@@ -231,13 +215,11 @@ def _ordinary(data: Splits) -> Splits:
 
 def _reference_run(data: Splits, train: LesionDataset, method: UntrainedMethod, configuration: dict[str, Any]) -> Run:
     started = perf_counter()
-    probabilities = method.predict(train, data.test)
-    validation = method.predict(train, data.val)
     return Run(
         configuration={**configuration, "model": "none"},
-        probabilities=probabilities,
+        probabilities=method.predict(train, data.test),
         **_truth(data),
-        validation_probabilities=validation,
+        validation_probabilities=method.predict(train, data.val),
         history=pandas.DataFrame(),
         traces={},
         probes=np.zeros(0, dtype=np.int64),
@@ -282,11 +264,8 @@ def _shared_stages(
         steps.append({**declared(stage), **read, "shared": dict(stage.shared)})
         moves = trainable_in(leading[:number])
         # Networks of which other parts move cannot share; those that differ elsewhere can.
-        parts = [
-            [name, list(tensor.shape)]
-            for name, tensor in network.state_dict().items()
-            if moves is None or name.startswith(moves)
-        ]
+        state = network.state_dict().items()
+        parts = [[name, list(tensor.shape)] for name, tensor in state if moves is None or name.startswith(moves)]
         what = {"stages": list(steps), "parts": digest(parts), "standardized": _digest_of([network.mean, network.std])}
         follows = identity(configuration, method=False)
         if all(map(_sees_no_label, leading[:number])):

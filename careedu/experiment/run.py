@@ -32,6 +32,8 @@ SAVED_RUN = Kind(
     record="run.json",
     keys=frozenset({"configuration", "seconds", "groups", "ids", "history"}),
 )
+# Of what every run holds, in the words of its file.
+_ARRAYS = ("probabilities", "labels", "validation probabilities", "validation labels", "probes")
 
 
 @dataclass(eq=False)
@@ -135,21 +137,16 @@ class Run:
 
     def table(self) -> pandas.DataFrame:
         """One row a class: training and test images, recall and the ends of its 95 % interval."""
-        intervals = self.recall_intervals()
-        columns = {
-            "n train": self.configuration["data"]["train counts"],
-            "n test": np.bincount(self.labels, minlength=len(self.classes)),
-            "recall": [i.estimate for i in intervals],
-            "low": [i.low for i in intervals],
-            "high": [i.high for i in intervals],
-        }
-        return pandas.DataFrame(columns, index=pandas.Index(self.classes, name="class"))
+        table = pandas.DataFrame(self.recall_intervals(), index=pandas.Index(self.classes, name="class"))
+        table.insert(0, "n train", self.configuration["data"]["train counts"])
+        table.insert(1, "n test", np.bincount(self.labels, minlength=len(self.classes)))
+        return table.rename(columns={"estimate": "recall"})
 
     def summary(self) -> pandas.DataFrame:
         """One row a metric: its value and the ends of its 95 % interval."""
         intervals = {name: self.interval(name) for name in metrics.METRICS}
-        frame = pandas.DataFrame(intervals.values(), index=pandas.Index(intervals, name="metric"))
-        return frame.set_axis(["value", "low", "high"], axis="columns")
+        table = pandas.DataFrame(intervals.values(), index=pandas.Index(intervals, name="metric"))
+        return table.rename(columns={"estimate": "value"})
 
     def class_maps(self, images: Tensor, labels: Tensor) -> Tensor:
         """Where in the image the evidence for a class lies.
@@ -173,28 +170,24 @@ class Run:
         InvalidInputError
             If images or labels do not fit the network.
         """
-        from careedu.training.isolation import plain_torch
-
-        with plain_torch():
-            return self._class_maps(images, labels)
-
-    def _class_maps(self, images: Tensor, labels: Tensor) -> Tensor:
         import torch
 
         from careedu.nn.maps import resize_map
+        from careedu.training.isolation import plain_torch
         from careedu.training.prediction import class_maps
 
-        images, labels = torch.as_tensor(images), torch.as_tensor(labels)
-        shape = tuple(self.configuration["data"]["image shape"])
-        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != shape:
-            raise InvalidInputError(
-                f"images must be uint8 (N, {', '.join(map(str, shape))}) as in training, "
-                f"not {images.dtype} {tuple(images.shape)}"
-            )
-        if labels.shape != images.shape[:1] or (labels < 0).any() or (labels >= len(self.classes)).any():
-            raise InvalidInputError(f"labels must be (N,) class indices from 0 to {len(self.classes) - 1}")
-        maps = class_maps(self.network(), images, labels.long())
-        return resize_map(maps, shape[1:])
+        with plain_torch():
+            images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+            shape = tuple(self.configuration["data"]["image shape"])
+            if images.dtype != torch.uint8 or tuple(images.shape[1:]) != shape:
+                raise InvalidInputError(
+                    f"images must be uint8 (N, {', '.join(map(str, shape))}) as in training, "
+                    f"not {images.dtype} {tuple(images.shape)}"
+                )
+            if labels.shape != images.shape[:1] or (labels < 0).any() or (labels >= len(self.classes)).any():
+                raise InvalidInputError(f"labels must be (N,) class indices from 0 to {len(self.classes) - 1}")
+            maps = class_maps(self.network(), images, labels.long())
+            return resize_map(maps, shape[1:])
 
     def network(self) -> Any:
         """The trained network, a plain ``nn.Module`` in evaluation mode that maps float images in [0, 1] to logits.
@@ -218,9 +211,8 @@ class Run:
             )
         method, facts = self._made_by()
         with plain_torch(), DrawingFrom(0):  # the first weights are drawn, and thrown away
-            model = method.wrap(
-                build_model(self.configuration["model"], len(self.classes), facts.image_shape[0]), facts
-            )
+            plain = build_model(self.configuration["model"], len(self.classes), facts.image_shape[0])
+            model = method.wrap(plain, facts)
             model.freeze()  # as it was when its weights were kept
             model.load_state_dict(dict(self.weights))
         return model.eval()
@@ -288,15 +280,9 @@ class Run:
         """A run from what is saved of it, groups and ids among the arrays; `ValueError` if that is no whole run."""
         run = cls(
             configuration=text["configuration"],
-            probabilities=arrays["probabilities"],
-            labels=arrays["labels"],
-            groups=arrays["groups"],
-            ids=arrays["ids"],
-            validation_probabilities=arrays["validation probabilities"],
-            validation_labels=arrays["validation labels"],
+            **{name.replace(" ", "_"): arrays[name] for name in (*_ARRAYS, "groups", "ids")},
             history=table_of_epochs(text["history"]),
             traces={name.removeprefix("trace/"): a for name, a in arrays.items() if name.startswith("trace/")},
-            probes=arrays["probes"],
             seconds=text["seconds"],
             weights=weights,
             pretraining=table_of_epochs(text.get("pretraining", {})),  # older runs have none
@@ -315,11 +301,7 @@ def write_run(run: Run, folder: Path, *, weights: bool = True, force: bool = Fal
     """Save a run as `Run.save` does; with `force` also in the place of one that cannot be read."""
     check_saveable(run)
     arrays = {
-        "probabilities": run.probabilities,
-        "labels": run.labels,
-        "validation probabilities": run.validation_probabilities,
-        "validation labels": run.validation_labels,
-        "probes": run.probes,
+        **{name: getattr(run, name.replace(" ", "_")) for name in _ARRAYS},
         **{f"trace/{name}": array for name, array in run.traces.items()},
         **({} if run.marked is None else {"marked": run.marked}),
     }

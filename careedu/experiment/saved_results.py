@@ -37,6 +37,8 @@ SAVED_RESULTS = Kind(
     keys=frozenset({"reference", "provenance", "methods", "seeds", "groups", "ids", "common", "runs"}),
     beside=("attention.safetensors",),
 )
+Values = Mapping[str, Mapping[str, np.ndarray]]
+"""Of where networks look: method → measure → value of each seed and image."""
 DIGITS = 6
 """Significant digits of a saved history."""
 LEVELS = 256
@@ -51,7 +53,7 @@ def write_results(
     provenance: Mapping[str, Any],
     weights: Sequence[str] = (),
     courses: bool | Sequence[str] = True,
-    attention: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    attention: Values | None = None,
 ) -> Path:
     """Write results into a folder, where older ones can be opened until these can.
 
@@ -193,9 +195,7 @@ def _levels(values: np.ndarray) -> np.ndarray:
     return np.pad(levels.round(), (0, LEVELS - len(levels)), "edge")
 
 
-def read_results(
-    folder: str | os.PathLike,
-) -> tuple[dict[str, dict[int, Run]], str, dict[str, Any], dict[str, dict[str, np.ndarray]]]:
+def read_results(folder: str | os.PathLike) -> tuple[dict[str, dict[int, Run]], str, dict[str, Any], Values]:
     """Read what `write_results` wrote: runs by method and seed, reference, provenance, and where networks look.
 
     Parameters
@@ -249,9 +249,7 @@ def read_results(
         return runs, text["reference"], text["provenance"], attention
 
 
-def _read_attention(
-    folder: Path, text: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
-) -> dict[str, dict[str, np.ndarray]]:
+def _read_attention(folder: Path, text: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Values:
     """Method → measure → values, from among the arrays, or from the file beside in which an older careedu kept them."""
     if "attention" in text:
         arrays = {name.removeprefix("attention/"): a for name, a in arrays.items() if name.startswith("attention/")}

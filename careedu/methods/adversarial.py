@@ -27,12 +27,12 @@ from careedu.training.stage import Stage, Update
 PENALTY, CLASS_WEIGHT = 10.0, 0.01
 """WGAN-GP: of the gradient's length (Gulrajani et al. 2017), and of the generator's class term (Xian et al. 2018)."""
 BATCH, WIDTH = 64, 128
+Verdict = tuple[Tensor, Tensor]
+"""Of a discriminator: for real or not, (N,), and the class logits, (N, C)."""
 LEARNING_RATE = 0.3  # of the loop's
 
 
-def discriminator_loss(
-    real: tuple[Tensor, Tensor], labels: Tensor, made: tuple[Tensor, Tensor], wanted: Tensor
-) -> dict[str, Tensor]:
+def discriminator_loss(real: Verdict, labels: Tensor, made: Verdict, wanted: Tensor) -> dict[str, Tensor]:
     """−L_S and −L_C of ACGAN (Odena et al., ICML 2017, equations 2 and 3), whose sum the discriminator minimises.
 
     −L_S = mean −log σ(s(x)) + mean −log(1 − σ(s(x̂))),  −L_C = mean CE(c(x), y) + mean CE(c(x̂), ŷ)
@@ -54,7 +54,7 @@ def discriminator_loss(
     return {"source": source, "class": classes}
 
 
-def generator_loss(made: tuple[Tensor, Tensor], wanted: Tensor) -> dict[str, Tensor]:
+def generator_loss(made: Verdict, wanted: Tensor) -> dict[str, Tensor]:
     """What ACGAN's generator minimises: mean −log σ(s(x̂)), which does not saturate, and mean CE(c(x̂), ŷ).
 
     The paper's generator maximises L_C − L_S; its log(1 − σ(s)) has no gradient where the discriminator is sure
@@ -116,7 +116,7 @@ class ACGAN(nn.Module):
     def _discriminator(self, size: int) -> nn.Module:
         return _layers(size, 1 + self.classes)
 
-    def judge(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def judge(self, x: Tensor, labels: Tensor) -> Verdict:
         """Logits of scaled features (B, D) being real, (B,), and of the classes, (B, C); told what they claim to be."""
         out = self.discriminator(x)
         return out[:, 0], out[:, 1:]
@@ -234,7 +234,7 @@ class WGANGP(ACGAN):
     def _discriminator(self, size: int) -> nn.Module:
         return nn.ModuleDict({"critic": _layers(size, self.classes), "classifier": _layers(size, self.classes)})
 
-    def judge(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def judge(self, x: Tensor, labels: Tensor) -> Verdict:
         """The critic's f(x, y), (B,), and logits of the classes, (B, C)."""
         critic, classifier = self.discriminator.values()
         return critic(x).gather(1, labels[:, None])[:, 0], classifier(x)

@@ -32,7 +32,7 @@ from careedu.methods.imbalance import CrossEntropy, FeatureSMOTE, plain_features
 from careedu.methods.method import BuiltOnLoss, LossMethod, Pretraining, head_stage, standardize_features, two_stages
 from careedu.methods.segmentation import Segmentation
 from careedu.training.prediction import as_array, pooled_or_maps
-from careedu.training.stage import SAMPLERS, Stage
+from careedu.training.stage import SAMPLERS, Stage, Table
 
 NETWORKS = {"acgan": ACGAN, "wgan-gp": WGANGP}
 GENERATORS = ("none", *NETWORKS, "smote", "gaussian", "deviations")
@@ -171,9 +171,7 @@ class FeatureGeneration(BuiltOnLoss):
             lambda model: model.training_parts[PART], NETWORKS[self.generator], prefix, epochs, **options
         )
 
-    def resample(
-        self, model: nn.Module, features: np.ndarray, labels: np.ndarray, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def resample(self, model: nn.Module, features: np.ndarray, labels: np.ndarray, seed: int) -> Table:
         """Real features float32 (N, K) and their labels, followed by generated ones; or generated ones alone."""
         counts = self.counts(np.bincount(labels, minlength=model.head.out_features).tolist())
         wanted = np.repeat(np.arange(len(counts)), counts)

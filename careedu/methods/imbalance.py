@@ -20,7 +20,7 @@ from careedu.methods.facts import TrainingFacts
 from careedu.methods.method import BuiltOnLoss, LossMethod, TrainedMethod, head_stage, two_stages
 from careedu.nn import losses
 from careedu.nn.backbones import NormalizedLinear
-from careedu.training.stage import Stage, Update
+from careedu.training.stage import Stage, Table, Update
 
 WEIGHTINGS = ("none", "inverse", "effective-number")
 
@@ -277,9 +277,7 @@ class FeatureSMOTE(TrainedMethod):
         fill = {"begin": restart_head, "resample": lambda model, *given: self.resample(*given)}
         return [plain_features(first, facts), head_stage(second, CrossEntropy(), facts, **fill)]
 
-    def resample(
-        self, features: np.ndarray, labels: np.ndarray, seed: int, amount: float = 1.0
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def resample(self, features: np.ndarray, labels: np.ndarray, seed: int, amount: float = 1.0) -> Table:
         """Fill every class up to the largest one's count, or to a share of it.
 
         Parameters

@@ -118,13 +118,8 @@ class LesionTransplant(BuiltOnLoss):
         device = batch.labels.device
         rows, donors, new = rows.to(device), donors.to(device), new.to(device)
         into = batch.index[rows]
-        pasted = transplant_lesions(
-            unit_range(data.images[into]),
-            lesion_regions(data, into),
-            unit_range(data.images[donors]),
-            lesion_regions(data, donors),
-            self.feather,
-        )
+        host, donor = ((unit_range(data.images[own]), lesion_regions(data, own)) for own in (into, donors))
+        pasted = transplant_lesions(*host, *donor, self.feather)
         augmented = _part(batch.draw, rows).images(pasted)
         inputs = batch.inputs.index_copy(0, rows, augmented).contiguous(memory_format=torch.channels_last)
         return inputs, batch.labels.index_copy(0, rows, new)

@@ -41,9 +41,8 @@ def spectral_residual(images: np.ndarray) -> np.ndarray:
     saliency[small.std(axis=(1, 2)) < 1e-6] = 0
     saliency = ndimage.gaussian_filter(saliency, (0, 2.5, 2.5))
     factors = (1, height / SIDE, width / SIDE)
-    return _unit_range(
-        ndimage.zoom(saliency, factors, order=1, grid_mode=True, mode="nearest").reshape(n, height, width)
-    )
+    saliency = ndimage.zoom(saliency, factors, order=1, grid_mode=True, mode="nearest")
+    return _unit_range(saliency.reshape(n, height, width))
 
 
 def minimum_barrier(images: np.ndarray) -> np.ndarray:

@@ -202,16 +202,8 @@ def train_segmentation(
         model = add_decoder(build_model("unet", len(dataset.classes), dataset.images.shape[1]))
     model.standardize_by(dataset.images)
     epochs = max(1, round(updates * BATCH / len(dataset)))
-    training = Training(
-        model=model.to(device, memory_format=torch.channels_last),
-        stages=[segmentation_stage(epochs)],
-        train=dataset,
-        augmentation=augmentation,
-        seed=seed,
-        batch_size=BATCH,
-        learning_rate=LEARNING_RATE,
-        weight_decay=WEIGHT_DECAY,
-    )
+    model, stages = model.to(device, memory_format=torch.channels_last), [segmentation_stage(epochs)]
+    training = Training(model, stages, dataset, augmentation, seed, BATCH, LEARNING_RATE, WEIGHT_DECAY)
     identity = {
         "segmentation of": content_digest(dataset.images, dataset.masks),
         "classes": len(dataset.classes),  # the head's first weights are drawn before the decoder's

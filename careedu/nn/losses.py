@@ -33,18 +33,7 @@ from careedu.nn.arguments import (
     positive_counts,
     sum_to_classes,
 )
-from careedu.nn.contrastive import nt_xent
-
-__all__ = [
-    "effective_number_weights",
-    "focal_loss",
-    "inverse_frequency_weights",
-    "ldam_loss",
-    "ldam_margins",
-    "logit_adjusted_loss",
-    "nt_xent",
-    "weighted_cross_entropy",
-]
+from careedu.nn.contrastive import nt_xent as nt_xent
 
 
 def inverse_frequency_weights(counts: Counts) -> Tensor:

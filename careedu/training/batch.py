@@ -28,6 +28,7 @@ def unit_range(images: Tensor) -> Tensor:
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
+@dataclass(eq=False, repr=False)
 class Batch:
     """Part of a training set, augmented.
 
@@ -53,22 +54,16 @@ class Batch:
         int64 (B,).
     """
 
-    def __init__(
-        self,
-        dataset: LesionDataset,
-        index: Tensor,
-        augmentation: Augmentation,
-        generator: torch.Generator,
-        progress: float = 0.0,
-    ) -> None:
-        self.dataset = dataset
-        self.index = index
-        self.progress = progress
-        self.generator = generator
-        self.augmentation = augmentation
-        self.labels = dataset.labels[index]
-        self.image_size = tuple(dataset.images.shape[2:])
-        self.draw = augmentation.draw(len(index), self.image_size, generator)
+    dataset: LesionDataset
+    index: Tensor
+    augmentation: Augmentation
+    generator: torch.Generator
+    progress: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.labels = self.dataset.labels[self.index]
+        self.image_size = tuple(self.dataset.images.shape[2:])
+        self.draw = self.augmentation.draw(len(self.index), self.image_size, self.generator)
         self.inputs = self.draw.images(self.originals).contiguous(memory_format=torch.channels_last)
 
     def __len__(self) -> int:

@@ -111,12 +111,8 @@ def read_training(
     if not fits or "optimizers" not in state or (not part and weights.keys() != own.keys()):
         raise CheckpointError(f"checkpoint {path} is of another network or careedu; delete it and run again")
     model.load_state_dict(weights, strict=not part)
-    record = Record(
-        state["history"],
-        state["pretraining"],
-        {name: list(stack.numpy()) for name, stack in _part(tensors, "trace")},
-        state["seconds"],
-    )
+    traces = {name: list(stack.numpy()) for name, stack in _part(tensors, "trace")}
+    record = Record(state["history"], state["pretraining"], traces, state["seconds"])
     moments = [dict(_part(tensors, f"optimizer/{number}")) for number in range(len(state["optimizers"]))]
     return record, list(zip(moments, state["optimizers"], strict=True))
 

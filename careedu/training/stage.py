@@ -28,6 +28,8 @@ from careedu.errors import InvalidInputError, check_known, check_number
 from careedu.training.batch import Batch, FeatureBatch
 
 Terms = Callable[[nn.Module, Batch | FeatureBatch], Mapping[str, Tensor]]
+Table = tuple[np.ndarray, np.ndarray]
+"""Features and their labels."""
 SAMPLERS = ("shuffle", "class-balanced")
 INPUTS = ("images", "feature-maps", "pooled-features")
 SCHEDULES = ("one-cycle", "constant")
@@ -148,7 +150,7 @@ class Stage:
     augmentation: Augmentation | None = None
     sampler: str = "shuffle"
     inputs: str = "images"
-    resample: Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]] | None = None
+    resample: Callable[[np.ndarray, np.ndarray, int], Table] | None = None
     begin: Callable[[nn.Module], object] | None = None
     end: Callable[[nn.Module], object] | None = None
     record: Callable[[nn.Module], Mapping[str, Tensor]] | None = None

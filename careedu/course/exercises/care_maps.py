@@ -43,18 +43,16 @@ excess_exercise = FunctionExercise(
         "The maps come as they are, so that one which is high everywhere outvotes ten that are high in one place. "
         "Divide each by its own sum first.": _difference,
         "Each map is divided by its maximum. A wide one still weighs more than a narrow one: divide by its sum.": (
-            lambda maps, rare: _difference(maps / maps.amax((1, 2), keepdim=True), rare)
+            lambda m, r: _difference(m / m.amax((1, 2), keepdim=True), r)
         ),
         "All maps of a class are added up before they are divided: the strongest counts most. Divide each map by its "
-        "own sum, then take the mean.": lambda maps, rare: (
-            maps[rare].sum(0) / maps[rare].sum() - maps[~rare].sum(0) / maps[~rare].sum()
-        ),
+        "own sum, then take the mean.": lambda m, r: m[r].sum(0) / m[r].sum() - m[~r].sum(0) / m[~r].sum(),
         "This is the mean over all images. What the network looks at in one class drowns in it: take the rare class "
-        "apart.": lambda maps, rare: _shares(maps).mean(0),
+        "apart.": lambda m, r: _shares(m).mean(0),
         "This is the rare class alone. What is high in every class, such as where lesions lie, is still in it: take "
-        "the mean of the others away.": lambda maps, rare: _shares(maps)[rare].mean(0),
+        "the mean of the others away.": lambda m, r: _shares(m)[r].mean(0),
         "The mean over all images is taken away, and the rare ones are among them: they are compared with themselves. "
-        "Take that of the others, `~rare`.": lambda maps, rare: _shares(maps)[rare].mean(0) - _shares(maps).mean(0),
+        "Take that of the others, `~rare`.": lambda m, r: _shares(m)[r].mean(0) - _shares(m).mean(0),
     },
     expected="one map, of shape (H, W): the rare class's mean share of each pixel less that of the other classes",
     praise="One vote an image, and what all classes share drops out: what is left goes with the rare class alone.",
@@ -115,19 +113,19 @@ repaired_exercise = FunctionExercise(
         "The map is still cut at a threshold. A step is flat, and its slope 0, in torch as in NumPy: let each pixel "
         "count by its value instead.": _counted,
         "This is the share inside the box. A loss is made small: this one would drive the map out of the lesion.": (
-            lambda features, weight, inside: 1 - repaired(features, weight, inside)
+            lambda a, w, inside: 1 - repaired(a, w, inside)
         ),
         "This divides the sum of the whole batch by that of the whole batch: the image with the strongest map decides. "
-        "Take each image's share, then the mean.": lambda features, weight, inside: _outside(
-            _evidence(features, weight).flatten(0, 1)[None], inside.flatten(0, 1)[None]
+        "Take each image's share, then the mean.": lambda a, w, inside: _outside(
+            _evidence(a, w).flatten(0, 1)[None], inside.flatten(0, 1)[None]
         )[0],
         "This is the mean of the map outside. The network can shrink the whole map and leave it where it is: divide by "
-        "the map's sum.": lambda features, weight, inside: (_evidence(features, weight) * ~inside).mean(),
+        "the map's sum.": lambda a, w, inside: (_evidence(a, w) * ~inside).mean(),
         "The ReLU is gone. Negative values cancel positive ones, and what is left is no share: it may exceed 1.": (
-            lambda features, weight, inside: _outside(torch.einsum("bkhw,bk->bhw", features, weight), inside).mean()
+            lambda a, w, inside: _outside(torch.einsum("bkhw,bk->bhw", a, w), inside).mean()
         ),
         "Right so far: one number for each image. The loss needs their mean.": (
-            lambda features, weight, inside: _outside(_evidence(features, weight), inside)
+            lambda a, w, inside: _outside(_evidence(a, w), inside)
         ),
     },
     expected="one number, the mean over the images of the share of the map (after the ReLU) that lies outside the box: "
@@ -187,22 +185,18 @@ similarity_exercise = FunctionExercise(
     cases=_similarity_cases(),
     mistakes={
         "This compares the values (Pearson): one bright spot decides. Compare the ranks of the pixels.": (
-            lambda before, after: _correlation(before.flatten(1), after.flatten(1)).mean()
+            lambda a, b: _correlation(a.flatten(1), b.flatten(1)).mean()
         ),
         "All pixels of the batch are ranked together. Maps of a bright and a dark image then look alike whatever lies "
-        "where: rank within each image.": lambda before, after: _correlation(
-            _ranks(before.flatten()), _ranks(after.flatten())
-        ),
+        "where: rank within each image.": lambda a, b: _correlation(_ranks(a.flatten()), _ranks(b.flatten())),
         "These are the mean maps, compared once. In a mean over images nothing is left of where each map looked: "
-        "compare image by image, then take the mean.": lambda before, after: _each(
-            before.mean(0)[None], after.mean(0)[None]
-        )[0],
+        "compare image by image, then take the mean.": lambda a, b: _each(a.mean(0)[None], b.mean(0)[None])[0],
         "The signs are dropped, so that a map turned inside out counts as the same, and noise does not average to 0.": (
-            lambda before, after: _each(before, after).abs().mean()
+            lambda a, b: _each(a, b).abs().mean()
         ),
         "Each pixel is ranked over the images. That asks which image is higher there, not where an image's map lies: "
-        "rank the pixels of one image.": lambda before, after: _correlation(
-            _ranks(before.flatten(1).T), _ranks(after.flatten(1).T)
+        "rank the pixels of one image.": lambda a, b: _correlation(
+            _ranks(a.flatten(1).T), _ranks(b.flatten(1).T)
         ).mean(),
         "Right so far: one number for each image. Take their mean.": _each,
     },

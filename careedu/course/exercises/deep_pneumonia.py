@@ -176,22 +176,20 @@ push_exercise = FunctionExercise(
     ],
     mistakes={
         "The temperature is the wrong way round: the cosines are divided by T, so that a small T looks at the "
-        "nearest.": (lambda positive, negatives, t: torch.softmax(negatives * t, 0)),
-        "The temperature has no effect: take cos/T, not the cosine.": (
-            lambda positive, negatives, t: torch.softmax(negatives, 0)
-        ),
+        "nearest.": lambda p, n, t: torch.softmax(n * t, 0),
+        "The temperature has no effect: take cos/T, not the cosine.": lambda p, n, t: torch.softmax(n, 0),
         "The positive is in the sum. That is each negative's part of the softmax (over T: the gradient itself), which "
         "grows small where the positive is near. Asked are shares among the negatives, which sum to 1.": (
             _softmax_with,
-            lambda positive, negatives, t: _softmax_with(positive, negatives, t) / t,
+            lambda p, n, t: _softmax_with(p, n, t) / t,
         ),
         "These go with the cosine itself. The loss has its exponential: a negative that lies opposite pushes a little, "
-        "and never the other way.": lambda positive, negatives, t: negatives / negatives.sum(),
+        "and never the other way.": lambda p, n, t: n / n.sum(),
         "The sign is turned round: here the negative that is farthest away pushes most.": (
-            lambda positive, negatives, t: torch.softmax(-negatives / t, 0)
+            lambda p, n, t: torch.softmax(-n / t, 0)
         ),
         "That is the share of the nearest alone. Give one for each negative, in their order.": (
-            lambda positive, negatives, t: push(positive, negatives, t).max()
+            lambda p, n, t: push(p, n, t).max()
         ),
     },
     expected="one share for each negative, exp(cos/T) over the sum of that over the negatives, which sum to 1",

@@ -69,30 +69,22 @@ regulariser_exercise = FunctionExercise(
     learns="the map",
     mistakes={
         "The differences are summed. Take their means, or a larger map pays more for the same look.": (
-            lambda values, sparsity, variation: (
-                sparsity * values.mean() + variation * sum(values.diff(dim=d).abs().sum() for d in (0, 1))
-            )
+            lambda m, s, v: s * m.mean() + v * sum(m.diff(dim=d).abs().sum() for d in (0, 1))
         ),
         "The differences are squared: that spares small steps and punishes an edge. Total variation takes their "
         "absolute values, so that an edge costs as much as a slope of the same height.": (
-            lambda values, sparsity, variation: (
-                sparsity * values.mean() + variation * sum((values.diff(dim=d) ** 2).mean() for d in (0, 1))
-            )
+            lambda m, s, v: s * m.mean() + v * sum((m.diff(dim=d) ** 2).mean() for d in (0, 1))
         ),
         "Only the differences down are there: a map of upright stripes would cost nothing. Add those across.": (
-            lambda values, sparsity, variation: sparsity * values.mean() + variation * values.diff(dim=0).abs().mean()
+            lambda m, s, v: s * m.mean() + v * m.diff(dim=0).abs().mean()
         ),
         "Only the differences across are there: a map of level stripes would cost nothing. Add those down.": (
-            lambda values, sparsity, variation: sparsity * values.mean() + variation * values.diff(dim=1).abs().mean()
+            lambda m, s, v: s * m.mean() + v * m.diff(dim=1).abs().mean()
         ),
         "The signs are kept, so that up and down cancel and only the borders count. Take absolute values.": (
-            lambda values, sparsity, variation: (
-                sparsity * values.mean() + variation * sum(values.diff(dim=d).mean() for d in (0, 1))
-            )
+            lambda m, s, v: s * m.mean() + v * sum(m.diff(dim=d).mean() for d in (0, 1))
         ),
-        "λ_s and λ_tv have changed places.": (
-            lambda values, sparsity, variation: regulariser(values, variation, sparsity)
-        ),
+        "λ_s and λ_tv have changed places.": lambda m, s, v: regulariser(m, v, s),
     },
     expected="one number, λ_s · mean(M) + λ_tv · (mean |differences down| + mean |differences across|)",
     praise="Open pixels cost, and so do steps between neighbours.",
@@ -159,13 +151,13 @@ light_exercise = FunctionExercise(
     cases=_light_cases(),
     mistakes={
         "What stands behind the map is not used: this is always black. Add `(1 - values) * behind`.": (
-            lambda images, values, behind: light_lost(images, values, 0 * behind)
+            lambda x, m, behind: light_lost(x, m, 0 * behind)
         ),
         "M and 1 − M have changed places: an open pixel, M = 1, shows the image.": (
-            lambda images, values, behind: light_lost(images, 1 - values, behind)
+            lambda x, m, behind: light_lost(x, 1 - m, behind)
         ),
         "What stands behind is added at open places too. It is seen where the map is closed: weight it with 1 − M.": (
-            lambda images, values, behind: (values * images + behind - images).mean(0).abs().mean()
+            lambda x, m, behind: (m * x + behind - x).mean(0).abs().mean()
         ),
         "The absolute value comes after the mean over the pixels, or not at all: a place that is darker and one that "
         "is brighter cancel, and a network sees both.": lambda *given: _change(*given).mean().abs(),
@@ -213,22 +205,22 @@ score_exercise = FunctionExercise(
     scores,
     cases=_score_cases(),
     mistakes={
-        "Ties count whole: a flat map would be perfect. A tie is half a win.": lambda values, zone: [
-            (sign * values[zone][:, None] >= sign * values[~zone]).double().mean() for sign in (1, -1)
+        "Ties count whole: a flat map would be perfect. A tie is half a win.": lambda m, zone: [
+            (sign * m[zone][:, None] >= sign * m[~zone]).double().mean() for sign in (1, -1)
         ],
-        "Ties count nothing: a flat map would score 0, worse than chance. A tie is half a win.": lambda values, zone: [
-            (sign * values[zone][:, None] > sign * values[~zone]).double().mean() for sign in (1, -1)
+        "Ties count nothing: a flat map would score 0, worse than chance. A tie is half a win.": lambda m, zone: [
+            (sign * m[zone][:, None] > sign * m[~zone]).double().mean() for sign in (1, -1)
         ],
         "The negative map has no negative score: it is a share of pairs, too. Which pairs does it win?": (
-            lambda values, zone: (scores(values, zone)[0], -scores(values, zone)[0])
+            lambda m, zone: (scores(m, zone)[0], -scores(m, zone)[0])
         ),
         "The negative map turns every order round: what the inside won, it now loses. The score cannot be the same "
-        "(but for .5).": lambda values, zone: (scores(values, zone)[0],) * 2,
+        "(but for .5).": lambda m, zone: (scores(m, zone)[0],) * 2,
         "The two are swapped, or inside and outside are: True in `zone` is the inside.": (
-            lambda values, zone: scores(-values, zone)
+            lambda m, zone: scores(-m, zone)
         ),
         "This is the share of the map's mass in the zone: it grows with the zone, and a flat map is not at .5. AUROC "
-        "looks at the order alone.": lambda values, zone: [values[part].sum() / values.sum() for part in (zone, ~zone)],
+        "looks at the order alone.": lambda m, zone: [m[part].sum() / m.sum() for part in (zone, ~zone)],
     },
     expected="two numbers: the share of the pairs (inside, outside) that the inside wins, ties half, in M and in −M",
     praise="Half for a tie, and the negative scores 1 − AUROC: a map that scores .1 is as good as one that scores .9.",

@@ -33,23 +33,23 @@ weights_exercise = FunctionExercise(
     cases=[(np.array([300, 95, 30]), 0.99), (np.array([20, 800, 5, 150]), 0.999), (np.array([7, 40]), 0.5)],
     mistakes={
         "This is 1/E, and right so far; the last step is missing: scale the weights so that they sum to the number of "
-        "classes. As it is, the learning rate would change its meaning with the counts.": lambda counts, beta: (
-            (1 - beta) / (1 - beta**counts)
+        "classes. As it is, the learning rate would change its meaning with the counts.": lambda n, beta: (
+            (1 - beta) / (1 - beta**n)
         ),
-        "These sum to 1. They should sum to the number of classes, so that their mean is 1.": lambda counts, beta: (
-            torch.tensor(weights(counts, beta)) / len(counts)
+        "These sum to 1. They should sum to the number of classes, so that their mean is 1.": lambda n, beta: (
+            torch.tensor(weights(n, beta)) / len(n)
         ),
         "These are inverse-frequency weights, C·(1/n)/Σ(1/n): β plays no part. Put E in place of n.": (
-            lambda counts, beta: _to_classes(1 / counts)
+            lambda n, beta: _to_classes(1 / n)
         ),
         "Upside down: these go with E, so the commonest class weighs most. A weight goes with 1/E.": (
-            lambda counts, beta: _to_classes(1 - beta**counts)
+            lambda n, beta: _to_classes(1 - beta**n)
         ),
         "The power is the wrong way round: it is β to the n, `beta**counts`, not n to the β.": (
-            lambda counts, beta: _to_classes(1 / (1 - counts**beta))
+            lambda n, beta: _to_classes(1 / (1 - n**beta))
         ),
         "All weights are equal: that is plain cross-entropy. The counts must play a part.": (
-            lambda counts, beta: torch.ones(len(counts))
+            lambda n, beta: torch.ones(len(n))
         ),
     },
     expected="one positive weight per class, larger for rarer classes, which sum to the number of classes",
@@ -88,22 +88,18 @@ loss_exercise = FunctionExercise(
     mistakes={
         "The sign is minus. While training it is plus: the prior explains a part of the labels, and the network learns "
         "the rest. With minus the rare classes are suppressed; a well-known public benchmark has this bug.": (
-            lambda logits, target, counts, tau: loss(logits, target, counts, -tau)
+            lambda s, y, n, tau: loss(s, y, n, -tau)
         ),
         "The log is missing: logits are logs of probabilities, but for a constant. Add τ log π, not τ π.": (
-            lambda logits, target, counts, tau: cross_entropy(logits + tau * counts / counts.sum(), target)
+            lambda s, y, n, tau: cross_entropy(s + tau * n / n.sum(), y)
         ),
-        "This is plain cross-entropy: the counts play no part.": (
-            lambda logits, target, counts, tau: cross_entropy(logits, target)
-        ),
-        "Right for τ = 1 only: τ plays no part here.": (
-            lambda logits, target, counts, tau: loss(logits, target, counts, 1)
-        ),
+        "This is plain cross-entropy: the counts play no part.": lambda s, y, n, tau: cross_entropy(s, y),
+        "Right for τ = 1 only: τ plays no part here.": lambda s, y, n, tau: loss(s, y, n, 1),
         "These are probabilities that go into cross-entropy. It wants logits and does the softmax itself.": (
-            lambda logits, target, counts, tau: loss(logits.softmax(1), target, counts, tau)
+            lambda s, y, n, tau: loss(s.softmax(1), y, n, tau)
         ),
-        "This is one loss for each image; take their mean.": lambda logits, target, counts, tau: cross_entropy(
-            logits + tau * torch.log(counts / counts.sum()), target, reduction="none"
+        "This is one loss for each image; take their mean.": lambda s, y, n, tau: cross_entropy(
+            s + tau * torch.log(n / n.sum()), y, reduction="none"
         ),
     },
     expected="the mean over the batch of the cross-entropy of shifted logits, one tensor without dimensions",
@@ -132,24 +128,20 @@ ppv_exercise = FunctionExercise(
     cases=[(0.9, 0.95, 0.01), (0.6, 0.99, 0.2), (0.75, 0.8, 0.03)],
     mistakes={
         "The prevalence plays no part. This is the value on a balanced test set, where every second image is diseased; "
-        "in a clinic the healthy are many, and so are the false alarms among them.": (
-            lambda sensitivity, specificity, prevalence: ppv(sensitivity, specificity, 0.5)
-        ),
+        "in a clinic the healthy are many, and so are the false alarms among them.": lambda se, sp, p: ppv(se, sp, 0.5),
         "Sensitivity and specificity are swapped: sensitivity is the share of the diseased that are found, specificity "
-        "the share of the healthy that are let go.": (
-            lambda sensitivity, specificity, prevalence: ppv(specificity, sensitivity, prevalence)
-        ),
+        "the share of the healthy that are let go.": lambda se, sp, p: ppv(sp, se, p),
         "This is the negative predictive value: how sure is a negative finding. Asked is the positive one.": (
-            lambda sensitivity, specificity, prevalence: ppv(specificity, sensitivity, 1 - prevalence)
+            lambda se, sp, p: ppv(sp, se, 1 - p)
         ),
         "The healthy who are called diseased are (1 − specificity) of all healthy; this takes specificity of them.": (
-            lambda sensitivity, specificity, prevalence: ppv(sensitivity, 1 - specificity, prevalence)
+            lambda se, sp, p: ppv(se, 1 - sp, p)
         ),
         "This is the share of true positives among all people. Divide it by the share of all positive findings.": (
-            lambda sensitivity, specificity, prevalence: sensitivity * prevalence
+            lambda se, sp, p: se * p
         ),
         "This is the accuracy. Asked is: of those called diseased, how many are?": (
-            lambda sensitivity, specificity, prevalence: sensitivity * prevalence + specificity * (1 - prevalence)
+            lambda se, sp, p: se * p + sp * (1 - p)
         ),
     },
     expected="the share of the truly diseased among all who are called diseased, between 0 and 1",
@@ -214,20 +206,18 @@ choice_exercise = FunctionExercise(
     tolerance=1e-5,  # βs lie close to each other
     mistakes={
         "This β was chosen on the test images, and so its test score is too good: it was picked because it is high. "
-        "Choose on `validation`, and look at `test` once.": lambda validation, test: choose(test, test),
+        "Choose on `validation`, and look at `test` once.": lambda val, test: choose(test, test),
         "β is chosen rightly, but the score is the best of the test, which belongs to another β. Report the test score "
-        "of the β that you chose.": lambda validation, test: (choose(validation, test)[0], max(test.values())),
+        "of the β that you chose.": lambda val, test: (choose(val, test)[0], max(test.values())),
         "β is chosen rightly, but the score is the one that chose it, and the best of several is too good. Report its "
-        "test score.": lambda validation, test: choose(validation, validation),
+        "test score.": lambda val, test: choose(val, val),
         "This looks at validation and test together: the test images had a say in the choice, so they are no test.": (
-            lambda validation, test: choose({beta: validation[beta] + test[beta] for beta in validation}, test)
+            lambda val, test: choose({beta: val[beta] + test[beta] for beta in val}, test)
         ),
         "β is chosen rightly. And which score do you report? Return both: `return beta, score`.": (
-            lambda validation, test: choose(validation, test)[0]
+            lambda val, test: choose(val, test)[0]
         ),
-        "The right two, in the other order: first β, then the score.": (
-            lambda validation, test: choose(validation, test)[::-1]
-        ),
+        "The right two, in the other order: first β, then the score.": lambda val, test: choose(val, test)[::-1],
     },
     expected="two numbers, the chosen β and the score you would report for it",
     praise="Chosen on validation, reported on test, once.",
