@@ -112,10 +112,9 @@ class Comparison(Results):
         for metric in metrics:
             found = self.differences(metric, against)
             told = {name: f"{d.effect:+.2f} [{d.low:+.2f}, {d.high:+.2f}], {d.verdict}" for name, d in found.items()}
+            signed = [told.get(name, "").replace("-", "−") for name in self.methods]
             columns[metric] = [_unbroken(str(self.estimate(name, metric))) for name in self.methods]
-            columns[f"{metric}, against {against}"] = [
-                _unbroken(told.get(name, "").replace("-", "−")) for name in self.methods
-            ]
+            columns[f"{metric}, against {against}"] = list(map(_unbroken, signed))
         return pandas.DataFrame(columns, index=pandas.Index(self.methods, name="method"))
 
     def plot(self, methods: Sequence[str] | None = None) -> Picture:

@@ -34,6 +34,8 @@ SIGNS = {
 """A sign for each verdict that differs from the others without colour."""
 PANELS_A_ROW, MOST_PANELS_A_ROW = 4, 5
 MOST_METHODS = 26
+PLAIN, RARE, OVERALL = ((COLOURS[colour], MARKERS[marker]) for colour, marker in ((0, 0), (1, 1), (2, 3)))
+"""Looks of the panels: colour and marker."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,7 @@ class _Panel:
     title: str
     found: Sequence[Estimate | Interval]
     line: float
-    rare: bool = False
-    overall: bool = False
+    look: tuple[str, str]
     seeds: Sequence[np.ndarray] = ()
     verdicts: Sequence[str] = ()
 
@@ -86,7 +87,8 @@ def plot_comparison(results: Results, methods: Sequence[str] | None = None) -> P
     judged = {"balanced accuracy": "balanced accuracy", "rare recall": "rare recall"}
     if len(results.rare) == 1:
         judged[f"recall of {results.rare[0]}"] = "rare recall"
-    panels = []
+    looks = dict.fromkeys(("rare recall", *(f"recall of {c}" for c in results.rare)), RARE)
+    looks["balanced accuracy"], panels = OVERALL, []
     for metric, title in titles.items():
         differences = results.differences(judged[metric]) if metric in judged else {}
         verdict = {name: d.verdict for name, d in differences.items()} | {results.reference: "reference"}
@@ -95,8 +97,7 @@ def plot_comparison(results: Results, methods: Sequence[str] | None = None) -> P
                 title,
                 [results.estimate(name, metric) for name in names],
                 results.estimate(results.reference, metric).estimate,
-                rare=metric.removeprefix("recall of ") in results.rare or metric == "rare recall",
-                overall=metric == "balanced accuracy",
+                look=looks.get(metric, PLAIN),
                 seeds=[results.values_per_seed(name, metric) for name in names],
                 verdicts=[verdict[name] for name in names] if metric in judged else (),
             )
@@ -109,14 +110,15 @@ def plot_comparison(results: Results, methods: Sequence[str] | None = None) -> P
             + "   ".join(f"{sign} {verdict}" for verdict, sign in SIGNS.items() if verdict in there),
             fontsize=9.5,
         )
+
+        def said(row: int, panel: _Panel, judged: bool) -> str:
+            one, verdict = panel.found[row], f", {panel.verdicts[row]}" if panel.verdicts and judged else ""
+            return f"{panel.title} {one.estimate:.2f} ({one.low:.2f} to {one.high:.2f}){verdict}"
+
         told = []
         for row, name in enumerate(names):
-            parts = []
-            for panel in panels:
-                e = panel.found[row]
-                verdict = f", {panel.verdicts[row]}" if panel.verdicts and name != results.reference else ""
-                parts.append(f"{panel.title} {e.estimate:.2f} ({e.low:.2f} to {e.high:.2f}){verdict}")
-            told.append(f"{name}{' (reference)' if name == results.reference else ''}: {', '.join(parts)}")
+            parts = ", ".join(said(row, panel, name != results.reference) for panel in panels)
+            told.append(f"{name}{' (reference)' if name == results.reference else ''}: {parts}")
         words = f"mean over {len(results.seeds)} seeds with 95 % interval. {'; '.join(told)}."
         return Picture.of_figure(fig, f"Recall per class and balanced accuracy, {words}")
 
@@ -149,7 +151,7 @@ def plot_methods(runs: Mapping[str, Run], reference: str | None = None) -> Pictu
             f"{label} (rare)" if label in rare else label,
             [rows[c] for rows in intervals.values()],
             intervals[reference][c].estimate,
-            rare=label in rare,
+            look=RARE if label in rare else PLAIN,
         )
         for c, label in enumerate(classes)
     ]
@@ -202,9 +204,8 @@ def plot_differences(results: Results, metric: str = "rare recall", reference: s
         for row, d in enumerate(found.values()):
             half = min(d.smallest, limit)
             axis.barh(row, 2 * half, left=-half, height=0.72, color=FAINT, alpha=0.75, zorder=0)
-            look = {"better": (COLOURS[0], MARKERS[2]), "worse": (COLOURS[1], MARKERS[4])}
-            colour, marker = look.get(d.verdict, (COLOURS[2], MARKERS[3]))
-            draw_intervals(axis, (d.effect, d.low, d.high), [row], colour, marker, size=7)
+            look = {"better": (COLOURS[0], MARKERS[2]), "worse": (COLOURS[1], MARKERS[4])}.get(d.verdict, OVERALL)
+            draw_intervals(axis, (d.effect, d.low, d.high), [row], *look, size=7)
             p = "" if d.verdict in TOO_FEW else f", p {_p(d.adjusted_p)}"
             _beside(axis, row, f"{SIGNS[d.verdict]} {d.verdict}{p}", color=INK)
         axis.axvline(0, color=INK, lw=1.2, zorder=1)
@@ -229,13 +230,10 @@ def _drawn_panels(methods: Sequence[str], panels: Sequence[_Panel]) -> Iterator[
     with figure(min(9.6, 2.1 + 1.9 * columns), 0.8 + rows * (0.62 + 0.27 * lines)) as fig:
         axes = fig.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         for axis, panel in zip(axes, panels, strict=False):
-            colour, marker = (COLOURS[1], MARKERS[1]) if panel.rare else (COLOURS[0], MARKERS[0])
-            if panel.overall:
-                colour, marker = COLOURS[2], MARKERS[3]
             if panel.seeds:
-                draw_seeds(axis, panel.seeds, colour)
+                draw_seeds(axis, panel.seeds, panel.look[0])
             found = [(one.estimate, one.low, one.high) for one in panel.found]
-            draw_intervals(axis, found, range(len(names)), colour, marker)
+            draw_intervals(axis, found, range(len(names)), *panel.look)
             for row, verdict in enumerate(panel.verdicts):
                 heavy = verdict in ("better", "worse")
                 _beside(axis, row, SIGNS[verdict], color=INK if heavy else QUIET, fontsize=11 if heavy else 9)

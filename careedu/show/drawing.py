@@ -48,6 +48,11 @@ class Scale:
         """Upright lines at the ticks."""
         return [line(self(tick), top, self(tick), bottom) for tick in ticks]
 
+    def levels(self, across: Scale, ticks: Sequence[float] = (0, 0.5, 1), room: float = 10) -> list[str]:
+        """Of an upright axis: lines at the ticks over the whole of the other, with their numbers on the right."""
+        lines = ((line(across.start, self(t), across.end, self(t)), self(t) + 4, f"{t:g}") for t in ticks)
+        return [part for one, y, n in lines for part in (one, text(across.end + room, y, n, colour=QUIET))]
+
     def numbers(self, y: float, ticks: Sequence[float] = (0, 0.5, 1), signed: bool = False) -> list[str]:
         """The ticks' numbers, in a row."""
         return [text(self(t), y, signed_number(t) if signed else f"{t:g}", "middle", QUIET) for t in ticks]
@@ -77,6 +82,12 @@ def line(x0: float, y0: float, x1: float, y1: float, colour: str = FAINT, width:
     return f'<line {points} stroke="{colour}" stroke-width="{width:g}"/>'
 
 
+def curve(x: Scale, y: Scale, at: Sequence[float], values: Sequence[float], colour: str, width: float) -> str:
+    """Values joined by lines."""
+    points = " ".join(f"{x(place):.1f},{y(value):.1f}" for place, value in zip(at, values, strict=True))
+    return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{width}"/>'
+
+
 def mark(x: float, y: float, shape: str, colour: str, filled: bool = True) -> str:
     """A mark told apart by shape as well as colour: "circle" or "square", filled or hollow."""
     style = f'fill="{colour if filled else "none"}" stroke="{colour}" stroke-width="2"'
@@ -90,11 +101,9 @@ def bars(names: Sequence[str], values: Sequence[float], labels: Sequence[str], c
     largest = max(max(values), 1e-9)
     body = []
     for row, (name, value, label) in enumerate(zip(names, values, labels, strict=True)):
-        y = 22 * row
-        body.append(text(left - 8, y + 15, name, "end"))
-        length = 150 * value / largest
-        body.append(f'<rect x="{left}" y="{y + 4}" width="{length:.1f}" height="14" rx="2" fill="{colour}"/>')
-        body.append(text(left + length + 6, y + 15, label, colour=QUIET))
+        y, length = 22 * row, 150 * value / largest
+        bar = f'<rect x="{left}" y="{y + 4}" width="{length:.1f}" height="14" rx="2" fill="{colour}"/>'
+        body += [text(left - 8, y + 15, name, "end"), bar, text(left + length + 6, y + 15, label, colour=QUIET)]
     return body
 
 
@@ -137,17 +146,14 @@ def course(values: Mapping[str, np.ndarray], epoch: int, epochs: int, words: tup
         text(144, 56, short(words[1], 21), "end", weight="bold"),
         text(144, 72, "after each epoch", "end", QUIET),
     ]
-    for tick in (0, 0.5, 1):
-        body += [line(x.start, y(tick), x.end, y(tick)), text(x.end + 12, y(tick) + 4, f"{tick:g}", colour=QUIET)]
-    body.append(dashed(x.start, y(level), x.end, y(level)))
+    body += [*y.levels(x, room=12), dashed(x.start, y(level), x.end, y(level))]
     body.append(text(x.end - 14, y(level) - 5, "chance", "end", QUIET))
     body.append(line(x(epoch), y(1) - 6, x(epoch), y(0) + 4, TEXT, 1.4))
     step = max(1, round(epochs / 10))
     body += x.numbers(110, sorted({1, epochs, *(t for t in range(step, epochs, step) if epochs - t > step / 2)}))
     told = []
     for side, numbers in values.items():
-        points = " ".join(f"{x(n):.1f},{y(v):.1f}" for n, v in enumerate(numbers, 1))
-        body.append(f'<polyline points="{points}" fill="none" stroke="{HUES[side]}" stroke-width="2"/>')
+        body.append(curve(x, y, range(1, len(numbers) + 1), numbers, HUES[side], 2))
         last = min(epoch, len(numbers))
         body.append(mark(x(last), y(numbers[last - 1]), SHAPES[side], HUES[side]))
         told.append(f"{side} {', '.join(f'{v:.2f}' for v in numbers)}")
@@ -160,22 +166,17 @@ def confusion_cells(names: Sequence[str], matrix: np.ndarray, left: float) -> li
 
     Images may be averages over seeds: they are told to one decimal.
     """
-    side = 44
-    body = []
+    side, size = 44, 'width="42" height="42" rx="3"'
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    for column, name in enumerate(names):
-        body.append(text(left + side * (column + 0.5), 12, name if len(name) < 8 else f"{name[:6]}…", "middle", QUIET))
+    heads = [name if len(name) < 8 else f"{name[:6]}…" for name in names]
+    body = [text(left + side * (column + 0.5), 12, name, "middle", QUIET) for column, name in enumerate(heads)]
     for row, name in enumerate(names):
         body.append(text(left - 8, 18 + side * (row + 0.5) + 4, name, "end"))
         for column in range(len(names)):
             x, y = left + side * column, 18 + side * row
             # Blue for what is right, vermillion for what is wrong; the number says it without colour.
-            colour = "#0072B2" if row == column else "#D55E00"
-            opacity = 0.08 + 0.62 * share[row, column]
-            body.append(
-                f'<rect x="{x + 1}" y="{y + 1}" width="{side - 2}" height="{side - 2}" rx="3" fill="{colour}" '
-                f'fill-opacity="{opacity:.2f}"/>'
-            )
+            fill = f'fill="{COLOURS[int(row != column)]}" fill-opacity="{0.08 + 0.62 * share[row, column]:.2f}"'
+            body.append(f'<rect x="{x + 1}" y="{y + 1}" {size} {fill}/>')
             count = f"{round(float(matrix[row, column]), 1):g}"
             body.append(text(x + side / 2, y + side / 2 + 4, count, "middle", weight="bold"))
     return body
@@ -194,10 +195,7 @@ def whiskers(x: Scale, low: float, high: float, y: float, colour: str = TEXT) ->
 
 def estimate(x: Scale, found: Interval, y: float, side: str) -> list[str]:
     """An estimate of one side, with its interval."""
-    return [
-        *whiskers(x, found.low, found.high, y, HUES[side]),
-        mark(x(found.estimate), y, SHAPES[side], HUES[side]),
-    ]
+    return [*whiskers(x, found.low, found.high, y, HUES[side]), mark(x(found.estimate), y, SHAPES[side], HUES[side])]
 
 
 def dashed(x0: float, y0: float, x1: float, y1: float) -> str:

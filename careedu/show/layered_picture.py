@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +145,6 @@ def map_uri(values: np.ndarray, size: tuple[int, int]) -> str:
     from PIL import Image
 
     # As `careedu.nn.maps.resize_map` enlarges, without torch: the widget is open before torch is imported.
-    whole = np.asarray(
-        Image.fromarray(np.asarray(values, dtype=np.float32)).resize(size[::-1], Image.Resampling.BILINEAR)
-    )
-    return image_uri(_colours()[(whole * 255).round().clip(0, 255).astype(np.uint8)])
-
-
-@cache
-def _colours() -> np.ndarray:
-    # matplotlib computes them anew at each call.
-    return cividis()
+    small = Image.fromarray(np.asarray(values, dtype=np.float32))
+    whole = np.asarray(small.resize(size[::-1], Image.Resampling.BILINEAR))
+    return image_uri(cividis()[(whole * 255).round().clip(0, 255).astype(np.uint8)])

@@ -38,13 +38,13 @@ def plot_images(dataset: LesionDataset, columns: int = 8, outline: bool = True) 
     """
     if columns < 1:
         raise InvalidInputError(f"columns={columns!r} must be at least 1")
-    classes, counts = dataset.classes, dataset.counts.tolist()
+    counted = [f"{name} ({n} images)" for name, n in zip(dataset.classes, dataset.counts.tolist(), strict=True)]
     side = min(1.25, 10 / columns)
     width = max(side * columns + 0.1, 3.2)
-    names = [wrap(f"{name} ({n} images)", int(width / 0.11)) for name, n in zip(classes, counts, strict=True)]
+    names = [wrap(one, int(width / 0.11)) for one in counted]
     heights = [side + 0.12 + 0.2 * (name.count("\n") + 1) for name in names]
     with figure(width, sum(heights)) as fig:
-        rows = fig.subfigures(len(classes), 1, height_ratios=heights, squeeze=False)[:, 0]
+        rows = fig.subfigures(len(names), 1, height_ratios=heights, squeeze=False)[:, 0]
         for c, row in enumerate(rows):
             row.suptitle(names[c], x=0.01, ha="left", fontsize=11, fontweight="bold")
             axes = row.subplots(1, columns, squeeze=False)[0]
@@ -55,9 +55,8 @@ def plot_images(dataset: LesionDataset, columns: int = 8, outline: bool = True) 
                 draw_image(axis, dataset.images[index])
                 if outline:
                     draw_lesion(axis, dataset, index)
-        listing = ", ".join(f"{name} ({n} images)" for name, n in zip(classes, counts, strict=True))
         outlined = ", each lesion outlined" if outline and dataset.has_box.any() else ""
-        return Picture.of_figure(fig, f"Example images, one row a class: {listing}{outlined}.")
+        return Picture.of_figure(fig, f"Example images, one row a class: {', '.join(counted)}{outlined}.")
 
 
 def plot_maps(dataset: LesionDataset, maps: Mapping[str, Tensor]) -> Picture:
@@ -81,9 +80,8 @@ def plot_maps(dataset: LesionDataset, maps: Mapping[str, Tensor]) -> Picture:
     """
     n, size = len(dataset), tuple(dataset.images.shape[2:])
     if not 1 <= n <= 12 or not maps:
-        raise InvalidInputError(
-            f"from 1 to 12 images and at least one row of maps can be shown, not {n} and {len(maps)}"
-        )
+        given = f"{n} and {len(maps)}"
+        raise InvalidInputError(f"from 1 to 12 images and at least one row of maps can be shown, not {given}")
     for name, rows in maps.items():
         if tuple(rows.shape) != (n, *size):
             raise InvalidInputError(f"the maps of {name!r} must be {(n, *size)}, not {tuple(rows.shape)}")
@@ -113,10 +111,8 @@ def plot_maps(dataset: LesionDataset, maps: Mapping[str, Tensor]) -> Picture:
 def draw_image(axis: Axes, image: Tensor) -> None:
     """Draw one image, uint8 (C, H, W), grey or RGB, into an axis."""
     pixels = image.permute(1, 2, 0).numpy()
-    if pixels.shape[2] == 1:
-        axis.imshow(pixels[:, :, 0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    else:
-        axis.imshow(pixels[:, :, :3], interpolation="nearest")
+    shown = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels[:, :, :3]
+    axis.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
 
 
 def draw_lesion(axis: Axes, dataset: LesionDataset, index: int) -> None:
@@ -235,11 +231,9 @@ def plot_history(run: Run) -> Picture:
             axis.xaxis.get_major_locator().set_params(integer=True)
             axis.legend()
         last = run.history.iloc[-1]
-        more = f" and {apart} counted apart" if apart else ""
+        epochs = f"{len(run.history)} epochs" + (f" and {apart} counted apart" if apart else "")
         words = f"validation balanced accuracy {last['balanced accuracy']:.2f}, rare recall {last['rare recall']:.2f}"
-        return Picture.of_figure(
-            fig, f"Training of {run.method} over {len(run.history)} epochs{more}; at the end {words}."
-        )
+        return Picture.of_figure(fig, f"Training of {run.method} over {epochs}; at the end {words}.")
 
 
 def _named(runs: Run | Sequence[Run] | Mapping[str, Run]) -> dict[str, Run]:

@@ -67,10 +67,8 @@ def plot_confusion(results: Results, methods: Sequence[str] | None = None) -> Pi
             total = matrix.sum(axis=1, keepdims=True)
             share = np.divide(matrix, total, out=np.zeros_like(matrix), where=total > 0)
             numbers = {"annot": matrix if size <= MOST_COUNTED else False, "fmt": ".1f", "annot_kws": {"fontsize": 9}}
-            labels = {"xticklabels": columns, "yticklabels": rows}
-            seaborn.heatmap(
-                share, vmin=0, vmax=1, cmap="cividis", cbar=False, linewidths=0.8, ax=axis, **numbers, **labels
-            )
+            look = {"vmin": 0, "vmax": 1, "cmap": "cividis", "cbar": False, "linewidths": 0.8}
+            seaborn.heatmap(share, xticklabels=columns, yticklabels=rows, ax=axis, **look, **numbers)
             axis.tick_params(length=0, rotation=0, labelsize=9)
             axis.set_title(wrap(name, 25 if short else 40), fontsize=10)
             words.append(f"{name}: {_confusion_in_words(share, results.classes)}")
@@ -151,10 +149,8 @@ def plot_sweep(
             named, rows = isinstance(metric, str), []
             title = metric if named else metric.__name__.replace("_", " ")
             for value in values:
-                at = results[value]
-                if of_run:
-                    told = {}
-                else:
+                at, told = results[value], {}
+                if not of_run:
                     told = {m: at.estimate(m, metric) for m in methods if intervals} if named else metric(at)
                 for k, method in enumerate(methods):
                     place, one = value + apart * (k - (len(methods) - 1) / 2), told.get(method)
@@ -178,9 +174,8 @@ def plot_sweep(
             axis.set(ylim=(-0.04, 1.04), xlabel=setting, ylabel="", title=title)
             axis.set_xticks(values, [f"{value:g}" for value in values])
             axis.grid(axis="y")
-        fig.legend(
-            *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * len(axes), len(methods))
-        )
+        handles, columns = axes[0].get_legend_handles_labels(), min(4, 2 * len(axes), len(methods))
+        fig.legend(*handles, loc="outside lower center", ncols=columns)
         count = len(results[values[0]].seeds)
         bars = ", bars being 95 % intervals" if intervals else ""
         return Picture.of_figure(fig, f"Means over {count} seeds along {setting}{bars}. {'; '.join(words)}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,7 +33,21 @@ def why_missing(load: Callable[[], Any]) -> str:
     return ""
 
 
-class ResultsState(WidgetState):
+class Memory:
+    """What keeps what it has computed, so that a move of a slider costs little."""
+
+    @cached_property
+    def _known(self) -> dict[Hashable, Any]:
+        return {}
+
+    def once(self, *key: Hashable, of: Callable[[], T]) -> T:
+        """What `of` gives, computed once for each key."""
+        if key not in self._known:
+            self._known[key] = of()
+        return self._known[key]
+
+
+class ResultsState(Memory, WidgetState):
     """State over results, whose images may be missing. A subclass says how they are loaded, and what is computed once.
 
     Attributes
@@ -47,16 +62,16 @@ class ResultsState(WidgetState):
     results: Results
     missing: str = ""
     wants_images: bool = False
+    chooses: tuple[str, ...] = ()
+    """Settings on which it depends which pictures there are."""
+    place: str = "picture"
+    """The setting that is the place among them, from 1."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._known: dict[Hashable, Any] = {}
-
-    def once(self, *key: Hashable, of: Callable[[], T]) -> T:
-        """What `of` gives, computed once for each key, so that a move of a slider costs little."""
-        if key not in self._known:
-            self._known[key] = of()
-        return self._known[key]
+    def set(self, **changes: Any) -> None:
+        """Change settings and compute what follows; other pictures begin with their first."""
+        if any(changes.get(name, self.settings.get(name)) != self.settings.get(name) for name in self.chooses):
+            changes = {self.place: 1, **changes}
+        super().set(**changes)
 
     def load_images(self) -> None:
         """Load or draw the images; `missing` says why that cannot be."""
@@ -68,7 +83,7 @@ class ResultsState(WidgetState):
         return self.task.start()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Seen:
     """What one side's network makes of the picture.
 
@@ -139,6 +154,7 @@ class PairState(ResultsState):
 
     per_epoch = True
     """Whether the maps after each epoch are shown, of images of which they were recorded."""
+    chooses = ("picture_of",)
 
     def __init__(self, results: Results, a: str | None = None, b: str | None = None, **settings: Any) -> None:
         self.results = results
@@ -162,15 +178,6 @@ class PairState(ResultsState):
     def limits(self) -> dict[str, tuple[float, float]]:
         """Clamped above, not refused: another pair of methods has other pictures and epochs."""
         return {"picture": (1, inf), "epoch": (1, inf)}
-
-    def set(self, **changes: Any) -> None:
-        """Change settings and compute what follows; other pictures begin with their first."""
-        if any(changes.get(name, self.settings.get(name)) != self.settings.get(name) for name in self.chooses):
-            changes = {"picture": 1, **changes}
-        super().set(**changes)
-
-    chooses: tuple[str, ...] = ("picture_of",)
-    """Settings on which it depends which pictures there are."""
 
     def update(self) -> None:
         """Compute everything that is shown from the settings."""
@@ -248,26 +255,15 @@ class PairState(ResultsState):
             # Where only the last epochs were kept, what came before is as the first of them.
             at = max(0, epoch - 1 - (last - len(maps)))
             course = run.traces["probe probabilities"][:, p].astype(np.float64)
-            shown = maps[:, p].astype(np.float64) / 255
-            about = f"map after epoch {epoch} of {last}"
-            return Seen(
-                label=self.label,
-                probabilities=course[at],
-                map=shown[at],
-                about=about,
-                epoch=epoch,
-                maps=shown,
-                course=course,
-            )
+            shown, about = maps[:, p].astype(np.float64) / 255, f"map after epoch {epoch} of {last}"
+            return Seen(self.label, course[at], shown[at], about, epoch=epoch, maps=shown, course=course)
         known = self.images is self.tests
         nothing = np.full(len(self.results.classes), np.nan)
         probabilities = run.probabilities[row] if known else nothing
         if run.weights is None or self.images is None:
-            why = self._why_no_map(side)
-            return Seen(label=self.label, probabilities=probabilities, map=None, about=f"no map: {why}")
+            return Seen(self.label, probabilities, None, f"no map: {self._why_no_map(side)}")
         shown, own = self._answer(side)
-        about = "map of the trained network"
-        return Seen(label=self.label, probabilities=probabilities if known else own, map=shown, about=about)
+        return Seen(self.label, probabilities if known else own, shown, "map of the trained network")
 
     def _why_no_map(self, side: str) -> str:
         method = self.method(side)

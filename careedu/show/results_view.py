@@ -63,28 +63,25 @@ class PairView(ResultsView):
         """A side's sign and method, as HTML."""
         return f"{key_mark(side)} <b>{side}: {html.escape(self.state.method(side))}</b>"
 
-    def image_and_lesion(self) -> tuple[dict[str, str], dict[str, str]]:
+    def image_and_lesion(self, row: int | None = None) -> tuple[dict[str, str], dict[str, str]]:
         """The layers below and above the map: the picture, and the outline of its lesion where that is known."""
-        images, row = self.state.images, self.state.row
+        images, row = self.state.images, self.state.row if row is None else row
         if images is None:
             return self.stand_in("image"), layer("outline", "")
+        outline = self.state.once("lesion", images is self.state.tests, row, of=lambda: self.outline(row))
+        return layer("image", self.uri(row)), layer("outline", outline)
 
-        def lesion() -> str:
-            mask = images.masks[row].numpy() if images.has_mask[row] else None
-            box = images.boxes[row].tolist() if images.has_box[row] else None
-            height, width = images.images.shape[2:]
-            # Outline and box, where they are known.
-            return "".join(lesion_shape(*known, width, height) for known in ((None, mask), (box, None)))
-
-        known = self.state.once("lesion", images is self.state.tests, row, of=lesion)
-        return layer("image", self.uri(row)), layer("outline", known)
+    def outline(self, row: int) -> str:
+        """Outline and box of an image's lesion, where they are known, as SVG."""
+        images = self.state.images
+        mask = images.masks[row].numpy() if images.has_mask[row] else None
+        box = images.boxes[row].tolist() if images.has_box[row] else None
+        height, width = images.images.shape[2:]
+        return "".join(lesion_shape(*known, width, height) for known in ((None, mask), (box, None)))
 
     def uri(self, row: int) -> str:
         """Address of an image as it is shown."""
         images = self.state.images
-
-        def made() -> str:
-            pixels = images.images[row].permute(1, 2, 0).numpy()
-            return image_uri(pixels[:, :, 0] if pixels.shape[2] < 3 else pixels[:, :, :3])
-
-        return self.state.once("uri", images is self.state.tests, row, of=made)
+        pixels = images.images[row].permute(1, 2, 0).numpy()
+        shown = pixels[:, :, 0] if pixels.shape[2] < 3 else pixels[:, :, :3]
+        return self.state.once("uri", images is self.state.tests, row, of=lambda: image_uri(shown))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,8 +56,10 @@ def figure(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height))
 
 
+@cache
 def cividis() -> np.ndarray:
     """The colours of maps, uint8 (256, 3), dark to light alike for all eyes."""
     from matplotlib import colormaps
 
+    # Kept, as matplotlib computes them anew at each call.
     return (colormaps["cividis"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)

@@ -124,12 +124,9 @@ class View:
     ) -> Any:
         """A slider of the state's `choices`; `label` says what they are called, `unknown` what None is called."""
 
-        # None would stand for no choice at all.
-        def shown(value: Any) -> Any:
-            return UNKNOWN if value is None else value
-
         def there() -> list[tuple[str, Any]]:
-            return [(unknown if v is None else label(v), shown(v)) for v in self.state.choices()[setting]]
+            # None would stand for no choice at all.
+            return [(unknown, UNKNOWN) if v is None else (label(v), v) for v in self.state.choices()[setting]]
 
         options = {"style": {"description_width": self.wide}, **options}
         control = kind(options=there(), description=title, layout=Layout(width=width), **options)
@@ -137,7 +134,8 @@ class View:
         def follow() -> None:
             if list(control.options) != (now := there()):
                 control.options = now
-            control.value = shown(self.state.settings[setting])
+            value = self.state.settings[setting]
+            control.value = UNKNOWN if value is None else value
             control.disabled = len(now) < 2 or not usable()
 
         return self._add(setting, control, follow, lambda value: None if value == UNKNOWN else value)
@@ -167,9 +165,9 @@ class View:
 
     # Layout
 
-    def part(self, name: str) -> Any:
-        """A place for what is drawn under this name."""
-        self.parts[name] = ipywidgets.HTML(layout=Layout(overflow="hidden", margin="2px 0"))
+    def part(self, name: str, value: str = "") -> Any:
+        """A place for what is drawn under this name, or for what stands there all along."""
+        self.parts[name] = ipywidgets.HTML(value, layout=Layout(overflow="hidden", margin="2px 0"))
         return self.parts[name]
 
     def pictures(self, size: tuple[int, int], outlined: str = "", beside: bool = False) -> LayeredPicture:

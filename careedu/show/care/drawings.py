@@ -28,15 +28,11 @@ def energy(side: str, method: str, look: Look, chance: float, mark_chance: float
         y, weight = 32 + 24 * number, "normal" if number else "bold"
         body.append(drawing.text(x(0) - 8, y + 4, name, "end", weight=weight))
         if not np.isfinite(value):
-            why = "not known"
-            if name == ON_MARK:
-                why = {0: "no mark here", 1: "the whole image"}.get(mark_chance, why)
+            why = {(ON_MARK, 0): "no mark here", (ON_MARK, 1): "the whole image"}.get((name, mark_chance), "not known")
             body.append(drawing.text(x(0) + 8, y + 4, why, colour=QUIET))
             continue
-        body.append(
-            f'<rect x="{x(0):g}" y="{y - 6}" width="{x(value) - x(0):.1f}" height="12" fill="{colour}" '
-            f'fill-opacity="{fill}" stroke="{colour}"/>'
-        )
+        size, style = f'width="{x(value) - x(0):.1f}" height="12"', f'fill="{colour}" fill-opacity="{fill}"'
+        body.append(f'<rect x="{x(0):g}" y="{y - 6}" {size} {style} stroke="{colour}"/>')
         if not number:
             body.append(drawing.mark(x(value), y, SHAPES[side], hue))
         body.append(drawing.text(224, y + 4, f"{value:.2f}", weight=weight))
@@ -46,9 +42,8 @@ def energy(side: str, method: str, look: Look, chance: float, mark_chance: float
         body.append(drawing.dashed(x(chance), 22, x(chance), 90))
     body.append(drawing.text(0, bottom + 36, f"Maximum of the map: {pointing_words(look.pointing)}"))
     body.append(drawing.text(0, bottom + 54, f"Probability of the true class {number_words(look.probability)}"))
-    return drawing.svg(
-        PICTURE, bottom + 60, body, f"Energy of {side}, {method}: {in_words(look, chance, mark_chance)}."
-    )
+    alt = f"Energy of {side}, {method}: {in_words(look, chance, mark_chance)}."
+    return drawing.svg(PICTURE, bottom + 60, body, alt)
 
 
 def pointing_words(hit: float) -> str:

@@ -26,7 +26,7 @@ SOURCES = (RECORDED, TEST, NEW)
 TRUE_CLASS = "true class"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Look(Seen):
     """Where one side's network looks in the picture; the map is on the image's pixels, float64 (H, W).
 
@@ -93,12 +93,12 @@ class AttentionMicroscope(PairState):
     def __init__(
         self, results: Results, a: str | None = None, b: str | None = None, images: LesionDataset | None = None
     ) -> None:
-        self.given = images
-        self.sources = SOURCES if images is not None else SOURCES[:2]
+        self.given, self.sources = images, SOURCES[:2]
+        if images is not None:
+            _check_images(images, results)
+            self.sources = SOURCES
         data = results.first.configuration["data"]
-        self.size = tuple(data["image shape"][1:])
-        _check_images(images, results)
-        self.series = dose_series(results)
+        self.size, self.series = tuple(data["image shape"][1:]), dose_series(results)
         self.doses = tuple(self.series)
         super().__init__(results, a, b, source=RECORDED, map_of=TRUE_CLASS)
         if not len(self.recorded):
@@ -186,15 +186,12 @@ class AttentionMicroscope(PairState):
         whole = None if seen.map is None else self._resized(seen.map[None])
         if region is None or whole is None:
             return Look(**{**vars(seen), "map": None if whole is None else whole[0]})
-        key, mark = ("shares", self.method(side), self.row), self._mark()
-        shares = self.once(*key, of=lambda: self._shares(seen.maps, region)) if seen.maps is not None else None
-        return Look(
-            **{**vars(seen), "map": whole[0]},
-            inside=float(inside_share(whole, region[None])[0]),
-            pointing=float(pointing_game(whole, region[None])[0]),
-            shares=shares if region.any() else None,
-            mark=np.nan if mark is None else float(inside_share(whole, mark[None])[0]),
-        )
+        mark, shares = self._mark(), None
+        if seen.maps is not None and region.any():
+            shares = self.once("shares", self.method(side), self.row, of=lambda: self._shares(seen.maps, region))
+        inside, pointing = (float(measure(whole, region[None])[0]) for measure in (inside_share, pointing_game))
+        on_mark = np.nan if mark is None else float(inside_share(whole, mark[None])[0])
+        return Look(**{**vars(seen), "map": whole[0]}, inside=inside, pointing=pointing, shares=shares, mark=on_mark)
 
     def _region(self) -> np.ndarray | None:
         """Where the picture's lesion lies, bool (H, W): its mask, or else its box; all false where neither is known."""
@@ -231,16 +228,11 @@ class AttentionMicroscope(PairState):
         return resize_map(torch.from_numpy(maps).float(), self.size).numpy().astype(np.float64)
 
 
-def _check_images(images: LesionDataset | None, results: Results) -> None:
-    if images is None:
-        return
+def _check_images(images: LesionDataset, results: Results) -> None:
     shape = tuple(results.first.configuration["data"]["image shape"])
     if images.classes != results.classes:
-        raise InvalidInputError(
-            f"images have the classes {', '.join(images.classes)}, these results {', '.join(results.classes)}"
-        )
+        given, known = (", ".join(of.classes) for of in (images, results))
+        raise InvalidInputError(f"images have the classes {given}, these results {known}")
     if not len(images) or tuple(images.images.shape[1:]) != shape:
-        raise InvalidInputError(
-            f"images must be (N, {', '.join(map(str, shape))}) with N > 0, as in training, "
-            f"not {tuple(images.images.shape)}"
-        )
+        wanted, given = f"(N, {', '.join(map(str, shape))})", tuple(images.images.shape)
+        raise InvalidInputError(f"images must be {wanted} with N > 0, as in training, not {given}")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from careedu.errors import InvalidInputError
 from careedu.show.care.doses import dose_series
+from careedu.show.interval_rows import draw_along
 from careedu.show.picture import Picture
-from careedu.show.style import COLOURS, MARKERS, figure
+from careedu.show.style import COLOURS, figure
 
 if TYPE_CHECKING:
     from careedu.experiment.results import Results
@@ -47,11 +46,8 @@ def plot_doses(curves: Mapping[str, tuple[Results, str]]) -> Picture:
         axis = fig.subplots()
         for k, (name, (results, metric)) in enumerate(curves.items()):
             found = [results.estimate(arm, metric) for arm in series[name].values()]
-            place = np.array([doses.index(dose) for dose in series[name]]) + 0.06 * (k - (len(curves) - 1) / 2)
-            mean = np.array([one.estimate for one in found])
-            ends = np.abs([[one.low for one in found] - mean, [one.high for one in found] - mean])
-            look = {"color": COLOURS[k], "marker": MARKERS[k], "ms": 7, "mec": "white", "lw": 1.6}
-            axis.errorbar(place, mean, yerr=ends, capsize=3, elinewidth=1.2, label=f"{name}: {metric}", **look)
+            places = [doses.index(dose) for dose in series[name]]
+            draw_along(axis, places, found, k, len(curves), f"{name}: {metric}", size=7)
             told = ", ".join(f"{dose:g}: {one}" for dose, one in zip(series[name], found, strict=True))
             words.append(f"{name}, {metric}, at dose {told}")
         axis.set_xticks(range(len(doses)), [f"{dose:g}" if dose else "0\nno attention" for dose in doses])

@@ -41,8 +41,7 @@ class AttentionView(PairView):
             self.row(self.buttons("source", "Pictures", width=COLUMN), self.picture_class(COLUMN)),
             self.picture_and_epoch(lambda: state.per_epoch),
             self.buttons("map_of", "Map of", usable=lambda: not state.per_epoch),
-            self.part("note"),
-            self.part("heading"),
+            *map(self.part, ("note", "heading")),
             self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion"),
             self.part("course"),
         )
@@ -70,9 +69,7 @@ class AttentionView(PairView):
         self.parts["pictures"].outlined = f"the lesion{marked}"
         return {
             "note": self._note(),
-            "heading": drawing.heading(
-                *(capital(words) for words in (f"{where}, seed {state.seed}", f"{self._about}."))
-            ),
+            "heading": drawing.heading(capital(f"{where}, seed {state.seed}"), capital(f"{self._about}.")),
             "pictures": [self._panel("A"), self._wiped(), self._panel("B")],
             "course": drawing.course(shares, settings["epoch"], state.epochs, words, state.chance),
         }
@@ -85,17 +82,10 @@ class AttentionView(PairView):
         about = f"image {state.picture_id}, true class {state.true_class}{marked and ', '}{marked}"
         return f"{about}, map of the evidence for {state.results.classes[state.mapped]}"
 
-    def image_and_lesion(self) -> tuple[dict[str, str], dict[str, str]]:
+    def outline(self, row: int) -> str:
         """The outline of a mark too, where the picture has one."""
-        state, (image, outline) = self.state, super().image_and_lesion()
-        if not 0 < state.mark_chance < 1:
-            return image, outline
-
-        def mark() -> str:
-            return mark_shape(state.images.marks[state.row].numpy(), *state.size[::-1])
-
-        known = state.once("mark", state.images is state.tests, state.row, of=mark)
-        return image, outline | {"content": outline["content"] + known}
+        marked, marks = 0 < self.state.mark_chance < 1, self.state.images.marks
+        return super().outline(row) + (mark_shape(marks[row].numpy(), *self.state.size[::-1]) if marked else "")
 
     def _note(self) -> str:
         state = self.state
@@ -130,8 +120,5 @@ class AttentionView(PairView):
         maps = [self._map(look, side) for side, look in self.state.seen.items()]
         names = " and right of it ".join(f"{side}, {self.state.method(side)}" for side in SIDES)
         alt = f"Left of the divider the map of {names}: {self._about}"
-        return panel("wipe", "<b>A | B</b>", alt, [image, *maps, lesion], "wipe below", self._legend)
-
-    @property
-    def _legend(self) -> str:
-        return drawing.legend(LEGEND + ("" if np.isnan(self.state.mark_chance) else MARKED))
+        legend = drawing.legend(LEGEND + ("" if np.isnan(self.state.mark_chance) else MARKED))
+        return panel("wipe", "<b>A | B</b>", alt, [image, *maps, lesion], "wipe below", legend)

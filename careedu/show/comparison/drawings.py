@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from careedu.measure.statistics import Difference
 from careedu.show import drawing
 from careedu.show.comparison.explorer import Row
 from careedu.show.comparison_plots import SIGNS
@@ -38,10 +39,8 @@ def overview(rows: Sequence[Row], metric: str, names: Sequence[str], seeds: int)
         drawing.text(share.start, 40, "mean over seeds, 95 % interval", colour=QUIET),
         drawing.text(change(0), 40, "paired difference B − A", "middle", QUIET),
     ]
-    place = [row.metric for row in rows].index(metric)
-    body.append(
-        f'<rect x="0" y="{top + height * place}" width="{WIDTH}" height="{height}" rx="5" fill="{BAND}" opacity="0.3"/>'
-    )
+    marked = f'y="{top + height * [row.metric for row in rows].index(metric)}" width="{WIDTH}" height="{height}"'
+    body.append(f'<rect x="0" {marked} rx="5" fill="{BAND}" opacity="0.3"/>')
     body += [*share.grid(top, bottom, (0, 0.25, 0.5, 0.75, 1)), *share.numbers(bottom + 15)]
     body += [*change.grid(top, bottom, (change.low, change.high)), _zero(change, top, bottom)]
     body += change.numbers(bottom + 15, (change.low, 0, change.high), signed=True)
@@ -53,13 +52,9 @@ def overview(rows: Sequence[Row], metric: str, names: Sequence[str], seeds: int)
             if np.isfinite(found.estimate):
                 body += drawing.estimate(share, found, at, side)
                 body.append(drawing.text(share.end + 12, at + 4, f"{found.estimate:.2f}"))
-        d = row.difference
-        body += _difference(change, row, y)
-        weight = "bold" if d.verdict in ("better", "worse") else "normal"
-        body.append(drawing.text(VERDICTS, y + 4, verdict(d.verdict), weight=weight))
-        told.append(
-            f"{row.label}: A {row.a}, B {row.b}, difference {d.effect:+.2f} [{d.low:+.2f}, {d.high:+.2f}], {d.verdict}"
-        )
+        said, weight = row.difference.verdict, "bold" if row.difference.verdict in ("better", "worse") else "normal"
+        body += [*_difference(change, row, y), drawing.text(VERDICTS, y + 4, verdict(said), weight=weight)]
+        told.append(f"{row.label}: A {row.a}, B {row.b}, difference {change_words(row.difference)}, {said}")
     alt = f"Metrics of A, {names[0]}, and B, {names[1]}, over {seeds} seeds. {'; '.join(told)}."
     return drawing.svg(WIDTH, bottom + 24, body, alt)
 
@@ -79,14 +74,12 @@ def seed_strip(row: Row, values: np.ndarray, adjusted_over: int, reference: str)
         *x.numbers(85, (x.low, x.low / 2, 0, x.high / 2, x.high), signed=True),
         _zero(x, 18, 70),
     ]
-    for number, value in enumerate(values):
-        if np.isfinite(value):
-            y = 56 + 5 * (number % 3)
-            body.append(f'<circle cx="{x(value):.1f}" cy="{y}" r="3" fill="{TEXT}" fill-opacity="0.45"/>')
+    dots = [(x(value), 56 + 5 * (number % 3)) for number, value in enumerate(values) if np.isfinite(value)]
+    body += [f'<circle cx="{at:.1f}" cy="{y}" r="3" fill="{TEXT}" fill-opacity="0.45"/>' for at, y in dots]
     body += _difference(x, row, 36)
     over = f"Holm over {adjusted_over}" if adjusted_over > 1 else "this pair alone"
     p = "< .001" if d.adjusted_p < 0.001 else f"= {d.adjusted_p:.3f}".replace("0.", ".")
-    said = [verdict(d.verdict), f"{d.effect:+.2f} [{d.low:+.2f}, {d.high:+.2f}]", f"p {p}, {over}"]
+    said = [verdict(d.verdict), change_words(d), f"p {p}, {over}"]
     body += [drawing.text(VERDICTS, 26 + 17 * n, line, weight="normal" if n else "bold") for n, line in enumerate(said)]
     smallest = f"±{d.smallest:.2f}" if np.isfinite(d.smallest) else "none"
     body.append(drawing.text(VERDICTS, 77, f"grey: {smallest}", colour=QUIET))
@@ -103,12 +96,12 @@ def probability_rows(names: Sequence[str], probabilities: np.ndarray, label: int
     """Probability of each class as a bar of its own, the true class in bold."""
     body = []
     for c, (name, value) in enumerate(zip(names, probabilities, strict=True)):
-        y, true = 32 * c, c == label
-        weight = "bold" if true else "normal"
-        body.append(drawing.text(0, y + 12, short(f"{name}, true" if true else name, 20), weight=weight))
+        y, words, weight, fill = 32 * c, name, "normal", QUIET
+        if c == label:
+            words, weight, fill = f"{name}, true", "bold", colour
+        body.append(drawing.text(0, y + 12, short(words, 20), weight=weight))
         body.append(drawing.text(164, y + 12, f"{value:.2f}", "end", weight=weight))
         body.append(f'<rect x="0" y="{y + 17}" width="164" height="8" rx="2" fill="{FAINT}" opacity="0.5"/>')
-        fill = colour if true else QUIET
         body.append(f'<rect x="0" y="{y + 17}" width="{164 * value:.1f}" height="8" rx="2" fill="{fill}"/>')
     return drawing.svg(164, 32 * len(names), body, alt)
 
@@ -146,6 +139,11 @@ def thumbnail(uri: str, alt: str, right: Sequence[int], chosen: bool, width: int
 def verdict(said: str) -> str:
     """A verdict on B − A, with its sign."""
     return f"{SIGNS[said]} " + {"better": "B better", "worse": "B worse"}.get(said, said)
+
+
+def change_words(d: Difference) -> str:
+    """A difference with its interval."""
+    return f"{d.effect:+.2f} [{d.low:+.2f}, {d.high:+.2f}]"
 
 
 def _key(x: float, y: float, names: Sequence[str]) -> list[str]:

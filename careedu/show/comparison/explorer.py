@@ -115,7 +115,8 @@ class ComparisonExplorer(PairState):
         self.adjusted_over = len(results.methods) - 1 if a != b and results.reference in (a, b) else 1
         self.seed_differences = results.values_per_seed(b, metric) - results.values_per_seed(a, metric)
         self.confusions = {side: self._confusion(self.method(side)) for side in SIDES}
-        own = np.isin(results.labels, self._classes())
+        named = np.array(results.classes)[results.labels]
+        own = (named == self.settings["picture_of"]) | (self.settings["picture_of"] == ALL)
         self.group_sizes = {group: int(own[rows].sum()) for group, rows in self._groups().items()}
         super().update()
 
@@ -127,11 +128,8 @@ class ComparisonExplorer(PairState):
 
     def seeds_right(self, method: str) -> np.ndarray:
         """In how many seeds a method classifies each test image rightly, int (N,)."""
-
-        def count() -> np.ndarray:
-            return (self.results.probabilities(method).argmax(axis=2) == self.results.labels).sum(axis=0)
-
-        return self.once("right", method, of=count)
+        found, labels = self.results.probabilities, self.results.labels
+        return self.once("right", method, of=lambda: (found(method).argmax(axis=2) == labels).sum(axis=0))
 
     def rows(self) -> np.ndarray:
         """Rows of the group's images, those that the sides differ in most first."""
@@ -143,11 +141,6 @@ class ComparisonExplorer(PairState):
         a, b = (self.seeds_right(self.method(side)) > len(self.results.seeds) / 2 for side in SIDES)
         found = [np.flatnonzero(rows) for rows in (a & ~b, b & ~a, a & b, ~a & ~b)]
         return dict(zip(GROUPS, [*found, self.recorded], strict=True))
-
-    def _classes(self) -> list[int]:
-        """The classes whose pictures can be chosen."""
-        classes, name = self.results.classes, self.settings["picture_of"]
-        return list(range(len(classes))) if name == ALL else [classes.index(name)]
 
     def _compared(self, a: str, b: str) -> list[Row]:
         of = self.results.estimate
@@ -161,9 +154,9 @@ class ComparisonExplorer(PairState):
         results = self.results
         if a == b or results.reference not in (a, b):
             return results.difference(b, a, metric)
+        found = results.differences(metric)[b if results.reference == a else a]
         if results.reference == a:
-            return results.differences(metric)[b]
-        found = results.differences(metric)[a]
+            return found
         return replace(found, effect=-found.effect, low=-found.high, high=-found.low)
 
     def _confusion(self, method: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from careedu.show import drawing
@@ -28,18 +29,16 @@ class ComparisonView(PairView):
     def __init__(self, state: ComparisonExplorer) -> None:
         super().__init__(state)
         self.state: ComparisonExplorer = state
-        height, width = state.results.first.configuration["data"]["image shape"][1:]
+        height, width = self.size = tuple(state.results.first.configuration["data"]["image shape"][1:])
         self.open(
             self.part("outdated"),
             self.methods(),
             self.buttons("metric", "Metric", label=state.metrics.get),
-            self.part("overview"),
-            self.part("seeds"),
+            *map(self.part, ("overview", "seeds")),
             self.buttons("group", "Pictures"),
             self.picture_class(),
             self.picture_and_epoch(lambda: any(one.course is not None for one in state.seen.values())),
-            self.part("heading"),
-            self.part("strip"),
+            *map(self.part, ("heading", "strip")),
             self.buttons("seed", "Seed"),
             self.part("course"),
             self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion", beside=True),
@@ -53,6 +52,7 @@ class ComparisonView(PairView):
         state, settings, results = self.state, self.state.settings, self.state.results
         seeds, names = len(results.seeds), [state.method(side) for side in SIDES]
         chosen = next(row for row in state.compared if row.metric == settings["metric"])
+        confusion = partial(drawings.confusion, names=results.classes, seeds=seeds, width=DRAWING, left=LEFT)
         older = f"these runs are older than the code: {'; '.join(state.outdated)}"
         return {
             "outdated": self.notes([older] if state.outdated else []),
@@ -62,12 +62,7 @@ class ComparisonView(PairView):
             "strip": self._strip(),
             "course": self._course(),
             "pictures": [self._panel(side) for side in state.seen],
-            **{
-                f"confusion {side}": drawings.confusion(
-                    side, results.classes, state.confusions[side], seeds, DRAWING, LEFT
-                )
-                for side in SIDES
-            },
+            **{f"confusion {side}": confusion(side, matrix=matrix) for side, matrix in state.confusions.items()},
         }
 
     def _heading(self) -> str:
@@ -118,18 +113,16 @@ class ComparisonView(PairView):
         image, lesion = self.image_and_lesion()
         predicted, seeds = classes[int(seen.probabilities.argmax())], len(state.results.seeds)
         about = f"{side}, {state.method(side)}: image {state.picture_id}, seed {state.seed}"
-        listing = ", ".join(f"{c} {p:.2f}" for c, p in zip(classes, seen.probabilities, strict=True))
+        each = ", ".join(f"{c} {p:.2f}" for c, p in zip(classes, seen.probabilities, strict=True))
+        listing = f"{about}: probabilities {each}"
         alt = f"{about}: true class {state.true_class}, predicted {predicted} with {seen.probabilities.max():.2f}"
         verdict = "right" if predicted == state.true_class else "wrong"
         right = int(state.seeds_right(state.method(side))[state.row])
-        shape = tuple(state.results.first.configuration["data"]["image shape"][1:])
         return panel(
             side,
             f"{self.title(side)}, right in {right} of {seeds} seeds",
             f"{alt}; {seen.about}",
-            [image, map_layer(seen.map, shape), lesion],
+            [image, map_layer(seen.map, self.size), lesion],
             f"Seed {state.seed}, {seen.about}: {predicted}, {verdict}",
-            drawings.probability_rows(
-                classes, seen.probabilities, state.label, HUES[side], f"{about}: probabilities {listing}"
-            ),
+            drawings.probability_rows(classes, seen.probabilities, state.label, HUES[side], listing),
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from careedu.measure.intervals import Interval
-from careedu.measure.statistics import FEWEST_SEEDS, Difference
+from careedu.measure.statistics import FEWEST_SEEDS, Difference, Estimate
 from careedu.show import drawing
 from careedu.show.comparison_plots import SIGNS
 from careedu.show.drawing import QUIET, TEXT, Scale, estimate, signed_number
@@ -30,12 +30,9 @@ def measures(look: SpatialMap, rival: float, rival_name: str, no_zone: str) -> s
         Why there is no AUROC; empty where there is one.
     """
     x, height = Scale(8, PICTURE - 8), 60
-    rows: list[tuple[str, Interval | None]] = [("AUROC, all seeds", look.over_seeds)]
-    for metric in METRICS:
-        found = look.metrics.get(metric)
-        rows.append((metric, None if found is None else Interval(found.estimate, found.low, found.high)))
+    rows = {"AUROC, all seeds": look.over_seeds, **{metric: look.metrics.get(metric) for metric in METRICS}}
     body = x.numbers(height * len(rows) + 11)
-    for number, (name, interval) in enumerate(rows):
+    for number, (name, interval) in enumerate(rows.items()):
         top = height * number
         body += [*x.grid(top + 36, top + height - 4), drawing.text(0, top + 13, name, colour=QUIET)]
         body.append(drawing.text(0, top + 29, interval_words(interval), weight="bold"))
@@ -47,7 +44,7 @@ def measures(look: SpatialMap, rival: float, rival_name: str, no_zone: str) -> s
     return drawing.svg(PICTURE, height * len(rows) + 18, body, alt)
 
 
-def interval_words(interval: Interval | None) -> str:
+def interval_words(interval: Interval | Estimate | None) -> str:
     """An interval in few letters, or that nothing is known; of one seed there is none."""
     if interval is None or not np.isfinite(interval.estimate):
         return "not known"
@@ -60,18 +57,16 @@ def in_words(look: SpatialMap, no_zone: str, rival: float, rival_name: str) -> s
     """All that is measured of a map and its arm."""
     if look.map is None and not look.metrics:
         return look.about
-    told = [f"AUROC of the trained map not known ({no_zone})" if no_zone else _auroc_words(look)]
+    seeds = f"{len(look.aurocs)} seed{'s' * (len(look.aurocs) != 1)}"
+    told = [f"AUROC against the lesion zones {interval_words(look.over_seeds)} over {seeds}"]
+    if no_zone:
+        told = [f"AUROC of the trained map not known ({no_zone})"]
     if np.isfinite(rival) and look.role != MEAN:
         told.append(f"hollow square: {rival_name}, {rival:.2f}")
     told += [f"{metric} {estimate}" for metric, estimate in look.metrics.items()]
     if look.role == MEAN and not look.metrics:
         told.append("no network was trained with it here")
     return "; ".join(told)
-
-
-def _auroc_words(look: SpatialMap) -> str:
-    seeds = len(look.aurocs)
-    return f"AUROC against the lesion zones {interval_words(look.over_seeds)} over {seeds} seed{'s' * (seeds != 1)}"
 
 
 def range_words(shown: np.ndarray) -> str:
@@ -103,9 +98,9 @@ def verdict_words(role: str, against: Difference, rival: float, negative: bool) 
     beats = "beats" if against.verdict == "better" else "does not beat"
     scores = f"{'its negative scores' if negative else 'AUROC'} {rival:.2f}"
     seeds = f"{against.seeds} seed{'s' * (against.seeds != 1)}"
-    change = f"{_signed(against.effect)} [{_signed(against.low)}, {_signed(against.high)}]"
-    if not np.isfinite(against.high):
-        change = f"{_signed(against.effect)}, no interval"
+    # Three digits: a difference of a few thousandths is one here, and its interval may exclude zero or not.
+    effect, low, high = (signed_number(value, ".3f") for value in (against.effect, against.low, against.high))
+    change = f"{effect} [{low}, {high}]" if np.isfinite(against.high) else f"{effect}, no interval"
     said = f"{role}: the map {beats} the mean image ({scores}): difference {change}, {seeds}"
     if against.verdict == "too few seeds":
         return f"{said}. Fewer than {FEWEST_SEEDS} show nothing either way."
@@ -113,15 +108,8 @@ def verdict_words(role: str, against: Difference, rival: float, negative: bool) 
     return f"{said}, adjusted p = {against.adjusted_p:.3f}.{worse}"
 
 
-def _signed(value: float) -> str:
-    # Three digits: a difference of a few thousandths is one here, and its interval may exclude zero or not.
-    return signed_number(value, ".3f")
-
-
 def reach_words(images: int, cells: int) -> str:
     """How many images there are for so many pixels, and what follows for the pixel classifier."""
-    if images >= cells:
-        return (
-            f"N = {images} images ≥ {cells} pixels: in general the pixel classifier reaches any map, like a free mask"
-        )
-    return f"N = {images} images < {cells} pixels: some maps are out of the pixel classifier's reach"
+    enough, few = "in general the pixel classifier reaches any map", "some maps are out of the pixel classifier's reach"
+    sign, words = ("≥", f"{enough}, like a free mask") if images >= cells else ("<", few)
+    return f"N = {images} images {sign} {cells} pixels: {words}"

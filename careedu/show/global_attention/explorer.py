@@ -16,25 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from careedu.errors import InvalidInputError
-from careedu.show.global_attention.maps import (
-    FILLS,
-    MEAN,
-    ORDERS,
-    ROLES,
-    SpatialMap,
-    SpatialMaps,
-    Way,
-    anatomy,
-    arm_with,
-    known_zone,
-)
+from careedu.show.global_attention.maps import FILLS, MEAN, ORDERS, ROLES, SpatialMap, SpatialMaps, Way, known_zone
 from careedu.show.results_state import ResultsState
 
 if TYPE_CHECKING:
     from careedu.experiment.results import Results
 
-Point = tuple[int, float | None]
-"""Number of training images that the map is learned from, and jitter of their alignment (None where not known)."""
 BEST = ("after", "mean")
 """Order and fill that the widget opens on."""
 
@@ -88,16 +75,15 @@ class SpatialExplorer(ResultsState):
     ) -> None:
         self.size = _size(results)
         self.zone, self.no_zone = known_zone(results) if zone is None else (_checked_zone(zone, self.size), "")
-        first = _point_of(results)
-        self.points: dict[Point, SpatialMaps] = {first: SpatialMaps(results, self.zone)}
+        maps = SpatialMaps(results, self.zone)
+        self.points: dict[tuple[int, float | None], SpatialMaps] = {maps.point: maps}
         for key, other in (sweeps or {}).items():
             if _size(other) != self.size:
                 raise InvalidInputError(f"the sweep at {key} has images of {_size(other)} pixels, not {self.size}")
             self.points.setdefault(_checked_point(key), SpatialMaps(other, self.zone))
         self._moved = -inf
-        ways = self.points[first].ways
-        order, fill = BEST if BEST in ways else next(iter(ways))
-        super().__init__(epoch=inf, seed=results.seeds[0], images=first[0], jitter=first[1], order=order, fill=fill)
+        (images, jitter), (order, fill) = maps.point, BEST if BEST in maps.ways else next(iter(maps.ways))
+        super().__init__(epoch=inf, seed=results.seeds[0], images=images, jitter=jitter, order=order, fill=fill)
         self.update()
 
     @property
@@ -234,19 +220,6 @@ def _size(results: Results) -> tuple[int, int]:
     return tuple(results.first.configuration["data"]["image shape"][1:])
 
 
-def _point_of(results: Results) -> Point:
-    """Where in a sweep results stand by themselves; jitter is None where the images are not aligned phantoms."""
-    from careedu.data.phantoms import DEFAULTS
-
-    arm = next((arm for option in ROLES if (arm := arm_with(results, option))), None)
-    run = results.first if arm is None else next(iter(results.runs[arm].values()))
-    data = run.configuration["data"]
-    images = run.configuration["method"]["options"].get("images") or sum(data["train counts"])
-    recipe = data.get("recipe") or {}
-    jitter = recipe.get("options", {}).get("jitter", DEFAULTS["jitter"])
-    return int(images), None if anatomy(recipe) is None else float(jitter)
-
-
 def _checked_zone(zone: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     zone = np.asarray(zone)
     if zone.dtype != bool or zone.shape != size or zone.all() or not zone.any():
@@ -257,7 +230,7 @@ def _checked_zone(zone: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return zone
 
 
-def _checked_point(key: Any) -> Point:
+def _checked_point(key: Any) -> tuple[int, float]:
     pair = isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], Integral) and isinstance(key[1], Real)
     if not pair or key[0] < 1 or not 0 <= key[1] < np.inf:
         raise InvalidInputError(

@@ -13,10 +13,11 @@ from careedu.errors import InvalidInputError
 from careedu.experiment.attention import recorded_maps, trained_map
 from careedu.measure.map_quality import interval_over_seeds, map_auroc, map_difference
 from careedu.measure.statistics import holm
-from careedu.show.results_state import why_missing
+from careedu.show.results_state import Memory, why_missing
 
 if TYPE_CHECKING:
     from careedu.experiment.results import Results
+    from careedu.experiment.run import Run
     from careedu.measure.intervals import Interval
     from careedu.measure.statistics import Difference, Estimate
 
@@ -32,6 +33,8 @@ METRICS = ("balanced accuracy", "rare recall")
 ORDERS = {"together": "with the network", "after": "after the network"}
 FILLS = {"black": "black", "mean": "mean image"}
 """The options ``order`` and ``fill`` of `careedu.GlobalAttention`, and what they are called here."""
+Point = tuple[int, float | None]
+"""Number of training images that the map is learned from, and jitter of their alignment (None where not known)."""
 Way = tuple[str, str]
 """How a map is learned: order and fill."""
 STAGES = ("the network learns, all pixels open", "the map learns, the network rests", "both learn")
@@ -117,7 +120,7 @@ class Course:
         return min(max(epoch, self.first), self.last)
 
 
-class SpatialMaps:
+class SpatialMaps(Memory):
     """The maps of one set of results. Everything is computed once, so that a move of a slider costs little.
 
     Parameters
@@ -153,44 +156,50 @@ class SpatialMaps:
                 f"{results!r} has no arm with a map; train careedu.GlobalAttention() and "
                 'careedu.GlobalAttention(map="free") beside it'
             )
-        self._courses: dict[tuple[str, int], Course] = {}
-        self._aurocs: dict[str, dict[int, float]] = {}
         self._means: dict[int, np.ndarray] = {}
-        self._mean_aurocs: dict[int, float] = {}
-        self._contests: dict[tuple[Way, int], dict[str, Difference]] = {}
+
+    @property
+    def point(self) -> Point:
+        """Where in a sweep the results stand by themselves; jitter is None where no images are aligned phantoms."""
+        from careedu.data.phantoms import DEFAULTS
+
+        arm = next((arm for option in ROLES if (arm := arm_with(self.results, option))), None)
+        run = self.results.first if arm is None else next(iter(self.results.runs[arm].values()))
+        data = run.configuration["data"]
+        images = run.configuration["method"]["options"].get("images") or sum(data["train counts"])
+        recipe = data.get("recipe") or {}
+        jitter = recipe.get("options", {}).get("jitter", DEFAULTS["jitter"])
+        return int(images), None if anatomy(recipe) is None else float(jitter)
 
     def look(self, role: str, way: Way, seed: int, epoch: int) -> SpatialMap:
         """The map of a role: of one seed, after one epoch or the nearest that is known; its scores over seeds."""
+        shown, scores = None, {}
         if role == MEAN:
-            return self._mean_look(seed)
-        arm = self.ways[way].get(role)
-        if arm is None:
-            option = next(option for option, known in ROLES.items() if known == role)
-            wanted = f'map="{option}", order="{way[0]}", fill="{way[1]}"'
-            return SpatialMap(role, None, None, f"no arm with {wanted} in these results")
-        scores = self.aurocs(arm)
-        look = SpatialMap(
-            role,
-            arm,
-            None,
-            f"these results hold no map of {arm}, seed {seed}",
-            aurocs=scores,
-            over_seeds=interval_over_seeds(list(scores.values())) if scores else None,
-            against_mean=self._against_mean(way).get(role),
-            metrics=self._metrics(arm),
-        )
-        course = self.course(arm, seed)
-        if not len(course.maps):
-            return look
-        shown = course.at(epoch)
-        return replace(look, map=shown, about=f"map after {course.when(epoch)}", auroc=self._score(shown))
+            arms = (arm_with(self.results, option) for option in ("mean-image", "negative-mean-image"))
+            arm, shown = next((one for one in arms if one is not None), None), self.mean(seed)
+            about = f"no mean image: {self.missing or 'the training images are being loaded'}"
+            if shown is not None:
+                about, scores = "mean of the training images, stretched to [0, 1]", self.mean_aurocs()
+        else:
+            arm = self.ways[way].get(role)
+            if arm is None:
+                option = next(option for option, known in ROLES.items() if known == role)
+                wanted = f'map="{option}", order="{way[0]}", fill="{way[1]}"'
+                return SpatialMap(role, None, None, f"no arm with {wanted} in these results")
+            course, scores = self.course(arm, seed), self.aurocs(arm)
+            about = f"these results hold no map of {arm}, seed {seed}"
+            if len(course.maps):
+                shown, about = course.at(epoch), f"map after {course.when(epoch)}"
+        auroc = np.nan if shown is None else self._score(shown)
+        over_seeds = interval_over_seeds(list(scores.values())) if scores else None
+        metrics = {metric: self.results.estimate(arm, metric) for metric in METRICS} if arm else {}
+        against_mean = self._against_mean(way).get(role)
+        return SpatialMap(role, arm, shown, about, auroc, scores, over_seeds, against_mean, metrics)
 
     def aurocs(self, arm: str) -> dict[int, float]:
         """AUROC of an arm's trained map, by seed; nothing without a zone, or for a seed without a map."""
-        if arm not in self._aurocs:
-            maps = {seed: trained_map(run) for seed, run in self.results.runs[arm].items()}
-            self._aurocs[arm] = self._scores(maps)
-        return self._aurocs[arm]
+        runs = self.results.runs[arm].items()
+        return self.once("aurocs", arm, of=lambda: self._scores({seed: trained_map(run) for seed, run in runs}))
 
     def mean(self, seed: int) -> np.ndarray | None:
         """A seed's mean training image stretched to [0, 1]: the map of an arm, or loaded; None as long as neither."""
@@ -206,9 +215,7 @@ class SpatialMaps:
     def mean_aurocs(self) -> dict[int, float]:
         """AUROC of the mean image, by seed; its negative has one minus that."""
         means = {seed: self.mean(seed) for seed in self.results.seeds}
-        if len(self._mean_aurocs) != sum(mean is not None for mean in means.values()):
-            self._mean_aurocs = self._scores(means)
-        return self._mean_aurocs
+        return self.once("means", sum(one is not None for one in means.values()), of=lambda: self._scores(means))
 
     @property
     def negative(self) -> bool:
@@ -240,17 +247,16 @@ class SpatialMaps:
 
     def course(self, arm: str, seed: int) -> Course:
         """An arm's maps over the epochs of one seed."""
-        if (arm, seed) not in self._courses:
-            run = self.results.runs[arm][seed]
-            maps, last = recorded_maps(run), trained_map(run)
-            stages = {"": len(run.history)}
-            if options_of(self.results, arm).get("order") == "after":
-                network = int((run.history["stage"] == "network").sum())
-                lengths = network, len(run.pretraining), len(run.history) - network
-                stages = dict(zip(STAGES, lengths, strict=True))
-            maps = maps if last is None else np.concatenate([maps[:-1], last[None]])
-            self._courses[arm, seed] = Course(stages, maps)
-        return self._courses[arm, seed]
+        return self.once("course", arm, seed, of=lambda: self._course(arm, self.results.runs[arm][seed]))
+
+    def _course(self, arm: str, run: Run) -> Course:
+        maps, last = recorded_maps(run), trained_map(run)
+        stages = {"": len(run.history)}
+        if options_of(self.results, arm).get("order") == "after":
+            network = int((run.history["stage"] == "network").sum())
+            lengths = network, len(run.pretraining), len(run.history) - network
+            stages = dict(zip(STAGES, lengths, strict=True))
+        return Course(stages, maps if last is None else np.concatenate([maps[:-1], last[None]]))
 
     def _score(self, shown: np.ndarray) -> float:
         return np.nan if self.zone is None else map_auroc(shown, self.zone)
@@ -260,13 +266,11 @@ class SpatialMaps:
             return {}
         return {seed: self._score(one) for seed, one in maps.items() if one is not None}
 
-    def _metrics(self, arm: str) -> dict[str, Estimate]:
-        return {metric: self.results.estimate(arm, metric) for metric in METRICS}
-
     def _against_mean(self, way: Way) -> dict[str, Difference]:
         """Each arm's trained maps against the mean image or its negative, Holm-adjusted over the arms shown."""
         means = self.mean_aurocs()
-        if (way, len(means)) not in self._contests:
+
+        def compared() -> dict[str, Difference]:
             found = {}
             for role, arm in self.ways[way].items():
                 own = self.aurocs(arm)
@@ -276,29 +280,9 @@ class SpatialMaps:
                     found[role] = map_difference([own[seed] for seed in both], rival)
             adjusted = holm([one.p for one in found.values()])
             pairs = zip(found.items(), adjusted, strict=True)
-            contests = {role: replace(one, adjusted_p=float(p)) for (role, one), p in pairs}
-            self._contests[way, len(means)] = contests
-        return self._contests[way, len(means)]
+            return {role: replace(one, adjusted_p=float(p)) for (role, one), p in pairs}
 
-    def _mean_look(self, seed: int) -> SpatialMap:
-        arms = (arm_with(self.results, option) for option in ("mean-image", "negative-mean-image"))
-        arm, shown = next((one for one in arms if one is not None), None), self.mean(seed)
-        metrics = self._metrics(arm) if arm else {}
-        if shown is None:
-            reason = self.missing or "the training images are being loaded"
-            return SpatialMap(MEAN, arm, None, f"no mean image: {reason}", metrics=metrics)
-        scores = self.mean_aurocs()
-        over = interval_over_seeds(list(scores.values())) if scores else None
-        return SpatialMap(
-            MEAN,
-            arm,
-            shown,
-            "mean of the training images, stretched to [0, 1]",
-            self._score(shown),
-            scores,
-            over,
-            metrics=metrics,
-        )
+        return self.once("contests", way, len(means), of=compared)
 
 
 def options_of(results: Results, arm: str) -> Mapping[str, Any]:

@@ -45,8 +45,6 @@ class SpatialView(ResultsView):
         super().__init__(state)
         self.state: SpatialExplorer = state
         height, width = state.size
-        legend = self.part("legend")
-        legend.value = LEGEND
         self.open(
             self.row(
                 self.buttons("order", "Map learns", width=COLUMN, label=ORDERS.get),
@@ -56,11 +54,10 @@ class SpatialView(ResultsView):
                 self.choice("images", "Training images N"),
                 self.choice("jitter", "Alignment jitter", label=lambda value: f"{value:g}"),
             ),
-            self.part("note"),
-            self.part("heading"),
+            *map(self.part, ("note", "heading")),
             self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion zones"),
             self.part("verdict"),
-            legend,
+            self.part("legend", LEGEND),
         )
 
     def draw(self) -> dict[str, Any]:
@@ -87,24 +84,17 @@ class SpatialView(ResultsView):
     def _rival(self) -> tuple[float, str]:
         """What a map has to beat, and its name: the mean image, or its negative where that scores higher."""
         scores = list(self.state.here.mean_aurocs().values())
-        if not scores:
-            return np.nan, "the mean image"
-        mean = float(np.mean(scores))
+        mean = float(np.mean(scores)) if scores else np.nan
         return (1 - mean, "the negative of the mean image") if self.state.here.negative else (mean, "the mean image")
 
     def _note(self) -> str:
-        state, seed = self.state, self.state.settings["seed"]
-        lines = []
-        choices, swept = state.choices(), len(state.points) > 1
-        why = {
-            ("images", "jitter"): "the sweep does not vary it" if swept else "they were given without a sweep",
-            ("order", "fill"): "no arm has another",
-        }
-        for names, reason in why.items():
+        state, choices, lines = self.state, self.state.choices(), []
+        unswept = "the sweep does not vary it" if len(state.points) > 1 else "they were given without a sweep"
+        for names, why in ((("images", "jitter"), unswept), (("order", "fill"), "no arm has another")):
             if fixed := [SETTINGS[name] for name in names if len(choices[name]) < 2]:
-                lines.append(f"In these results {' and '.join(fixed)} cannot be changed: {reason}")
+                lines.append(f"In these results {' and '.join(fixed)} cannot be changed: {why}")
         if state.lowest == state.epochs > 1:
-            lines.append(f"Of seed {seed} only the map after the last epoch was kept")
+            lines.append(f"Of seed {state.settings['seed']} only the map after the last epoch was kept")
         if state.no_zone:
             lines.append(f"No AUROC: {state.no_zone}")
         # That there is no arm for a role stands in its panel: of most orders and fills there are but a few.
@@ -139,25 +129,25 @@ class SpatialView(ResultsView):
         shown = self.state.maps[MEAN].map
         if shown is None:
             return self.stand_in("mean image")
-        point = self.state.settings["images"], self.state.settings["jitter"], self.state.settings["seed"]
+        point = (self.state.settings[name] for name in ("images", "jitter", "seed"))
         uri = self.state.once("mean", *point, of=lambda: image_uri((shown * 255).round().astype(np.uint8)))
         return layer("image", uri)
 
     def _zones(self) -> dict[str, str]:
         """The outline of the zones where lesions can lie."""
-        zone, (height, width) = self.state.zone, self.state.size
-        return layer("outline", self.state.once("zones", of=lambda: lesion_shape(None, zone, width, height)))
+        zone, size = self.state.zone, self.state.size[::-1]
+        return layer("outline", self.state.once("zones", of=lambda: lesion_shape(None, zone, *size)))
 
     def _panel(self, look: SpatialMap, image: dict[str, str], zones: dict[str, str], measures: str) -> dict[str, Any]:
         stretched, caption, said = None, "no map", look.about
         if look.map is not None:
             low, high = look.map.min(), look.map.max()
             stretched = (look.map - low) / (high - low) if high > low else look.map
-            auroc = f"{look.auroc:.2f}" if np.isfinite(look.auroc) else ""
-            caption = drawings.range_words(look.map)
-            own = f"; AUROC of this map {auroc}" if auroc else ""
-            said = f"{look.about}, values {caption}{own}, over the mean training image"
-            caption += f"\nAUROC {auroc}" if auroc else ""
+            reach = drawings.range_words(look.map)
+            caption, own = reach, ""
+            if np.isfinite(look.auroc):
+                caption, own = f"{reach}\nAUROC {look.auroc:.2f}", f"; AUROC of this map {look.auroc:.2f}"
+            said = f"{look.about}, values {reach}{own}, over the mean training image"
         if look.arm is None and look.role != MEAN:
             arm, measures = html.escape(look.about), ""
         else:

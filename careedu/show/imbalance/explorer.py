@@ -71,32 +71,21 @@ class ImbalanceExplorer(WidgetState):
     """
 
     def __init__(self, run: Run, data: Splits) -> None:
-        super().__init__(
-            rare_images=min(20, int(data.train.counts.min())),
-            imbalance=10.0,
-            **{f"{side}_weighting": name for side, name in zip(SIDES, ("none", "effective number"), strict=True)},
-            **{f"{side}_beta": 0.99 for side in SIDES},
-            **{f"{side}_tau": 1.0 for side in SIDES},
-            **{f"{side}_prior_shift": 0.0 for side in SIDES},
-        )
-        self.data, self.run = data, run
-        self.classes = data.classes
-        self.order = self._common_first()
+        opening = {"weighting": "none", "beta": 0.99, "tau": 1.0, "prior_shift": 0.0}
+        both = {f"{side}_{name}": value for side in SIDES for name, value in opening.items()}
+        rare_images = min(20, int(data.train.counts.min()))
+        super().__init__(rare_images=rare_images, imbalance=10.0, **{**both, "B_weighting": "effective number"})
+        self.data, self.run, self.classes = data, run, data.classes
+        # From the commonest to the rarest; the run says which, since the pool may be balanced.
+        counts = run.configuration["data"]["train counts"]
+        self.order = sorted(range(len(counts)), key=lambda c: -counts[c])
         self.training, self.test = self._features(run, data)
         self.test_labels, self.test_groups = data.test.labels.numpy(), data.test.groups
         # One fixed order of each class's images: a larger set holds the smaller one, so that a slider adds and takes.
         shuffled = np.random.default_rng(0).permutation(len(data.train))
         labels = data.train.labels.numpy()
         self.members = [shuffled[labels[shuffled] == c] for c in range(len(self.classes))]
-        self.trained: dict[str, np.ndarray] = {}
-        self.counts: list[int] = []
-        self.sides: dict[str, Side] = {}
         self.update()
-
-    def _common_first(self) -> list[int]:
-        """Classes from the commonest to the rarest; the run says which, since the pool may be balanced."""
-        counts = self.run.configuration["data"]["train counts"]
-        return sorted(range(len(counts)), key=lambda c: -counts[c])
 
     @staticmethod
     def _features(run: Run, data: Splits) -> tuple[np.ndarray, np.ndarray]:
@@ -124,21 +113,21 @@ class ImbalanceExplorer(WidgetState):
 
     def update(self) -> None:
         """Draw the training images, train both heads, and measure them."""
-        self.counts = self.training_counts()
-        rows = np.concatenate([members[:n] for members, n in zip(self.members, self.counts, strict=True)])
-        labels = np.repeat(np.arange(len(self.classes)), self.counts)
-        self.trained = {}
-        self.sides = {side: self._side(side, self.training[rows], labels) for side in SIDES}
+        self.counts: list[int] = self.training_counts()
+        features, labels = self.training[self._rows()], np.repeat(np.arange(len(self.classes)), self.counts)
+        self.trained: dict[str, np.ndarray] = {}
+        self.sides: dict[str, Side] = {side: self._side(side, features, labels) for side in SIDES}
+
+    def _rows(self) -> np.ndarray:
+        """The training images, class by class."""
+        return np.concatenate([members[:n] for members, n in zip(self.members, self.counts, strict=True)])
 
     def training_counts(self) -> list[int]:
         """Training images per class: geometric from the rarest up, as far as there are images."""
         rare, ratio = self.settings["rare_images"], self.settings["imbalance"]
         steps = len(self.classes) - 1
-        counts = [0] * len(self.classes)
-        for place, c in enumerate(self.order):
-            wanted = round(rare * ratio ** ((steps - place) / steps))
-            counts[c] = max(1, min(wanted, len(self.members[c])))
-        return counts
+        wanted = (round(rare * ratio ** ((steps - self.order.index(c)) / steps)) for c in range(len(self.classes)))
+        return [max(1, min(n, len(members))) for n, members in zip(wanted, self.members, strict=True)]
 
     def class_weights(self, side: str) -> np.ndarray:
         """Weight of each class in the loss of one side, mean 1."""
@@ -165,26 +154,17 @@ class ImbalanceExplorer(WidgetState):
         def interval(metric: str) -> Interval:
             return interval_of(spread(metric, probabilities[None], self.test_labels, self.test_groups, ()))
 
-        return Side(
-            weights=weights,
-            recalls=[interval(recall_metric(c)) for c in range(len(self.classes))],
-            balanced_accuracy=interval("balanced accuracy"),
-            confusion=metrics.confusion(probabilities, self.test_labels),
-            trained=self.trained.get(side),
-        )
+        recalls = [interval(recall_metric(c)) for c in range(len(self.classes))]
+        confusion = metrics.confusion(probabilities, self.test_labels)
+        return Side(weights, recalls, interval("balanced accuracy"), confusion)
 
     def method(self, side: str) -> LossMethod:
         """The method of the package that has this side's settings."""
         from careedu.methods.imbalance import ClassBalanced, CrossEntropy, LogitAdjusted
 
-        weighting = self.settings[f"{side}_weighting"]
-        if weighting == "inverse frequency":
-            return ClassBalanced(weighting="inverse")
-        if weighting == "effective number":
-            return ClassBalanced(beta=self.settings[f"{side}_beta"])
-        if weighting == "logit adjustment":
-            return LogitAdjusted(tau=self.settings[f"{side}_tau"])
-        return CrossEntropy()
+        weighting, beta, tau = (self.settings[f"{side}_{name}"] for name in ("weighting", "beta", "tau"))
+        methods = CrossEntropy(), ClassBalanced(weighting="inverse"), ClassBalanced(beta=beta), LogitAdjusted(tau=tau)
+        return dict(zip(WEIGHTINGS, methods, strict=True))[weighting]
 
     def train_networks(self, updates: int = 64) -> BackgroundTask:
         """Train a whole network with each side's settings on the images shown, beside the notebook.
@@ -215,8 +195,7 @@ class ImbalanceExplorer(WidgetState):
         from careedu.training.isolation import WAITS, turn
         from careedu.training.loop import TrainingStopped
 
-        counts, settings = list(self.counts), dict(self.settings)
-        rows = np.concatenate([members[:n] for members, n in zip(self.members, counts, strict=True)])
+        settings, rows = dict(self.settings), self._rows()
         data = replace(self.data, train=self.data.train[rows], rare=None, draw_train=None)
         epochs = max(2, round(updates * 32 / len(rows)))
 
@@ -236,7 +215,7 @@ class ImbalanceExplorer(WidgetState):
                     run = fit(data, method, epochs=epochs, progress=False, probes=0, on_epoch=after_epoch)
                     if settings == self.settings:  # else the sliders have moved on, and this belongs to what was
                         self.trained[side] = run.recall()
-                        self.sides[side] = replace(self.sides[side], trained=run.recall())
+                        self.sides[side] = replace(self.sides[side], trained=self.trained[side])
         except TrainingStopped:
             return
         self.notify()

@@ -27,11 +27,10 @@ class ImbalanceView(View):
         super().__init__(state)
         self.state: ImbalanceExplorer = state
         most = min(100, min(len(members) for members in state.members))
-        self.button = ipywidgets.Button(
-            description="Train whole networks here", icon="play", layout=Layout(width="230px")
-        )
-        self.stop = ipywidgets.Button(description="Stop", icon="stop", disabled=True, layout=Layout(width="90px"))
-        self.bar = ipywidgets.FloatProgress(min=0, max=1, layout=Layout(width="160px"))
+        train, stop, bar = (Layout(width=width) for width in ("230px", "90px", "160px"))
+        self.button = ipywidgets.Button(description="Train whole networks here", icon="play", layout=train)
+        self.stop = ipywidgets.Button(description="Stop", icon="stop", disabled=True, layout=stop)
+        self.bar = ipywidgets.FloatProgress(min=0, max=1, layout=bar)
         self.button.on_click(self.guard(lambda _: self._train()))
         self.stop.on_click(self.guard(lambda _: state.task.stop()))
         self.open(
@@ -50,23 +49,13 @@ class ImbalanceView(View):
         def slider(setting: str, title: str, **options: Any) -> Any:
             return self.slider(f"{side}_{setting}", f"{side}: {title}", **{"kind": FloatSlider, "step": 0.1, **options})
 
-        weighting = self.buttons(
-            f"{side}_weighting", f"{side}: weighting", width=COLUMN, label=SHORT.get, tooltips=WEIGHTINGS
-        )
+        named = {"label": SHORT.get, "tooltips": WEIGHTINGS}
+        weighting = self.buttons(f"{side}_weighting", f"{side}: weighting", width=COLUMN, **named)
         # β is set by the images after which a class is taken to be known, 1/(1−β): a slider of β itself would have
         # everything of interest in its last pixel.
-        beta = slider(
-            "beta",
-            "1/(1−β)",
-            kind=FloatLogSlider,
-            base=10,
-            min=0.2,
-            max=4,
-            readout_format=".0f",
-            shown=lambda beta: 1 / (1 - beta),
-            meant=lambda known: 1 - 1 / known,
-            usable=weighted("effective number"),
-        )
+        known = {"shown": lambda beta: 1 / (1 - beta), "meant": lambda known: 1 - 1 / known}
+        axis = {"kind": FloatLogSlider, "base": 10, "min": 0.2, "max": 4, "readout_format": ".0f"}
+        beta = slider("beta", "1/(1−β)", usable=weighted("effective number"), **known, **axis)
         tau = slider("tau", "τ", min=0, max=3, usable=weighted("logit adjustment"))
         shift = slider("prior_shift", "prior shift", min=-1, max=3)
         return VBox([weighting, beta, tau, shift, self.part(side)], layout=Layout(width="412px", overflow="hidden"))
@@ -89,14 +78,13 @@ class ImbalanceView(View):
 
     def _side(self, side: str, shown: Side) -> str:
         """The picture of one side, as SVG."""
-        names, colour, n = list(self.state.classes), HUES[side], len(self.state.classes)
-        counts = self.state.counts
+        names, counts, n = list(self.state.classes), self.state.counts, len(self.state.classes)
         labels = [f"{count} × {weight:.2f}" for count, weight in zip(counts, shown.weights, strict=True)]
         trained = [] if shown.trained is None else list(shown.trained)
         below_bars, below_recalls = 34 + 22 * n, 34 + 22 * n + 48 + 26 * n + 18
         body = [
             drawing.text(0, 14, f"{side}: training images × weight", weight="bold"),
-            drawing.moved(0, 22, drawing.bars(names, counts, labels, colour, LEFT)),
+            drawing.moved(0, 22, drawing.bars(names, counts, labels, HUES[side], LEFT)),
             drawing.text(0, below_bars + 14, f"{side}: recall, 95 % interval", weight="bold"),
             drawing.moved(0, below_bars + 24, drawing.recall_rows(names, shown.recalls, side, LEFT, trained)),
             drawing.text(0, below_recalls + 18, f"balanced accuracy {shown.balanced_accuracy}"),

@@ -13,7 +13,7 @@ from careedu.data.phantom_splits import PHANTOMS
 from careedu.data.sources import SOURCES
 from careedu.experiment.results import Results
 from careedu.methods.registry import METHODS, method_class
-from careedu.show.report.recipe import is_known, loop_settings
+from careedu.show.report.recipe import is_known, loop_settings, several
 from careedu.show.report.source import DEEPEST
 from careedu.show.report.words import DASH
 
@@ -51,13 +51,9 @@ def counts(results: Results) -> dict[str, tuple[str, int, int]]:
     """Of each class: images in training (a range over seeds), validation and test."""
     by_seed = results.runs[results.reference].values()
     train = np.array([run.configuration["data"]["train counts"] for run in by_seed])
-    ranges = [
-        str(low) if low == high else f"{low} to {high}" for low, high in zip(train.min(0), train.max(0), strict=True)
-    ]
-    val, test = (
-        np.bincount(labels, minlength=len(results.classes)).tolist()
-        for labels in (results.first.validation_labels, results.labels)
-    )
+    ranges = [str(a) if a == b else f"{a} to {b}" for a, b in zip(train.min(0), train.max(0), strict=True)]
+    held, size = (results.first.validation_labels, results.labels), len(results.classes)
+    val, test = (np.bincount(labels, minlength=size).tolist() for labels in held)
     return dict(zip(results.classes, zip(ranges, val, test, strict=True), strict=True))
 
 
@@ -77,10 +73,7 @@ def data(results: Results) -> dict[str, str]:
         known["licence"] = "not known to careedu, which has not made these images; see data/README.md on named sets"
     made = flat({key: value for key, value in written["recipe"].items() if key != "redraw"})
     known["recipe"] = ", ".join(f"{key}: {value}" for key, value in made.items() if value != DASH)
-    seeds_of: dict[str, dict[int, None]] = {}
-    for runs in results.runs.values():
-        for seed, run in runs.items():
-            seeds_of.setdefault(run.configuration["data"]["fingerprint"], {})[seed] = None
+    seeds_of = several(results, lambda seed, run: [(run.configuration["data"]["fingerprint"], seed)])
     prints = (f"{one} (seed {', '.join(map(str, seeds))})" for one, seeds in seeds_of.items())
     return {**known, "fingerprint of all splits": ", ".join(prints)}
 
@@ -95,11 +88,7 @@ def settings(results: Results) -> dict[str, str]:
 
 def versions(results: Results) -> dict[str, str]:
     """Versions of what the numbers depend on; several where runs differ."""
-    found: dict[str, dict[str, None]] = {}
-    for by_seed in results.runs.values():
-        for run in by_seed.values():
-            for name, version in run.configuration["versions"].items():
-                found.setdefault(name, {})[version] = None
+    found = several(results, lambda _, run: run.configuration["versions"].items())
     return {name: " | ".join(values) for name, values in found.items()}
 
 

@@ -13,20 +13,10 @@ from careedu.experiment.results import MAIN_METRICS, Results
 from careedu.files import write_bytes
 from careedu.show.comparison_plots import plot_comparison, plot_differences
 from careedu.show.picture import Picture
-from careedu.show.report import facts
+from careedu.show.report import facts, words
 from careedu.show.report.marks import marks
 from careedu.show.report.recipe import loop_settings, recipe
-from careedu.show.report.words import (
-    JUDGED,
-    few_groups,
-    groups_of_classes,
-    number,
-    out_of_reach,
-    p_value,
-    plain,
-    signed,
-    summary,
-)
+from careedu.show.report.words import number
 from careedu.show.result_plots import MOST_MATRICES, plot_confusion
 
 COLUMNS = 5
@@ -39,7 +29,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.globals |= {"number": number, "p_value": p_value, "plain": plain, "signed": signed}
+_TEMPLATES.globals |= {name: getattr(words, name) for name in ("number", "p_value", "plain", "signed")}
 
 
 def write_report(comparison: Results, path: Path) -> Path:
@@ -84,14 +74,14 @@ def report_page(results: Results) -> bytes:
     -------
     bytes
     """
-    groups = groups_of_classes(results)
+    groups = words.groups_of_classes(results)
     recalls = [f"recall of {label}" for label in results.classes]
     parts = [part.tolist() for part in np.array_split(np.array(recalls, dtype=object), -(-len(recalls) // COLUMNS))]
     page = _TEMPLATES.get_template("page.html").render(
         title=f"{number(len(results.methods), 'method')} on {results.first.configuration['data']['name']}",
         version=version("careedu"),
         results=results,
-        summary=summary(results),
+        summary=words.summary(results),
         notes=_notes(results),
         methods=facts.methods(results),
         counts=facts.counts(results),
@@ -105,10 +95,10 @@ def report_page(results: Results) -> bytes:
         # Evenly: six columns are three and three, not five and one.
         estimates=[("Main metrics", MAIN_METRICS), *(("Recall of each class", part) for part in parts)],
         differences=[*MAIN_METRICS, *recalls] if len(results.methods) > 1 else [],
-        needed=out_of_reach(results),
+        needed=words.out_of_reach(results),
         marks=marks(results),
         confusions=_confusions(results),
-        few_groups=few_groups(results),
+        few_groups=words.few_groups(results),
         fewest=min(groups, key=groups.get),
         groups=groups,
         recipe=recipe(results),
@@ -122,7 +112,7 @@ def _notes(results: Results) -> list[str]:
     if results.provenance.get("exploratory"):
         notes.append("These runs are exploratory: they look around and prove nothing.")
     unlike = [name for name, values in loop_settings(results).items() if len(values) > 1]
-    if needed := out_of_reach(results):
+    if needed := words.out_of_reach(results):
         have, m = number(len(results.seeds), "seed"), number(len(results.methods) - 1, "comparison")
         notes.append(f"With {have} and {m} no difference can be shown, however large; it takes {needed} seeds.")
     if unlike:
@@ -139,7 +129,7 @@ def _notes(results: Results) -> list[str]:
 def _figures(results: Results) -> dict[str, Picture]:
     """Caption to picture."""
     shown = {"Recall of each class under each method, with 95 % intervals.": plot_comparison(results)}
-    for metric in reversed(JUDGED) if len(results.methods) > 1 else ():
+    for metric in reversed(words.JUDGED) if len(results.methods) > 1 else ():
         caption = f"Difference in {metric} to {results.reference}, paired, with 95 % intervals."
         shown[caption] = plot_differences(results, metric=metric)
     return shown

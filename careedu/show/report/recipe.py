@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +14,7 @@ from careedu.data.phantom_splits import PHANTOMS
 from careedu.data.sources import SOURCES
 from careedu.experiment.configuration import Settings
 from careedu.experiment.results import Results
+from careedu.experiment.run import Run
 from careedu.methods.registry import METHODS
 from careedu.show.report.source import call, keywords, literal
 
@@ -23,6 +24,7 @@ UNTRAINED = "none"
 # Setting of a run: argument of careedu.fit. A setting that is younger than a saved run is not among its own.
 _ARGUMENTS = {name.replace("_", " "): name for name in (*Settings.__dataclass_fields__, "threads") if name != "seed"}
 _OF_LOAD = ("size", "imbalance", "counts", "seed", "rare", "augmentation")
+_NO_SETTINGS = ("data", "method", "seed", "versions")
 # Arguments of careedu.load that are no options: who has a file of results must not choose where images are written.
 _NO_OPTIONS = {"name_or_path", "root", *_OF_LOAD}
 
@@ -70,18 +72,24 @@ def recipe(results: Results) -> str:
 
 def loop_settings(results: Results) -> dict[str, list[Any]]:
     """Every setting of the loop with the values it had, one where all runs agree; options of augmentation apart."""
+
+    def told(configuration: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        for name, value in configuration.items():
+            if isinstance(value, Mapping):
+                yield from ((f"{name}: {str(part).replace('_', ' ')}", one) for part, one in value.items())
+            elif (name, value) != ("model", UNTRAINED):
+                yield name, value
+
+    return several(results, lambda _, run: told({k: v for k, v in run.configuration.items() if k not in _NO_SETTINGS}))
+
+
+def several(results: Results, told: Callable[[int, Run], Iterable[tuple[str, Any]]]) -> dict[str, list[Any]]:
+    """What is told of each seed and run by name: the values, one where all runs agree."""
     found: dict[str, list[Any]] = {}
-    for by_seed in results.runs.values():
-        for run in by_seed.values():
-            settings = {k: v for k, v in run.configuration.items() if k not in ("data", "method", "seed", "versions")}
-            for name, value in settings.items():
-                if name == "model" and value == UNTRAINED:
-                    continue
-                inner = value.items() if isinstance(value, Mapping) else ((None, value),)
-                for part, one in inner:
-                    values = found.setdefault(name if part is None else f"{name}: {str(part).replace('_', ' ')}", [])
-                    if one not in values:
-                        values.append(one)
+    by_seed = (pair for runs in results.runs.values() for pair in runs.items())
+    for name, value in (pair for seed, run in by_seed for pair in told(seed, run)):
+        if value not in (values := found.setdefault(name, [])):
+            values.append(value)
     return found
 
 

@@ -28,10 +28,8 @@ def summary(results: Results) -> list[str]:
     -------
     list of str
     """
-    levels = []
-    for metric in reversed(JUDGED):
-        one = results.estimate(results.reference, metric)
-        levels.append(f"{metric} {plain(one.estimate)} [{plain(one.low)}, {plain(one.high)}]")
+    found = [(metric, results.estimate(results.reference, metric)) for metric in reversed(JUDGED)]
+    levels = [f"{metric} {plain(one.estimate)} [{plain(one.low)}, {plain(one.high)}]" for metric, one in found]
     lines = [f"The reference, {results.reference}, has {' and '.join(levels)} (mean over seeds, 95 % interval)."]
     if len(results.methods) == 1:
         return [*lines, "There is no other method to compare it with."]
@@ -58,8 +56,8 @@ def _judgement(results: Results, metric: str) -> str:
     parts = []
     for verdict in ("better", "worse"):
         if shown := by_verdict.get(verdict, {}):
-            listed = ", ".join(f"{name} {_with_interval(one)}" for name, one in shown.items())
-            parts.append(f"{len(shown)} {_verb(len(shown))} {verdict} ({listed})")
+            each = (f"{name} {signed(d.effect)} [{signed(d.low)}, {signed(d.high)}]" for name, d in shown.items())
+            parts.append(f"{len(shown)} {_verb(len(shown))} {verdict} ({', '.join(each)})")
     missed = by_verdict.get("no difference shown", {})
     compared = f"In {metric}, of {number(len(found), 'method')} compared with {results.reference}, "
     if missed and not parts:
@@ -87,10 +85,6 @@ def out_of_reach(results: Results) -> int:
     compared = len(results.methods) - 1
     needed = max(FEWEST_SEEDS, math.ceil(math.log2(2 * compared / 0.05))) if compared else 0
     return needed if len(results.seeds) < needed else 0
-
-
-def _with_interval(one: Difference) -> str:
-    return f"{signed(one.effect)} [{signed(one.low)}, {signed(one.high)}]"
 
 
 def groups_of_classes(results: Results) -> dict[str, int]:
