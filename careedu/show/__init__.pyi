@@ -22,6 +22,11 @@ from .distractor import record_distractors as record_distractors
 from .distractor.confusion import called_like_patches as called_like_patches
 from .distractor.confusion import look_alike_confusion as look_alike_confusion
 from .distractor.confusion import shares_by_temptation as shares_by_temptation
+from .feature_generation import FeatureExplorer as FeatureExplorer
+from .feature_generation import FeatureView as FeatureView
+from .feature_generation import GeneratedFeatures as GeneratedFeatures
+from .feature_generation import feature_explorer as feature_explorer
+from .feature_generation import record_generation as record_generation
 from .global_attention import SpatialExplorer as SpatialExplorer
 from .global_attention import SpatialView as SpatialView
 from .global_attention.plots import plot_weight_maps as plot_weight_maps
