@@ -41,6 +41,7 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
     from careedu.show.compare import compare
     from careedu.show.deep_pneumonia.embeddings import embed
     from careedu.show.distractor.records import record_distractors
+    from careedu.show.feature_generation.records import record_generation
 
     comparison = compare(
         experiment.load(),
@@ -68,6 +69,10 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
     if experiment.tempted:
         methods = {arm: experiment.methods()[arm] for arm in experiment.tempted}
         record_distractors(comparison, methods, **experiment.fit).save(folder / "distractors.safetensors")
+    if experiment.generated:
+        methods = {arm: experiment.methods()[arm] for arm in experiment.generated}
+        known = {"shared_stages": Path(store) / "stages", **experiment.fit}
+        record_generation(comparison, methods, **known).save(folder / "generated.safetensors")
     return folder
 
 

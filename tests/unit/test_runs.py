@@ -17,6 +17,7 @@ from careedu.experiment.attention import MARK_MEASURES, MEASURES
 from careedu.experiment.results import Results
 from careedu.show.deep_pneumonia.embeddings import Embeddings
 from careedu.show.distractor.records import DistractorRecord
+from careedu.show.feature_generation.records import GeneratedFeatures
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_an_unknown_notebook_is_told_those_there_are(capsys):
     assert "77" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("notebook", "most"), [("03", 3e6), ("04", 3e6), ("05", 3e6)])
+@pytest.mark.parametrize(("notebook", "most"), [("03", 3e6), ("04", 3e6), ("05", 3e6), ("06", 3e6)])
 def test_what_was_saved_for_a_notebook_takes_no_more_room_than_it_was_given(notebook, most):
     folders = [shipped("runs") / name for name, e in EXPERIMENTS.items() if e.notebook == notebook]
     sizes = {folder.name: sum(file.stat().st_size for file in folder.iterdir()) for folder in folders}
@@ -84,6 +85,7 @@ def test_where_the_networks_look_is_saved_with_the_results(tmp_path):
         maps=True,
         embedded={},
         tempted=(),
+        generated=(),
     )
     back = Results.load(runs.make_runs(experiment, tmp_path / "store", tmp_path, n_jobs=1))
     assert back.marked.tolist() == [True, False] * 9
@@ -103,6 +105,7 @@ def test_where_the_networks_put_the_images_is_saved_beside_the_results(tmp_path)
         maps=False,
         embedded={"one": "other", "two": "plain"},
         tempted=(),
+        generated=(),
     )
     folder = runs.make_runs(experiment, tmp_path / "store", tmp_path, n_jobs=1)
     found = Embeddings.load(folder / "embeddings.safetensors")
@@ -125,6 +128,7 @@ def test_what_tempts_the_networks_is_saved_beside_the_results(tmp_path):
         maps=False,
         embedded={},
         tempted=("apart", "plain"),
+        generated=(),
     )
     folder = runs.make_runs(experiment, tmp_path / "store", tmp_path, n_jobs=1)
     found, results = DistractorRecord.load(folder / "distractors.safetensors"), Results.load(folder)
@@ -134,3 +138,25 @@ def test_what_tempts_the_networks_is_saved_beside_the_results(tmp_path):
         assert np.allclose(found.probabilities[k, -1], kept, atol=1e-4), "it is the network of the first seed"
         assert not np.allclose(found.probabilities[k, 0], kept, atol=1e-4), "which looked otherwise at first"
     assert found.provenance["seed"] == 3
+
+
+def test_what_is_generated_is_saved_beside_the_results(tmp_path):
+    knobs = {"largest": 24, "imbalance": 4, "val": 6, "test": 8, "size": 32}
+    begin = {"pretrain": careedu.Segmentation(epochs=1), "generator_epochs": 5}
+    about = {"name": "99-small", "notebook": "99", "seeds": (3, 4), "reference": None, "weights": ()}
+    experiment = SimpleNamespace(
+        **about,
+        fit={"epochs": 1, "model": "unet"},
+        load=lambda: careedu.load("phantom-brain", **knobs),
+        methods=lambda: {"GAN": careedu.FeatureGeneration(**begin), "other": "cross-entropy"},
+        courses=False,
+        exploratory=False,
+        maps=False,
+        embedded={},
+        tempted=(),
+        generated=("GAN",),
+    )
+    folder = runs.make_runs(experiment, tmp_path / "store", tmp_path, n_jobs=1)
+    found = GeneratedFeatures.load(folder / "generated.safetensors")
+    assert found.names == ("GAN",) and found.epochs == (1, 2, 3, 4, 5) and found.provenance["seed"] == 3
+    assert found.dice.shape == (2, 24) and Results.load(folder).methods == ("GAN", "other")

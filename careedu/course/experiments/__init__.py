@@ -7,11 +7,11 @@ Nothing here was tuned on a test split.
 
 from __future__ import annotations
 
-from careedu.course.experiments import care, deep_pneumonia, distractor, global_attention, imbalance
+from careedu.course.experiments import care, deep_pneumonia, distractor, feature_generation, global_attention, imbalance
 from careedu.course.experiments.experiment import Experiment
 from careedu.errors import check_known
 
-_ALL = (imbalance, care, global_attention, deep_pneumonia, distractor)
+_ALL = (imbalance, care, global_attention, deep_pneumonia, distractor, feature_generation)
 EXPERIMENTS = {experiment.name: experiment for notebook in _ALL for experiment in notebook.EXPERIMENTS}
 
 

@@ -41,6 +41,8 @@ class Experiment:
     tempted : tuple of str
         Arms of which it is kept what tempts their network of the first seed to a wrong class, epoch by epoch. They are
         trained once more for it, and must give the same.
+    generated : tuple of str
+        Arms of which it is kept what they generate, epoch by epoch, with the first seed, and the segmentations' masks.
     exploratory : bool
         Whether it looks around and proves nothing.
     """
@@ -56,6 +58,7 @@ class Experiment:
     courses: bool | tuple[str, ...] = True
     embedded: Mapping[str, str] = field(default_factory=dict)
     tempted: tuple[str, ...] = ()
+    generated: tuple[str, ...] = ()
     exploratory: bool = False
 
     @property
