@@ -10,11 +10,12 @@ import inspect
 import json
 import re
 from functools import cache
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import balanced_accuracy_score
 from sklearn.metrics.pairwise import cosine_similarity
 from torchvision.ops import box_iou
 
@@ -26,7 +27,7 @@ from careedu.data.shortcuts import with_shortcut
 from careedu.measure import map_auroc, recall_per_class
 from careedu.methods.boxes import inside_boxes, lesion_boxes
 from careedu.nn.losses import effective_number_weights, inverse_frequency_weights
-from careedu.show import DistractorRecord, Embeddings, look_alike_confusion, shares_by_temptation
+from careedu.show import DistractorRecord, Embeddings, GeneratedFeatures, look_alike_confusion, shares_by_temptation
 
 NOTEBOOKS = {path.name[:2]: path for path in sorted(shipped("notebooks").glob("*.ipynb"))}
 WORDS = dict(enumerate(["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]))
@@ -401,6 +402,68 @@ def spots(missed=False):
             shares.append(((maps * covered).sum(axis=(1, 2)) / maps.sum(axis=(1, 2)))[looked_at].mean())
         found.append(shares)
     return found
+
+
+MASKS, MASKS_OF_BRAIN = "06-phantom-brain", "06-brain-tumor"
+GENERATORS = ("ACGAN", "WGAN-GP")
+SHIFTED = "balanced_accuracy"
+
+
+@cache
+def generated(name):
+    return GeneratedFeatures.load(f"{name}/generated")
+
+
+def at_the_end(name, arm, column, of=np.mean):
+    """Over seeds, of what is recorded of an arm's generator after its last epoch."""
+    return float(of([run.pretraining[column].iloc[-1] for run in load(name).runs[arm].values()]))
+
+
+def distances(name, arm, of=np.mean):
+    """Of each class the Fréchet distance at the end; of what has no generator, that of the record."""
+    if arm in GENERATORS:
+        return np.array([at_the_end(name, arm, f"Fréchet distance: {c}", of) for c in load(name).classes])
+    return generated(name).quality[generated(name).names.index(arm), : len(load(name).classes)]
+
+
+def collapsed(name):
+    """Of each class the Fréchet distance of its mean, over and over, to the real features."""
+    record = generated(name)
+    return np.array([record.real[record.labels == c].astype(float).var(axis=0).sum() for c in range(3)])
+
+
+@cache
+def lines_moved(name):
+    """Recalls of the plain head with logits moved by what is best in validation, mean over seeds."""
+    found = []
+    for run in load(name).runs["plain"].values():
+        with np.errstate(divide="ignore"):
+            logits = np.log(run.validation_probabilities.astype(float))
+        steps = [(0, *by) for by in product(np.arange(-4, 5) / 2, repeat=2)]
+        scores = [balanced_accuracy_score(run.validation_labels, (logits + by).argmax(axis=1)) for by in steps]
+        called = (run.probabilities * np.exp(steps[int(np.argmax(scores))])).argmax(axis=1)
+        found.append([(called == c)[run.labels == c].mean() for c in range(3)])
+    return np.mean(found, axis=0)
+
+
+def lost(way):
+    """How much more balanced accuracy a way has where the head sees real features too, over the same seeds."""
+    alone, both = (load(name).runs[way] for name in ("06-synthetic-phantom", MASKS))
+    assert len(alone) == 3
+    return float(np.mean([both[seed].balanced_accuracy() - run.balanced_accuracy() for seed, run in alone.items()]))
+
+
+def in_validation(name):
+    """Of each arm the mean balanced accuracy in validation."""
+
+    def one(run):
+        return balanced_accuracy_score(run.validation_labels, run.validation_probabilities.argmax(axis=1))
+
+    return {arm: np.mean([one(run) for run in runs.values()]) for arm, runs in load(name).runs.items()}
+
+
+def recall_of(name, arm, c):
+    return float(np.mean([run.recall()[c] for run in load(name).runs[arm].values()]))
 
 
 def left_out(part, metric):
@@ -1070,6 +1133,173 @@ SAID = {
             short(careedu.DistractorAware().weight, 1) if careedu.DistractorAware().warm_up == 0.25 else "not",
         ],
     },
+    ("06", "title"): {"Ten images of a grade are few": lambda: counts(MASKS)["grade III"] == 10},
+    ("06", "look-text"): {
+        "ten images of a grade are five patients": lambda: (
+            len({*generated(MASKS).groups[generated(MASKS).labels == 2]}) == 5
+        ),
+    },
+    ("06", "segmentation-text"): {
+        "trained one for each of {} seeds, {} epochs": lambda: [seeds(MASKS), careedu.Segmentation().epochs],
+        "all of patients that it has never seen": lambda: all(
+            not {*load(name).groups} & {*generated(name).groups} for name in (MASKS, MASKS_OF_BRAIN)
+        ),
+    },
+    ("06", "naive-text"): {
+        "with a Dice of {}, about half of what it marks and what is there agree": lambda: [
+            short(generated(MASKS_OF_BRAIN).dice_estimate().estimate)
+        ],
+    },
+    ("06", "quality-text"): {
+        "after {} epochs": lambda: [careedu.FeatureGeneration().generator_epochs],
+        "Mean of {} seeds": lambda: [seeds(MASKS)],
+    },
+    ("06", "quality-found-text"): {
+        "With every seed it is nearer to them than {} of the way to collapse, in every class of both sets": lambda: [
+            ".6"
+            if all((distances(n, "WGAN-GP", np.max) < 0.6 * collapsed(n)).all() for n in (MASKS, MASKS_OF_BRAIN))
+            else "not"
+        ],
+        "ACGAN is further off in every class": lambda: all(
+            (distances(name, "ACGAN") > distances(name, "WGAN-GP")).all() for name in (MASKS, MASKS_OF_BRAIN)
+        ),
+        "with one seed of ten its grade III is further off than collapse": lambda: (
+            sum(
+                run.pretraining["Fréchet distance: grade III"].iloc[-1] > collapsed(MASKS)[2]
+                for run in load(MASKS).runs["ACGAN"].values()
+            )
+            == 1
+        ),
+        "In the common classes neither comes down to the floor": lambda: all(
+            distances(name, arm)[c] > generated(name).floor[c]
+            for name in (MASKS, MASKS_OF_BRAIN)
+            for arm in GENERATORS
+            for c in range(3)
+            if c not in load(name).rare_indices
+        ),
+        "The Gaussian is the furthest of all, in the rarest class further than collapse": lambda: all(
+            (distances(name, "Gaussian") > distances(name, arm, np.mean)).all()
+            and distances(name, "Gaussian")[load(name).rare_indices[-1]] > collapsed(name)[load(name).rare_indices[-1]]
+            for name in (MASKS, MASKS_OF_BRAIN)
+            for arm in ("SMOTE", *GENERATORS)
+        ),
+        "Few are near copies (at most {}, WGAN-GP's worst seed)": lambda: [
+            short(max(at_the_end(n, a, "near copies", np.max) for n in (MASKS, MASKS_OF_BRAIN) for a in GENERATORS))
+        ],
+        "Most of SMOTE's are": lambda: all(
+            generated(name).quality[generated(name).names.index("SMOTE"), -1] > 0.5 for name in (MASKS, MASKS_OF_BRAIN)
+        ),
+    },
+    ("06", "buys-text"): {
+        "{} seeds, paired": lambda: [seeds(MASKS).title()],
+        "Validation has {} images of each class": lambda: [
+            *{int(n) for name in (MASKS,) for n in np.bincount(load(name).first.validation_labels)}
+        ],
+    },
+    ("06", "buys-found-text"): {
+        "WGAN-GP the Gaussian, by {} of balanced accuracy": lambda: [
+            short(load(MASKS).differences("balanced accuracy", "Gaussian")["WGAN-GP"].effect)
+        ],
+        "nearly everything beats that": lambda: (
+            [d.verdict for d in load(MASKS).differences("balanced accuracy", "Gaussian").values()].count("better") >= 5
+        ),
+        "Lines moved is shown to beat both, by {}": lambda: [
+            *{short(np.mean(lines_moved(MASKS)) - mean(MASKS, arm, SHIFTED)) for arm in GENERATORS}
+        ],
+        "It finds half of grade III": lambda: is_share(lines_moved(MASKS)[2], 5, 10),
+    },
+    ("06", "shift-found-text"): {
+        "is found by {} to {} instead of {}": lambda: [
+            *(short(end([recall_of(MASKS, arm, 2) for arm in ("class weights", *GENERATORS)])) for end in (min, max)),
+            short(recall_of(MASKS, "plain", 2)),
+        ],
+        "both other grades pay": lambda: all(
+            recall_of(MASKS, arm, c) < recall_of(MASKS, "plain", c)
+            for arm in ("class weights", *GENERATORS)
+            for c in (0, 1)
+        ),
+        "the plain head's balanced accuracy, {}, is above theirs": lambda: [
+            short(mean(MASKS, "plain", SHIFTED))
+            if max(load(MASKS).methods, key=lambda arm: mean(MASKS, arm, SHIFTED)) == "plain"
+            else "not"
+        ],
+        "Here validation has four times as many as training": lambda: (
+            np.bincount(load(MASKS).first.validation_labels)[2] == 4 * counts(MASKS)["grade III"]
+        ),
+    },
+    ("06", "brain-text"): {
+        "meningioma made rare ({} images), {} pixels wide; {} seeds": lambda: [
+            counts(MASKS_OF_BRAIN)["meningioma"],
+            configuration(MASKS_OF_BRAIN)["data"]["image shape"][2],
+            seeds(MASKS_OF_BRAIN),
+        ],
+    },
+    ("06", "brain-found-text"): {
+        "class weights has {} of balanced accuracy, the plain one {} and lines moved {}": lambda: [
+            *(short(mean(MASKS_OF_BRAIN, arm, SHIFTED)) for arm in ("class weights", "plain")),
+            short(np.mean(lines_moved(MASKS_OF_BRAIN))),
+        ],
+        "ACGAN has the lowest means of those that do anything for the rare class": lambda: all(
+            sorted(load(MASKS_OF_BRAIN).methods, key=lambda arm: mean(MASKS_OF_BRAIN, arm, metric))[:2]
+            == ["plain", "ACGAN"]
+            for metric in BOTH
+        ),
+        "a gain below {} of balanced accuracy would often be missed": lambda: [
+            short(load(MASKS_OF_BRAIN).differences("balanced accuracy")["WGAN-GP"].smallest)
+        ],
+    },
+    ("06", "worth-found-text"): {
+        "{} more than class weights with logit adjustment, and {} with the same class weights": lambda: [
+            short(mean("06-end-to-end-phantom", arm, SHIFTED) - mean(MASKS, "class weights", SHIFTED))
+            for arm in ("logit adjustment", "class weights")
+        ],
+    },
+    ("06", "regimes-text"): {
+        "ten meningiomas instead of {}": lambda: (
+            counts("06-regime-segmentation-brain-10")["meningioma"] == 10
+            and [counts("06-regime-cross-entropy-brain-30")["meningioma"]]
+        ),
+        "ten fresh seeds": lambda: (
+            fresh("06-best-regime", "06-regime-cross-entropy-brain-30") and seeds("06-best-regime") == "ten"
+        ),
+    },
+    ("06", "regimes-found-text"): {
+        "With ten meningiomas a Gaussian is the best of the five in validation": lambda: (
+            max(told := in_validation("06-regime-segmentation-brain-10"), key=told.get) == "Gaussian"
+        ),
+        "ACGAN has the highest mean once more, {} above SMOTE in balanced accuracy": lambda: [
+            short(lead("06-best-regime", "ACGAN", "SMOTE", SHIFTED))
+            if max(load("06-best-regime").methods, key=lambda arm: mean("06-best-regime", arm, SHIFTED)) == "ACGAN"
+            else "not"
+        ],
+        "On features of the classes ACGAN is, by {} over SMOTE": lambda: [
+            short(told["ACGAN"] - told["SMOTE"])
+            for told in [in_validation("06-regime-cross-entropy-brain-30")]
+            if sorted(told, key=told.get)[-1] == "ACGAN"
+        ],
+    },
+    ("06", "amount-found-text"): {
+        "From a quarter to twice as many, balanced accuracy falls with every way": lambda: all(
+            rising([mean(f"06-amount-{amount}-phantom", way, SHIFTED) for amount in ("2", "0.5", "0.25")])
+            for way in load("06-amount-2-phantom").methods
+        ),
+        "grade IV pays": lambda: all(
+            recall_of("06-amount-2-phantom", way, 0) < recall_of("06-amount-0.25-phantom", way, 0)
+            for way in load("06-amount-2-phantom").methods
+        ),
+        "loses {} of balanced accuracy at most, and {} with WGAN-GP (the same three seeds)": lambda: [
+            short(of([lost(way) for way in ways]))
+            for of, ways in ((max, load("06-synthetic-phantom").methods), (max, ["WGAN-GP"]))
+        ],
+        "grade III gains {} at most": lambda: [
+            short(
+                max(
+                    recall_of("06-amount-2-phantom", way, 2) - recall_of("06-amount-0.25-phantom", way, 2)
+                    for way in load("06-amount-2-phantom").methods
+                )
+            )
+        ],
+    },
 }
 """What is computed."""
 
@@ -1134,6 +1364,14 @@ GIVEN = [
     ("05", "exercise-1-text", "0 where nothing does", MEANT),
     ("05", "exercise-3-text", r"margin of \.5|it is 0,|vectors \.5", "tests/unit/test_distractor_exercises.py"),
     ("05", "exercise-4-text", "weight 0", MEANT),
+    ("06", "segmentation-text", r"2 · overlap|1 being perfect|of seed 0", MEANT),
+    ("06", "idea-text", r"log\(1 − σ\(s\)\)", PAPER),
+    ("06", "penalty-text", "slope of about 1|is not 1", MEANT),
+    ("06", "shift-found-text", r"\.95 and \.05 without, \.569 and \.384 with", PAPER),
+    ("06", "widget-text", "seed 0|3 in 10|from 1 to 400|from 0 to 2", "test_widget_sentences.py"),
+    ("06", "stated-text", r"99\.9th|weighs \.01", "careedu/methods/adversarial.py"),
+    ("06", "exercise-2-text", r"\.95 / \.05 to \.569 / \.384", PAPER),
+    ("06", "exercise-4-text", "of 24 patients", "tests/unit/test_feature_generation_exercises.py"),
 ]
 """(notebook, cell, pattern, where the number is from); None is any."""
 

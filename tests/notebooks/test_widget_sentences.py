@@ -183,6 +183,39 @@ def test_what_the_reader_is_to_find_in_the_distractor_viewer_is_there():
     assert "Move the margin to 2" in text and viewer.seen["A"].near == viewer.seen["B"].near == 1, "(d) nobody"
 
 
+def test_what_the_reader_is_to_find_in_the_feature_explorer_is_there():
+    text = " ".join(cells("06")["widget-text"].split())
+    explorer = run(cells("06")["widget"])["explorer"]
+    explorer.task.join()
+    assert explorer.images is not None and explorer.errors == []
+    record, real = explorer.record_of, explorer.real.std(axis=0)
+    assert "Phantoms, seed 0" in text and record.provenance["seed"] == 0 and record.data["name"] == "phantom-brain"
+    explorer.set(a="ACGAN", b="Gaussian", epoch=1)
+    assert "the epoch from 1 to 400" in text and (record.epochs[0], record.epochs[-1]) == (1, 400)
+    heap, gaussian = (explorer.seen[side].places for side in "AB")
+    assert (heap.std(axis=0) < 0.2 * real).all(), "(a) they begin in one heap"
+    explorer.set(epoch=400)
+    assert (explorer.seen["A"].places.std(axis=0) > 0.7 * real).all(), "(a) and come to lie as the real ones do"
+    assert np.array_equal(explorer.seen["B"].places, gaussian), "(a) nothing happens to the Gaussian's"
+    same = {"A": [], "B": []}
+    for row in range(1, 31):
+        explorer.set(generated_of="grade III", generated=row)
+        for side, found in same.items():
+            found.append(explorer.seen[side].same)
+    assert np.mean(same["A"]) > 0.5 and np.mean(same["B"]) < 0.25, "(b) of grade III, and mostly of another"
+    features = record.real.astype(float)
+    apart = np.linalg.norm(features[:, None] - features[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    rare = np.flatnonzero(record.labels == 2)
+    assert "3 in 10 have one of grade III next to them" in text
+    assert len(rare) == 10 and (record.labels[apart[rare].argmin(axis=1)] == 2).sum() == 3
+    explorer.set(a="SMOTE")
+    assert explorer.seen["A"].copies > 0.5 and explorer.seen["B"].copies == 0, "(c) most of them"
+    for way in record.names:
+        before, after = (np.array([one.estimate for one in explorer.recalls(way)[amount]]) for amount in (0, 2))
+        assert (after[:2] < before[:2]).all() and after[2] > before[2] + 0.1, "(d) grades IV and II"
+
+
 def wrong_probability(record, row):
     """How likely the first network takes an image for its most tempting wrong class after the last epoch."""
     return max(p for c, p in enumerate(record.probabilities[0, -1, row].tolist()) if c != record.labels[row])
