@@ -127,6 +127,9 @@ class FeatureExplorer(RecordState):
         rarest = record.classes[int(np.where(counts, counts, np.inf).argmin())]
         opening = {"epoch": record.epochs[-1], "generated_of": rarest, "generated": 1, "amount": 1}
         super().__init__(record, images, "record_generation", **opening)
+        for way in record.names:  # now, and not while a slider waits for it
+            for epoch in record.epochs:
+                self.once("compared", way, epoch, of=lambda way=way, epoch=epoch: self._compared(way, epoch))
         self.update()
 
     def choices(self) -> dict[str, Any]:
@@ -161,21 +164,21 @@ class FeatureExplorer(RecordState):
         """The class that the chosen feature was asked to be of."""
         return self.classes[self.label]
 
-    def _see(self, way: str) -> Generated:
+    def _compared(self, way: str, epoch: int) -> tuple[np.ndarray, ...]:
+        """Of all generated features: place, nearest real one, distance to it, and whether it is a near copy."""
         from scipy.spatial.distance import cdist
 
+        record, made, real = self.record_of, self.record_of.of(way, epoch), self.record_of.real.astype(np.float32)
+        between, copies = cdist(made, real), np.zeros(len(made), dtype=bool)
+        for c in np.unique(record.made_labels):
+            own = record.made_labels == c
+            copies[own] = near_copies(made[own], real[record.labels == c])
+        return (made - self._mean) @ self._directions, between.argmin(axis=1), between.min(axis=1), copies
+
+    def _see(self, way: str) -> Generated:
         record, epoch, label = self.record_of, self.settings["epoch"], self.label
-
-        def compared() -> tuple[np.ndarray, ...]:
-            made, real = record.of(way, epoch), record.real.astype(np.float32)
-            between = cdist(made, real)
-            copies = np.zeros(len(made), dtype=bool)
-            for c in np.unique(record.made_labels):
-                own = record.made_labels == c
-                copies[own] = near_copies(made[own], real[record.labels == c])
-            return (made - self._mean) @ self._directions, between.argmin(axis=1), between.min(axis=1), copies
-
-        places, nearest, distances, copies = self.once("compared", way, epoch, of=compared)
+        found = self.once("compared", way, epoch, of=lambda: self._compared(way, epoch))
+        places, nearest, distances, copies = found
         row = int(nearest[self.chosen])
         return Generated(
             places=places,
@@ -206,7 +209,7 @@ class FeatureExplorer(RecordState):
     def course(self, way: str) -> pandas.DataFrame:
         """Losses and quality after each epoch of a way's generator, with the record's seed; empty without one."""
         table = self.by_amount[1].runs[way][self.record_of.provenance["seed"]].pretraining
-        return table[table["stage"] == STAGE] if len(table) else table
+        return self.once("course", way, of=lambda: table[table["stage"] == STAGE] if len(table) else table)
 
     def recalls(self, way: str) -> dict[float, list[Estimate]]:
         """By amount: each class's recall and the balanced accuracy, over the seeds that all results have."""
