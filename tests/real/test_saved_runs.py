@@ -1,8 +1,7 @@
 """Saved runs are what their recipe makes: one of each main experiment, drawn by lot, is trained again.
 
 Of a notebook's exploratory experiments, and of those that differ in set and share of labels, one on phantoms and one on
-real images is drawn: one of each would take longer than all other tests. So it is with those of notebook 06 that have
-one network: each begins with a segmentation, which takes a minute or two.
+real images is drawn: one of each would take longer than all other tests.
 """
 
 from __future__ import annotations
@@ -27,8 +26,6 @@ SAVED = sorted(folder.parent.name for folder in shipped("runs").glob("*/results.
 def kind(name: str) -> tuple[str, bool, str]:
     """What an experiment has in common with those of which one is drawn; most main ones are alone."""
     experiment = EXPERIMENTS[name]
-    if experiment.notebook == "06":
-        return "06", experiment.data["name"].startswith("phantom"), experiment.fit.get("model", "small")
     alone = "exploratory" if experiment.exploratory else name.partition("-labels-")[0]
     return experiment.notebook, experiment.data["name"].startswith("phantom"), alone
 
