@@ -1,6 +1,7 @@
 """The feature explorer: what two ways generate, next to what they learned from, and what it does to recall.
 
-It opens on a saved record and saved results. Features and pictures are of one training; recalls are of all seeds.
+It opens on a saved record and saved results. Features and pictures are of one training; recalls of the seeds that
+all results have.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class FeatureExplorer(RecordState):
         If results lack a way, or `images` an image.
     """
 
-    part = "train"
+    part, chooses, place = "train", ("generated_of",), "generated"
 
     def __init__(
         self, record: GeneratedFeatures, by_amount: Mapping[float, Results], images: LesionDataset | None = None
@@ -142,12 +143,6 @@ class FeatureExplorer(RecordState):
     def limits(self) -> dict[str, tuple[float, float]]:
         """Clamped above, not refused: another class has other features."""
         return {"generated": (1, np.inf)}
-
-    def set(self, **changes: Any) -> None:
-        """Change settings and compute what follows; another class begins with its first feature."""
-        if changes.get("generated_of", self.settings["generated_of"]) != self.settings["generated_of"]:
-            changes = {"generated": 1, **changes}
-        super().set(**changes)
 
     def update(self) -> None:
         """Compute everything that is shown from the settings."""
