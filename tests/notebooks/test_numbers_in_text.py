@@ -406,7 +406,7 @@ def spots(missed=False):
 
 MASKS, MASKS_OF_BRAIN = "06-phantom-brain", "06-brain-tumor"
 GENERATORS = ("ACGAN", "WGAN-GP")
-SHIFTED = "balanced_accuracy"
+BALANCED = "balanced_accuracy"
 
 
 @cache
@@ -1204,7 +1204,7 @@ SAID = {
             [d.verdict for d in load(MASKS).differences("balanced accuracy", "Gaussian").values()].count("better") >= 5
         ),
         "Lines moved is shown to beat both, by {}": lambda: [
-            *{short(np.mean(lines_moved(MASKS)) - mean(MASKS, arm, SHIFTED)) for arm in GENERATORS}
+            *{short(np.mean(lines_moved(MASKS)) - mean(MASKS, arm, BALANCED)) for arm in GENERATORS}
         ],
         "It finds half of grade III": lambda: is_share(lines_moved(MASKS)[2], 5, 10),
     },
@@ -1219,8 +1219,8 @@ SAID = {
             for c in (0, 1)
         ),
         "the plain head's balanced accuracy, {}, is above theirs": lambda: [
-            short(mean(MASKS, "plain", SHIFTED))
-            if max(load(MASKS).methods, key=lambda arm: mean(MASKS, arm, SHIFTED)) == "plain"
+            short(mean(MASKS, "plain", BALANCED))
+            if max(load(MASKS).methods, key=lambda arm: mean(MASKS, arm, BALANCED)) == "plain"
             else "not"
         ],
         "Here validation has four times as many as training": lambda: (
@@ -1236,7 +1236,7 @@ SAID = {
     },
     ("06", "brain-found-text"): {
         "class weights has {} of balanced accuracy, the plain one {} and lines moved {}": lambda: [
-            *(short(mean(MASKS_OF_BRAIN, arm, SHIFTED)) for arm in ("class weights", "plain")),
+            *(short(mean(MASKS_OF_BRAIN, arm, BALANCED)) for arm in ("class weights", "plain")),
             short(np.mean(lines_moved(MASKS_OF_BRAIN))),
         ],
         "ACGAN has the lowest means of those that do anything for the rare class": lambda: all(
@@ -1250,7 +1250,7 @@ SAID = {
     },
     ("06", "worth-found-text"): {
         "{} more than class weights with logit adjustment, and {} with the same class weights": lambda: [
-            short(mean("06-end-to-end-phantom", arm, SHIFTED) - mean(MASKS, "class weights", SHIFTED))
+            short(mean("06-end-to-end-phantom", arm, BALANCED) - mean(MASKS, "class weights", BALANCED))
             for arm in ("logit adjustment", "class weights")
         ],
     },
@@ -1268,8 +1268,8 @@ SAID = {
             max(told := in_validation("06-regime-segmentation-brain-10"), key=told.get) == "Gaussian"
         ),
         "ACGAN has the highest mean once more, {} above SMOTE in balanced accuracy": lambda: [
-            short(lead("06-best-regime", "ACGAN", "SMOTE", SHIFTED))
-            if max(load("06-best-regime").methods, key=lambda arm: mean("06-best-regime", arm, SHIFTED)) == "ACGAN"
+            short(lead("06-best-regime", "ACGAN", "SMOTE", BALANCED))
+            if max(load("06-best-regime").methods, key=lambda arm: mean("06-best-regime", arm, BALANCED)) == "ACGAN"
             else "not"
         ],
         "On features of the classes ACGAN is, by {} over SMOTE": lambda: [
@@ -1280,7 +1280,7 @@ SAID = {
     },
     ("06", "amount-found-text"): {
         "From a quarter to twice as many, balanced accuracy falls with every way": lambda: all(
-            rising([mean(f"06-amount-{amount}-phantom", way, SHIFTED) for amount in ("2", "0.5", "0.25")])
+            rising([mean(f"06-amount-{amount}-phantom", way, BALANCED) for amount in ("2", "0.5", "0.25")])
             for way in load("06-amount-2-phantom").methods
         ),
         "grade IV pays": lambda: all(
