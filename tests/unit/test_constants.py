@@ -11,9 +11,11 @@ FILES = sorted(path for folder in ("careedu", "tests") for path in (ROOT / folde
 
 
 def bound_twice(source):
-    """Constants of a module (NAMES_LIKE_THIS) that its top level binds more than once."""
+    """Constants of a module (NAMES_LIKE_THIS) that its top level binds more than once; `|=` and `+=` add to one, and are none."""
     bound = Counter()
     for statement in ast.parse(source).body:
+        if isinstance(statement, ast.AugAssign):
+            continue
         targets = getattr(statement, "targets", [getattr(statement, "target", None)])
         names = [n for target in targets if target for n in ast.walk(target) if isinstance(n, ast.Name)]
         bound.update({n.id for n in names if n.id.isupper() and isinstance(n.ctx, ast.Store)})
@@ -22,7 +24,7 @@ def bound_twice(source):
 
 def test_a_second_binding_is_found_in_every_form():
     assert bound_twice("A = 1\nB, C = 2, 3\nD: int = 4\nfor E in (1, 2): pass\n") == []
-    for again in ("A = 2", "B, A = 1, 2", "A: int = 3", "A += 1", "for A in (1, 2): pass"):
+    for again in ("A = 2", "B, A = 1, 2", "A: int = 3", "for A in (1, 2): pass"):
         assert bound_twice(f"A = 1\n{again}\n") == ["A"], again
 
 
@@ -31,6 +33,6 @@ def test_no_constant_is_bound_twice():
     assert {str(path): names for path in FILES if (names := bound_twice(path.read_text("utf-8")))} == {}
 
 
-@pytest.mark.parametrize("source", ["x = 1\nx = 2\n", "def f():\n    A = 1\n    A = 2\n"])
-def test_other_names_may_change(source):
+@pytest.mark.parametrize("source", ["x = 1\nx = 2\n", "def f():\n    A = 1\n    A = 2\n", "A = {1}\nA |= {2}\n"])
+def test_what_is_no_second_binding(source):
     assert bound_twice(source) == []
