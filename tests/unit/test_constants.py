@@ -11,7 +11,7 @@ FILES = sorted(path for folder in ("careedu", "tests") for path in (ROOT / folde
 
 
 def bound_twice(source):
-    """Constants of a module (NAMES_LIKE_THIS) that its top level binds more than once; `|=` and `+=` add to one, and are none."""
+    """Constants (NAMES_LIKE_THIS) that a module's top level binds more than once; `|=` and `+=` only add to one."""
     bound = Counter()
     for statement in ast.parse(source).body:
         if isinstance(statement, ast.AugAssign):
