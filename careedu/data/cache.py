@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from careedu.errors import StorageError
+from careedu.errors import StorageError, check_number
 from careedu.files import is_stale, storing
 
 _MANIFEST = "manifest.json"
 _PARTIAL = "partial-"
 _STALE_SECONDS = 24 * 3600
+_LIMIT_GIGABYTES = 20.0
 
 Batches = Callable[[], Iterator[dict[str, np.ndarray]]]
 
@@ -74,6 +75,7 @@ def cached_arrays(key: str, length: int, batches: Batches) -> dict[str, np.ndarr
         try:
             _write(entry, length, batches)
             arrays = _open(entry)
+            _drop_oldest(entry)
         except StorageError as error:  # work goes on without it
             reason = error.__cause__
     if arrays is not None:
@@ -87,6 +89,67 @@ def cached_arrays(key: str, length: int, batches: Batches) -> dict[str, np.ndarr
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def cached_entries() -> list[tuple[Path, int, float]]:
+    """Decoded sets that are kept.
+
+    Returns
+    -------
+    list of (Path, int, float)
+        Folder, bytes and time of last use (seconds since 1970) of each, the one longest unused first.
+    """
+    found = []
+    for manifest in (cache_folder() / "decoded").glob(f"*/{_MANIFEST}"):
+        with contextlib.suppress(OSError):  # another process may be removing it
+            size = sum(path.stat().st_size for path in manifest.parent.iterdir())
+            found.append((manifest.parent, size, manifest.stat().st_mtime))
+    return sorted(found, key=lambda entry: entry[2])
+
+
+def clear_cache() -> int:
+    """Remove all decoded sets, which are made again where they are needed.
+
+    Returns
+    -------
+    int
+        Bytes that were freed.
+    """
+    entries = cached_entries()
+    for entry, _, _ in entries:
+        _discard(entry)
+    return sum(size for _, size, _ in entries)
+
+
+def cache_limit() -> int:
+    """Bytes of decoded sets that are kept: CAREEDU_CACHE_LIMIT in gigabytes, else 20.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    InvalidInputError
+        If the variable is no number above 0.
+    """
+    said = os.environ.get("CAREEDU_CACHE_LIMIT", str(_LIMIT_GIGABYTES))
+    try:
+        limit = float(said)
+    except ValueError:
+        limit = float("nan")
+    check_number("CAREEDU_CACHE_LIMIT", limit, "(0, inf)", f"it counts gigabytes, and reads {said!r}")
+    return int(limit * 1e9)
+
+
+def _drop_oldest(new: Path) -> None:
+    """Keep to the limit; the set that was just made stays in any case."""
+    entries, limit = cached_entries(), cache_limit()
+    total = sum(size for _, size, _ in entries)
+    for entry, size, _ in entries:
+        if total > limit and entry != new:
+            _discard(entry)
+            total -= size
+
+
 def _open(entry: Path) -> dict[str, np.ndarray] | None:
     """The arrays of an entry, or None if it is missing or damaged (a damaged one is removed)."""
     try:
@@ -97,6 +160,8 @@ def _open(entry: Path) -> dict[str, np.ndarray] | None:
             with (entry / name).open("rb") as file:
                 if hashlib.file_digest(file, "blake2b").hexdigest() != digest:
                     raise ValueError(f"{name} is not what was written")
+        with contextlib.suppress(OSError):  # when it was used last; a cache that may only be read serves as well
+            (entry / _MANIFEST).touch()
         # "c": changes stay in memory, so that no careless line of a notebook alters what is kept.
         return {Path(name).stem: np.load(entry / name, mmap_mode="c", allow_pickle=False) for name in digests}
     except FileNotFoundError:

@@ -19,7 +19,7 @@ from torch import Tensor
 from careedu.data.digest import add_array
 from careedu.errors import InvalidInputError, check_known, check_number
 
-_TENSORS = ("images", "labels", "boxes", "masks", "has_mask", "marks", "mark_labels")
+_TENSORS = ("images", "labels", "boxes", "masks", "has_mask", "marks", "mark_labels", "lesion_free")
 AUGMENTATIONS = ("none", "upright", "any-orientation")
 
 
@@ -52,6 +52,8 @@ class LesionDataset:
         ruler, a letter (`careedu.data.shortcuts`). None where nothing is known of such marks.
     mark_labels : Tensor, optional
         int64 (N,), the class that an image's marks look like (``look_alike=`` of phantoms); −1 for none.
+    lesion_free : Tensor, optional
+        bool (N,), true where it is known that an image has no lesion, which is more than that no lesion is known.
 
     Attributes
     ----------
@@ -80,6 +82,7 @@ class LesionDataset:
     grouped: bool | None = None
     marks: Tensor | None = None
     mark_labels: Tensor | None = None
+    lesion_free: Tensor | None = None
     has_box: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,6 +118,7 @@ class LesionDataset:
             "masks": (torch.bool, (n, height, width)),
             "marks": (torch.bool, (n, height, width)),
             "mark_labels": (torch.int64, (n,)),
+            "lesion_free": (torch.bool, (n,)),
         }
         for name, (dtype, shape) in expected.items():
             value = getattr(self, name)
@@ -195,7 +199,9 @@ class LesionDataset:
         digest.update(json.dumps([self.classes, list(self.images.shape)]).encode())
         digest.update(json.dumps([self.groups.tolist(), self.ids.tolist()]).encode())
         boxes = self.boxes.nan_to_num(nan=-1.0)  # a NaN can be written in several ways
-        for tensor in (self.images, self.labels, boxes, self.masks, self.has_mask, self.marks, self.mark_labels):
+        free = self.lesion_free if self.lesion_free is not None and self.lesion_free.any() else None
+        known = (self.images, self.labels, boxes, self.masks, self.has_mask, self.marks, self.mark_labels, free)
+        for tensor in known:
             if tensor is not None:
                 add_array(digest, tensor)
         return digest.hexdigest()

@@ -1,8 +1,8 @@
 """From image files to uint8 arrays: decoded, brought to one size, checked against what the table says of them.
 
 Pixels are taken as they are stored: an EXIF orientation is not applied, because boxes and masks refer to stored pixels.
-An alpha channel is dropped. Greys of more than 8 bits are stretched from each image's own minimum and maximum to 0-255,
-since a fixed range would turn many of them black or clip them.
+An alpha channel is dropped. What more than 8 bits become, :mod:`careedu.data.depth` tells, and what of a mask is lesion
+:mod:`careedu.data.mask_levels`.
 """
 
 from __future__ import annotations
@@ -20,17 +20,27 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm.auto import tqdm
 
+from careedu.data import mask_levels
+from careedu.data.depth import DEEP_GREY, Window, brightness, stored_values
 from careedu.data.labels import Entry, Faults, Lesion
 from careedu.errors import InvalidInputError
 
 # Named, so that no other plugin of Pillow is tried on files of others (that of EPS starts a program).
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
-_DEEP_GREY = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-_GREY = ("1", "L", "LA", *_DEEP_GREY)
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+_GREY = ("1", "L", "LA", *DEEP_GREY)
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 # Large enough to keep the threads busy, small enough that a batch in flight costs little memory.
 _BATCH = 64
 _BAR_FROM = 2000
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read: side in pixels, window of brightness, what of a mask is lesion (None: as by default)."""
+
+    size: int | None = None
+    window: Window | None = None
+    lesion: mask_levels.Lesion = None
 
 
 @dataclass(frozen=True)
@@ -42,15 +52,15 @@ class Header:
     height: int
 
 
-def decode(entries: Sequence[Entry], size: int | None, faults: Faults) -> Iterator[dict[str, np.ndarray]]:
+def decode(entries: Sequence[Entry], reading: Reading, faults: Faults) -> Iterator[dict[str, np.ndarray]]:
     """Decode the images and masks of a table.
 
     Parameters
     ----------
     entries : sequence of Entry
         The images, N of them.
-    size : int, optional
-        Side in pixels that images are stretched to (bilinear, antialiased). None leaves them as they are.
+    reading : Reading
+        Images are stretched to its size (bilinear, antialiased), or left as they are.
     faults : Faults
         What is already known to be wrong. More is added; nothing is yielded once there is any.
 
@@ -58,7 +68,8 @@ def decode(entries: Sequence[Entry], size: int | None, faults: Faults) -> Iterat
     ------
     dict of str to array
         Batches, in order: ``images`` uint8 (n, C, H, W), C being 1 where all N images are grey and 3 where any is not;
-        ``boxes`` float32 (n, 4) with NaN rows where there is none; ``has_mask`` bool (n,); and, where any of the N has
+        ``boxes`` float32 (n, 4) with NaN rows where there is none; ``has_mask`` and ``lesion_free`` bool (n,);
+        ``stored`` int64 (n, 2), width and height of the files; and, where any of the N has
         a mask, ``masks`` bool (n, H, W).
 
     Raises
@@ -75,13 +86,13 @@ def decode(entries: Sequence[Entry], size: int | None, faults: Faults) -> Iterat
     bar = tqdm(total=n, desc="decoding images", unit=" images", disable=n < _BAR_FROM, leave=False)
     with bar, ThreadPoolExecutor(os.cpu_count()) as pool:
         headers = list(pool.map(header_of, entries))
-        if size is None:
+        if reading.size is None:
             _check_one_size(entries, headers, faults)
         channels = 1 if all(header is None or header.mode in _GREY for header in headers) else 3
         with_masks = any(lesion.mask for entry in entries for lesion in entry.lesions)
 
         def one(entry: Entry, header: Header | None) -> dict[str, np.ndarray] | None:
-            return None if header is None else _decode_entry(entry, header, channels, size, with_masks, faults)
+            return None if header is None else _decode_entry(entry, header, channels, reading, with_masks, faults)
 
         for start in range(0, n, _BATCH):
             stop = start + _BATCH
@@ -118,7 +129,7 @@ def read_header(entry: Entry) -> Header:
         return Header(image.mode, *image.size)
 
 
-def read_image(path: Path, channels: int, size: int | None) -> np.ndarray:
+def read_image(path: Path, channels: int, size: int | None, window: Window | None = None) -> np.ndarray:
     """Decode an image.
 
     Parameters
@@ -129,6 +140,8 @@ def read_image(path: Path, channels: int, size: int | None) -> np.ndarray:
         1 (grey) or 3 (RGB).
     size : int, optional
         Side in pixels that it is stretched to.
+    window : (float, float), optional
+        As in :func:`careedu.data.depth.brightness`. Images of 8 bits keep their numbers where it is not given.
 
     Returns
     -------
@@ -141,17 +154,20 @@ def read_image(path: Path, channels: int, size: int | None) -> np.ndarray:
         If it is broken.
     """
     with _opened(path, "image") as image:
-        if image.mode in _DEEP_GREY:
-            image = _stretched(np.asarray(image))
+        values = stored_values(image, path)
+        if values is not None:
+            image = Image.fromarray(brightness(values, window))
         image = image.convert("L" if channels == 1 else "RGB")
+        if values is None and window is not None:
+            image = Image.fromarray(brightness(np.asarray(image), window))
         if size is not None and image.size != (size, size):
             image = image.resize((size, size), Image.Resampling.BILINEAR)
         pixels = np.asarray(image)
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def read_mask(path: Path, width: int, height: int) -> np.ndarray:
-    """Decode a mask: lesion where a value is above 127.
+def read_mask(path: Path, width: int, height: int, lesion: mask_levels.Lesion = None) -> np.ndarray:
+    """Decode a mask.
 
     Parameters
     ----------
@@ -159,16 +175,18 @@ def read_mask(path: Path, width: int, height: int) -> np.ndarray:
         The file.
     width, height : int
         Size of its image in pixels.
+    lesion : "above 0" or sequence of int, optional
+        As in :func:`careedu.data.mask_levels.lesion_pixels`.
 
     Returns
     -------
     array
-        bool (height, width), true somewhere.
+        bool (height, width); all false where the image has no lesion.
 
     Raises
     ------
     InvalidInputError
-        If it is broken, of another size than its image, or empty.
+        If it is broken, of another size than its image, or does not tell which pixels are lesion.
     """
     with _opened(path, "mask") as mask:
         if mask.size != (width, height):
@@ -176,12 +194,7 @@ def read_mask(path: Path, width: int, height: int) -> np.ndarray:
                 f"the mask is {mask.size[0]}x{mask.size[1]} pixels, its image {width}x{height}; save it in the image's "
                 "size"
             )
-        values = np.asarray(mask if mask.mode in _DEEP_GREY else mask.convert("L"))
-    inside = values > 127
-    if not inside.any():
-        what = f"holds no value above {values.max()}" if values.max() > 0 else "is empty"
-        raise InvalidInputError(f"the mask {what}; write lesions as 255, or leave the cell empty if there is no mask")
-    return inside
+        return mask_levels.lesion_pixels(mask, path, lesion)
 
 
 def resized_mask(mask: np.ndarray, size: int) -> np.ndarray:
@@ -209,23 +222,32 @@ def resized_mask(mask: np.ndarray, size: int) -> np.ndarray:
 
 
 def _decode_entry(
-    entry: Entry, header: Header, channels: int, size: int | None, with_masks: bool, faults: Faults
+    entry: Entry, header: Header, channels: int, reading: Reading, with_masks: bool, faults: Faults
 ) -> dict[str, np.ndarray] | None:
     before, boxes, masks = len(faults.rows), [], {}
     with faults.noted(entry.row, entry.image):
-        image = read_image(entry.path, channels, size)
+        image = read_image(entry.path, channels, reading.size, reading.window)
     for lesion in entry.lesions:
         with faults.noted(lesion.row, entry.image):
             if lesion.mask is not None and lesion.mask not in masks:
-                masks[lesion.mask] = read_mask(lesion.mask, header.width, header.height)
-            boxes.append(_box(lesion, header, masks))
+                masks[lesion.mask] = read_mask(lesion.mask, header.width, header.height, reading.lesion)
+            shown = lesion.mask is not None and bool(masks[lesion.mask].any())
+            if lesion.mask is not None and lesion.box is not None and shown != bool(lesion.box):
+                which = "is empty, but the row has a box" if lesion.box else "shows a lesion, but the box is empty"
+                raise InvalidInputError(f"the mask {which}; mend one of the two")
+            if lesion.box or shown:
+                boxes.append(_box(lesion, header, masks))
     if len(faults.rows) > before:
         return None
     height, width = image.shape[1:]
-    parts = {"images": image, "boxes": _enclosing(boxes, header, width, height), "has_mask": np.array(bool(masks))}
-    if with_masks and masks:
-        union = np.any(list(masks.values()), axis=0)
-        parts["masks"] = union if size is None else resized_mask(union, size)
+    parts = {"images": image, "boxes": _enclosing(boxes, header, width, height), "has_mask": np.array(False)}
+    union = np.any(list(masks.values()), axis=0) if masks else np.zeros((header.height, header.width), dtype=bool)
+    # An empty mask says that there is no lesion. No method learns from it: what has no lesion has no mask to learn.
+    parts["has_mask"] = np.array(bool(union.any()))
+    parts["lesion_free"] = np.array(bool(entry.lesions) and not union.any() and not boxes)
+    parts["stored"] = np.array([header.width, header.height])
+    if parts["has_mask"]:
+        parts["masks"] = union if reading.size is None else resized_mask(union, reading.size)
     elif with_masks:
         parts["masks"] = np.zeros((height, width), dtype=bool)
     return parts
@@ -235,11 +257,14 @@ def _box(lesion: Lesion, header: Header, masks: dict[Path, np.ndarray]) -> tuple
     if lesion.box is None:
         columns, rows = (np.flatnonzero(masks[lesion.mask].any(axis=axis)) for axis in (0, 1))
         return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    if lesion.fraction:
+        x0, y0, x1, y1 = lesion.box
+        return x0 * header.width, y0 * header.height, x1 * header.width, y1 * header.height
     x1, y1 = lesion.box[2:]
     if x1 > header.width or y1 > header.height:
         raise InvalidInputError(
             f"the box ends at x1={x1:g}, y1={y1:g}, outside the image of {header.width}x{header.height} pixels; x1 and "
-            "y1 are exclusive, in pixels of the stored image"
+            "y1 are exclusive, in pixels of the stored image; other forms are named by box_format="
         )
     return lesion.box
 
@@ -258,15 +283,6 @@ def _enclosing(boxes: list[tuple[float, ...]], header: Header, width: int, heigh
     # Widening may have pushed it over an edge.
     shift = np.maximum(-low, 0) - np.maximum(high - side, 0)
     return np.concatenate([np.maximum(low + shift, 0), np.minimum(high + shift, side)]).astype(np.float32)
-
-
-def _stretched(values: np.ndarray) -> Image.Image:
-    values = values.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise InvalidInputError("the image holds NaN or infinite values; save it with finite ones")
-    low, high = values.min(), values.max()
-    scaled = np.zeros_like(values) if high == low else (values - low) * (255 / (high - low))
-    return Image.fromarray(np.rint(scaled).astype(np.uint8))
 
 
 def _check_one_size(entries: Sequence[Entry], headers: Sequence[Header | None], faults: Faults) -> None:
@@ -293,6 +309,10 @@ def _opened(path: Path, what: str) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         raise InvalidInputError(
             f"the {what} {path.name!r} is not an image that can be read ({', '.join(FORMATS)}); export it as PNG"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise InvalidInputError(
+            f"the {what} {path.name!r} has more pixels than are read ({error}); save it smaller"
         ) from error
     except _BROKEN as error:
         raise InvalidInputError(

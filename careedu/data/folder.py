@@ -2,17 +2,20 @@
 
 The table has a row an image (or several, one for each lesion) and the columns ``image,label`` and, where known,
 ``split`` (train, val or test), ``x0,y0,x1,y1`` (a box in pixels of the stored image, x1 and y1 exclusive), ``mask`` (an
-image file of the image's size, lesion where it is above 127), ``group`` (the patient). Further columns may be there.
+image file of the image's size, white where the lesion is), ``group`` (the patient). Further columns may be there. Of what
+is doubtful a warning says what was assumed, each time that the folder is read.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +24,17 @@ import torch
 
 from careedu.data.cache import cached_arrays
 from careedu.data.dataset import LesionDataset
-from careedu.data.decoding import decode
+from careedu.data.decoding import Reading, decode
 from careedu.data.imbalance import hold_out_by_group
 from careedu.data.labels import SPLITS, Table, read_table
-from careedu.errors import MissingDataError
+from careedu.data.mask_levels import Lesion
+from careedu.errors import InvalidInputError, MissingDataError, check_number
 
 # Raised whenever the same files would give other arrays, so that no cache of an older version is taken for ours.
-_REVISION = 1
+_REVISION = 2
+# A lesion of more than this share of its image is rather an inverted mask.
+_MOST = 0.6
+_NAMED = 3
 
 
 def read_folder(
@@ -37,6 +44,10 @@ def read_folder(
     seed: int = 0,
     group: str | None = None,
     where: Mapping[str, object] | None = None,
+    box_format: str | None = None,
+    window: Sequence[float] | None = None,
+    lesion: Lesion = None,
+    advise: bool = True,
 ) -> dict[str, LesionDataset]:
     """Read a folder with ``labels.csv``.
 
@@ -55,6 +66,14 @@ def read_folder(
         taken for a patient of its own.
     where : mapping of str to str, optional
         Only rows with these values in these columns are read, for instance ``{"plane": "axial"}``.
+    box_format : str, optional
+        As in :func:`careedu.data.labels.read_table`.
+    window : (float, float), optional
+        Stored numbers that become black and white, alike for all images; see :func:`careedu.data.depth.brightness`.
+    lesion : "above 0" or sequence of int, optional
+        Which values of a mask are lesion; see :func:`careedu.data.mask_levels.lesion_pixels`.
+    advise : bool
+        Whether to warn of what is doubtful.
 
     Returns
     -------
@@ -75,7 +94,8 @@ def read_folder(
     folder = Path(path)
     if not folder.is_dir():
         raise MissingDataError(f"there is no folder {str(path)!r}")
-    table = read_table(folder, group=group, where=where)
+    reading = _reading(size, window, lesion)
+    table = read_table(folder, group=group, where=where, box_format=box_format)
     classes = _classes(table)
     if not table.faults:
         _check_whole(table, classes)
@@ -83,12 +103,17 @@ def read_folder(
         # Images of a split lie one after the other, so that each split is a view of the mapped arrays, not a copy.
         table.entries.sort(key=lambda entry: SPLITS.index(entry.split))
     if table.faults:
-        list(decode(table.entries, size, table.faults))  # raises, when it has looked into the images too
+        list(decode(table.entries, reading, table.faults))  # raises, when it has looked into the images too
     labels = np.array([classes.index(entry.label) for entry in table.entries])
     rows = _split_rows(table, labels, classes, seed)
-    key = _key(folder, table, size, where)
-    arrays = cached_arrays(key, len(labels), lambda: decode(table.entries, size, table.faults))
+    contents = _contents(table)
+    key = _key(table, contents, reading)
+    arrays = dict(cached_arrays(key, len(labels), lambda: decode(table.entries, reading, table.faults)))
+    stored = arrays.pop("stored")
     splits = {name: _dataset(table, rows[name], {**arrays, "labels": labels}, classes) for name in SPLITS}
+    if advise:
+        for text in _doubts(table, contents, rows, arrays, stored, reading, group):
+            warnings.warn(text, stacklevel=2)
     for name in ("val", "test"):
         absent = [c for c, n in zip(classes, splits[name].counts.tolist(), strict=True) if n == 0]
         if absent:
@@ -106,11 +131,6 @@ def _classes(table: Table) -> tuple[str, ...]:
 
 def _check_whole(table: Table, classes: Sequence[str]) -> None:
     faults = table.faults
-    spellings: dict[str, str] = {}
-    for name in classes:
-        other = spellings.setdefault(name.casefold(), name)
-        if other != name:
-            faults.add_whole(f"the labels {other!r} and {name!r} differ in capitals only; write them alike")
     if len(classes) < 2:
         faults.add_whole(f"all images have the label {classes[0]!r}; at least two classes are needed")
     if not table.has_splits:
@@ -142,22 +162,120 @@ def _split_rows(table: Table, labels: np.ndarray, classes: Sequence[str], seed: 
     return rows
 
 
-def _key(folder: Path, table: Table, size: int | None, where: Mapping[str, object] | None) -> str:
-    files = {}
-    for entry in table.entries:
-        for path in (entry.path, *(lesion.mask for lesion in entry.lesions if lesion.mask is not None)):
-            status = path.stat()
-            files[os.path.relpath(path, folder)] = (status.st_size, status.st_mtime_ns)
-    facts = [
-        _REVISION,
-        PIL.__version__,
-        os.path.realpath(folder),
-        hashlib.blake2b(table.content).hexdigest(),
-        size,
-        sorted((column, str(value)) for column, value in (where or {}).items()),
-        files,
+def _reading(size: int | None, window: Sequence[float] | None, lesion: Lesion) -> Reading:
+    if window is not None:
+        pair = isinstance(window, Sequence) and not isinstance(window, str) and len(window) == 2
+        if not pair:
+            raise InvalidInputError(f"window={window!r} must be two numbers, those that become black and white")
+        for number in window:
+            check_number("window: a bound", number, "(-inf, inf)")
+        if not window[0] < window[1]:
+            raise InvalidInputError(f"window={window!r} must go upwards, from what becomes black to what becomes white")
+        window = (float(window[0]), float(window[1]))
+    if lesion is not None and lesion != "above 0":
+        if isinstance(lesion, str) or not isinstance(lesion, Sequence) or not lesion:
+            raise InvalidInputError(
+                f"lesion={lesion!r} must be 'above 0' or a list of values of the masks, such as [2, 3]"
+            )
+        for level in lesion:
+            check_number("lesion: a value", level, "whole [0, inf)")
+    return Reading(size, window, lesion)
+
+
+def _contents(table: Table) -> dict[Path, str]:
+    """Hash of the content of each file."""
+
+    def digest(path: Path) -> str:
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, functools.partial(hashlib.blake2b, digest_size=16)).hexdigest()
+        except OSError as error:
+            raise MissingDataError(f"{str(path)!r} cannot be read ({error.strerror}); mend its permissions") from error
+
+    lesions = (lesion.mask for entry in table.entries for lesion in entry.lesions)
+    paths = list(
+        dict.fromkeys([entry.path for entry in table.entries] + [path for path in lesions if path is not None])
+    )
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(paths, pool.map(digest, paths), strict=True))
+
+
+def _key(table: Table, contents: Mapping[Path, str], reading: Reading) -> str:
+    """All that the arrays depend on, and nothing else: what stands in other columns makes no second copy."""
+    images = [
+        [contents[entry.path], [[le.box, le.fraction, le.mask and contents[le.mask]] for le in entry.lesions]]
+        for entry in table.entries
     ]
+    facts = [_REVISION, PIL.__version__, reading.size, reading.window, reading.lesion, images]
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+
+
+def _doubts(
+    table: Table,
+    contents: Mapping[Path, str],
+    rows: Mapping[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
+    stored: np.ndarray,
+    reading: Reading,
+    group: str | None,
+) -> list[str]:
+    """What is doubtful, and what was assumed, in words."""
+    entries, found = table.entries, []
+
+    def named(which: Sequence[int]) -> str:
+        more = f" and {len(which) - _NAMED} more" if len(which) > _NAMED else ""
+        return ", ".join(f"{entries[i].image!r}" for i in which[:_NAMED]) + more
+
+    split_of = {int(row): name for name, own in rows.items() for row in own}
+    same: dict[str, list[int]] = {}
+    for i, entry in enumerate(entries):
+        same.setdefault(contents[entry.path], []).append(i)
+    twins = [own for own in same.values() if len(own) > 1]
+    for kind, of in (("splits", split_of.__getitem__), ("labels", lambda i: entries[i].label)):
+        apart = [own for own in twins if len({of(i) for i in own}) > 1]
+        if apart:
+            what = "what is tested was trained on" if kind == "splits" else "one of the labels is wrong"
+            found.append(
+                f"{len(apart)} images are there more than once, in different {kind} (the first: {named(apart[0])}): "
+                f"{what}; keep one of each"
+            )
+    if twins and not found:
+        found.append(
+            f"{len(twins)} images are there more than once (the first: {named(twins[0])}); each counts as one image"
+        )
+    if reading.size is not None:
+        width, height = (int(side) for side in stored[np.argmax(abs(np.log(stored[:, 0] / stored[:, 1])))])
+        if abs(np.log(width / height)) > np.log(1.1):
+            found.append(
+                f"images are squeezed into squares of {reading.size} pixels (one of {width}x{height} the most), which "
+                "changes shapes; crop or pad the files where shape matters"
+            )
+    if table.group_column not in ("group", group):
+        found.append(f"patients are told apart by the column {table.group_column!r}; group= names another")
+    if not table.has_splits:
+        by = "by group" if table.has_groups else "image by image, as no column 'group' tells patients apart"
+        found.append(f"the splits were drawn {by}; a column 'split' keeps them, split_seed= draws others")
+    if "masks" in arrays:
+        cover = arrays["masks"].mean(axis=(1, 2))
+        large = np.flatnonzero(cover > _MOST)
+        if len(large):
+            found.append(
+                f"{len(large)} masks cover more than {_MOST:.0%} of their image ({named(large)}); lesion is white: are "
+                "they inverted, or masks of the organ?"
+            )
+        apart = [i for i in np.flatnonzero(arrays["has_mask"]) if _misses(arrays["masks"][i], arrays["boxes"][i])]
+        if apart:
+            found.append(
+                f"{len(apart)} boxes do not meet the masks of their images ({named(apart)}); mend one of the two"
+            )
+    return found
+
+
+def _misses(mask: np.ndarray, box: np.ndarray) -> bool:
+    if np.isnan(box).any():
+        return False
+    (x0, y0), (x1, y1) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
+    return not mask[y0:y1, x0:x1].any()
 
 
 def _dataset(table: Table, rows: np.ndarray, arrays: Mapping[str, np.ndarray], classes: Sequence[str]) -> LesionDataset:

@@ -176,7 +176,8 @@ def hold_out_by_group(
     counts = counts_of(np.arange(n))
     folds = min(round(1 / fraction), n_groups, int(counts.max()))
     if folds < 2:
-        what = "all images belong to one group" if n_groups < 2 else f"there are only {n} images"
+        few = f"no class has more than one of the {n} images" if n > 1 else "there is one image"
+        what = "all images belong to one group" if n_groups < 2 <= n else few
         raise InvalidInputError(f"no images can be held out: {what}; give more, or a split column in labels.csv")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():

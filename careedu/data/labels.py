@@ -10,22 +10,26 @@ import csv
 import difflib
 import functools
 import io
+import itertools
 import math
 import os
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from careedu.data.columns import BOX, MISSING, header_faults, like, meant_column, meant_split, spellings
 from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError, check_known, unknown_name
 
 TABLE = "labels.csv"
 SPLITS = ("train", "val", "test")
-BOX = ("x0", "y0", "x1", "y1")
+BOX_FORMATS = tuple(form + unit for form in ("xyxy", "xywh", "cxcywh") for unit in ("", "-fraction"))
 # Columns that cannot choose rows or name a patient, because they say something else.
 _TAKEN = ("image", "label", "split", "mask", *BOX)
 _LISTED_VALUES = 20
 _REPORTED_FAULTS = 20
+_EXAMPLES = 3  # of one cause
 
 
 @dataclass
@@ -54,11 +58,19 @@ class Faults:
         return bool(self.rows)
 
     def error(self) -> InvalidInputError:
-        """Make the error that reports them, in the order of the rows; of very many the first twenty."""
-        texts = [text for _, text in sorted(self.rows, key=lambda fault: fault[0])]
-        shown = [f"  {text}" for text in texts[:_REPORTED_FAULTS]]
-        if len(texts) > _REPORTED_FAULTS:
-            shown.append(f"  and {len(texts) - _REPORTED_FAULTS} more")
+        """Make the error that reports them, in the order of the rows; of very many some of each cause."""
+        faults = sorted(self.rows, key=lambda fault: fault[0])
+        shown, causes = [f"  {text}" for _, text in faults], {}
+        if len(faults) > _REPORTED_FAULTS:
+            for row, text in faults:  # of one cause are texts that differ in names and numbers only
+                causes.setdefault(re.sub(r"\(.*?\)|'.*?'|[\d.,]+", "", text), []).append((row, text))
+            shown = []
+            for rows in list(causes.values())[:_REPORTED_FAULTS]:
+                shown += [f"  {text}" for _, text in rows[:_EXAMPLES]]
+                if len(rows) > _EXAMPLES:
+                    shown.append(f"  and {len(rows) - _EXAMPLES} more of this kind, the last in row {rows[-1][0]}")
+            if len(causes) > _REPORTED_FAULTS:
+                shown.append(f"  and {len(causes) - _REPORTED_FAULTS} more kinds")
         return InvalidInputError("\n".join([f"{TABLE} cannot be used:", *shown]))
 
 
@@ -68,11 +80,15 @@ _Rows = list[tuple[int, dict[str, str], int]]
 
 @dataclass
 class Lesion:
-    """What one row says of a lesion: a box in pixels, or the file of a mask, or both."""
+    """What one row says of a lesion: a box, or the file of a mask, or both.
+
+    An empty box says that there is no lesion; `fraction`, that the box is in shares of width and height.
+    """
 
     row: int
-    box: tuple[float, float, float, float] | None
+    box: tuple[float, ...] | None
     mask: Path | None
+    fraction: bool = False
 
 
 @dataclass
@@ -98,8 +114,8 @@ class Table:
         Images in the order of their first rows.
     has_splits, has_groups : bool
         Whether the table says which split and group an image belongs to.
-    content : bytes
-        The file as it stands, from which a cache tells whether it is still the same.
+    group_column : str
+        Column that tells the groups.
     faults : Faults
         What is wrong with single rows.
     """
@@ -107,11 +123,17 @@ class Table:
     entries: list[Entry]
     has_splits: bool
     has_groups: bool
-    content: bytes
+    group_column: str
     faults: Faults
 
 
-def read_table(folder: Path, *, group: str | None = None, where: Mapping[str, object] | None = None) -> Table:
+def read_table(
+    folder: Path,
+    *,
+    group: str | None = None,
+    where: Mapping[str, object] | None = None,
+    box_format: str | None = None,
+) -> Table:
     """Read ``labels.csv``.
 
     Parameters
@@ -122,6 +144,10 @@ def read_table(folder: Path, *, group: str | None = None, where: Mapping[str, ob
         Column that tells which images are of one patient. By default ``group``, if there is one.
     where : mapping of str to str, optional
         Only rows with these values in these columns are read, and checked.
+    box_format : str, optional
+        What the four numbers of a box are: ``"xyxy"`` (corners, the default), ``"xywh"`` (corner, width and height) or
+        ``"cxcywh"`` (centre, width and height) in pixels; with ``"-fraction"`` after it, in shares of width and height
+        (``"cxcywh-fraction"`` is that of YOLO). Where it is not given, boxes that look like shares are refused.
 
     Returns
     -------
@@ -145,15 +171,29 @@ def read_table(folder: Path, *, group: str | None = None, where: Mapping[str, ob
     except OSError as error:
         raise MissingDataError(f"{str(path)!r} cannot be read ({error.strerror}); mend its permissions") from error
     columns, rows = _parse(content)
-    _check_columns(columns)
+    if box_format is not None:
+        check_known("box_format", box_format, BOX_FORMATS)
+    _check_columns(columns, {*(where or {}), *([group] if group else [])})
     free = [name for name in columns if name not in _TAKEN]
     if group is not None:
         check_known("column for group=", group, free)
-    group_column = "group" if group is None else group
+    told = [name for name in free if meant_column(name) == "group" and name not in (where or {})]
+    group_column = group or ("group" if "group" in columns or not told else told[0])
     rows = _chosen(rows, free, where or {})
+    for _, cells, _ in rows:
+        for name in {"label", "split", "mask", group_column, *BOX} & set(columns):
+            if cells[name].casefold() in MISSING:
+                cells[name] = ""
     faults = Faults()
+    if box_format is None and (likely := _likely_fractions([cells for _, cells, _ in rows])):
+        raise InvalidInputError(
+            f"all boxes of {TABLE} lie between 0 and 1, as shares of the image do; load with box_format={likely!r}, or "
+            "write pixels (box_format='xyxy' says that these are pixels)"
+        )
     # Asked once of each file, however many rows name it.
     find = functools.cache(functools.partial(_file, folder, os.path.realpath(folder)))
+    boxes_of = functools.partial(_box, box_format or "xyxy")
+    names: dict[str, Entry] = {}
     filled = {name for name in columns if any(cells[name] for _, cells, _ in rows)}
     has_splits, has_groups = "split" in filled, group_column in filled
     entries: dict[str, Entry] = {}
@@ -161,15 +201,27 @@ def read_table(folder: Path, *, group: str | None = None, where: Mapping[str, ob
         if width > len(columns):
             faults.add(row, cells["image"], f"it has {width} cells, the header {len(columns)}; put quotes round commas")
             continue
-        entry = _entry(row, cells, group_column if has_groups else None, has_splits, find, faults)
+        entry = _entry(row, cells, group_column if has_groups else None, has_splits, find, boxes_of, faults)
         if entry is None:
+            continue
+        there = names.setdefault(os.path.realpath(entry.path), entry)
+        if there.image != entry.image:
+            text = f"it is a link to the same file as {there.image!r} in row {there.row}; name an image in one way only"
+            faults.add(row, entry.image, text)
             continue
         first = entries.setdefault(entry.image, entry)
         if first is not entry:
             _join(first, entry, faults)
     if has_groups and has_splits:
         _check_groups(entries.values(), faults)
-    return Table(list(entries.values()), has_splits, has_groups, content, faults)
+    for what, column in (("label", "label"), ("group", group_column)):
+        alike = spellings(getattr(entry, what) for entry in entries.values()) if what == "label" or has_groups else []
+        for own in alike:
+            listed = ", ".join(map(repr, own))
+            faults.add_whole(
+                f"the {column}s {listed} differ in capitals, blanks, zeros or signs only; write them alike"
+            )
+    return Table(list(entries.values()), has_splits, has_groups, group_column if has_groups else "group", faults)
 
 
 def _parse(content: bytes) -> tuple[list[str], _Rows]:
@@ -190,9 +242,10 @@ def _parse(content: bytes) -> tuple[list[str], _Rows]:
         raise InvalidInputError(f"{TABLE} is no table with commas: {error}; save it as CSV again") from error
     if not records or not any(cell.strip() for cell in records[0]):
         raise InvalidInputError(f"{TABLE} is empty; its first row must name the columns: image,label")
-    columns = [cell.strip() for cell in records[0]]
+    first = 1 if len(records) > 1 and records[0][0].startswith("sep=") else 0  # a line that spreadsheets write
+    columns = [cell.strip() for cell in records[first]]
     rows = []
-    for number, record in enumerate(records[1:], start=2):
+    for number, record in enumerate(records[first + 1 :], start=first + 2):
         cells = [cell.strip() for cell in record]
         if any(cells):  # a spreadsheet may leave empty rows
             rows.append((number, dict(zip(columns, [*cells, *[""] * len(columns)], strict=False)), len(cells)))
@@ -201,7 +254,7 @@ def _parse(content: bytes) -> tuple[list[str], _Rows]:
     return columns, rows
 
 
-def _check_columns(columns: Sequence[str]) -> None:
+def _check_columns(columns: Sequence[str], chosen: set[str]) -> None:
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise InvalidInputError(f"{TABLE} has more than one column {twice[0]!r}; rename or remove all but one")
@@ -210,10 +263,8 @@ def _check_columns(columns: Sequence[str]) -> None:
             if separator in columns[0]:
                 raise InvalidInputError(f"the cells of {TABLE} are separated by {name}; save it with commas")
     needed = ["image", "label", *(BOX if set(BOX) & set(columns) else ())]
-    for name in needed:
-        if name not in columns:
-            error = unknown_name("column", name, [c for c in columns if c not in needed])
-            raise InvalidInputError(f"{TABLE} lacks the column {name!r}: {error}")
+    if faults := header_faults(columns, chosen, needed):
+        raise InvalidInputError(f"the columns of {TABLE} ({', '.join(columns)}): {'; '.join(faults)}")
 
 
 def _chosen(rows: _Rows, columns: Sequence[str], where: Mapping[str, object]) -> _Rows:
@@ -232,28 +283,35 @@ def _chosen(rows: _Rows, columns: Sequence[str], where: Mapping[str, object]) ->
 
 
 def _entry(
-    row: int, cells: Mapping[str, str], group: str | None, has_splits: bool, find: Callable[..., Path], faults: Faults
+    row: int,
+    cells: Mapping[str, str],
+    group: str | None,
+    has_splits: bool,
+    find: Callable[..., Path],
+    box_of: Callable[..., tuple],
+    faults: Faults,
 ) -> Entry | None:
     """What a row says, or None where it has faults, which are noted."""
     before, image = len(faults.rows), cells["image"]
     with faults.noted(row, image):
         path = find(image, "image")
     if not cells["label"]:
-        faults.add(row, image, "it has no label; write the name of its class")
+        faults.add(row, image, "it has no label; write the name of its class (None, NA and the like count as no name)")
     split = cells.get("split", "")
     if has_splits and split not in SPLITS:
         error = unknown_name("split", split, SPLITS) if split else "it has no split; write train, val or test"
-        faults.add(row, image, str(error))
+        meant = meant_split(split)
+        faults.add(row, image, f"unknown split {split!r}; write {meant!r}" if meant else str(error))
     if group is not None and not cells[group]:
         faults.add(row, image, f"it has no {group}; where the patient is unknown, write a name that no other image has")
     with faults.noted(row, image):
-        box = _box([cells.get(name, "") for name in BOX])
+        box, fraction = box_of([cells.get(name, "") for name in BOX])
     with faults.noted(row, image):
         mask = find(cells["mask"], "mask") if cells.get("mask") else None
     if len(faults.rows) > before:
         return None
     name = _normal(image)
-    lesions = [] if box is None and mask is None else [Lesion(row, box, mask)]
+    lesions = [] if box is None and mask is None else [Lesion(row, box, mask, fraction)]
     return Entry(row, name, path, cells["label"], split, name if group is None else cells[group], lesions)
 
 
@@ -269,27 +327,67 @@ def _file(folder: Path, inside: str, name: str, what: str) -> Path:
         )
     if not os.path.isfile(path):  # noqa: PTH113 - unlike Path.is_file it takes a name of any length
         remedy = "write / instead of \\" if "\\" in name else "correct the name (capitals count) or add the file"
+        near = {
+            os.path.relpath(there, inside)
+            for there in _files(inside)
+            if like(Path(name).name) in (like(os.path.basename(there)), like(Path(there).stem))  # noqa: PTH119
+        }
+        if len(near) == 1:
+            remedy = f"did you mean {near.pop()!r}?"
         raise InvalidInputError(f"there is no {what} file {name!r}; {remedy}")
     return path
 
 
-def _box(cells: Sequence[str]) -> tuple[float, float, float, float] | None:
+@functools.lru_cache(maxsize=1)
+def _files(inside: str) -> tuple[str, ...]:
+    """All files of a folder, to find the one that a name may mean; of very large ones the first hundred thousand."""
+    every = (os.path.join(place, name) for place, _, names in os.walk(inside) for name in names)  # noqa: PTH118
+    return tuple(itertools.islice(every, 100_000))
+
+
+def _likely_fractions(rows: Sequence[Mapping[str, str]]) -> str:
+    """The format that boxes have most likely which all lie between 0 and 1; empty where they do not."""
+    numbers = []
+    for cells in rows:
+        with contextlib.suppress(ValueError, KeyError):  # told with its row later
+            numbers.append([float(cells[name]) for name in BOX])
+    if not numbers or not all(0 <= value <= 1 for box in numbers for value in box):
+        return ""
+    return "xyxy-fraction" if all(x1 > x0 and y1 > y0 for x0, y0, x1, y1 in numbers) else "cxcywh-fraction"
+
+
+def _box(form: str, cells: Sequence[str]) -> tuple[tuple[float, ...] | None, bool]:
+    """The corners that four cells say, None where they are empty; whether these are shares of width and height."""
+    fraction = form.endswith("-fraction")
     if not any(cells):
-        return None
+        return None, fraction
     said = f"the box {','.join(cells)}"
     if not all(cells):
         raise InvalidInputError(f"{said} is given in part; write all of x0,y0,x1,y1 or none")
     try:
-        x0, y0, x1, y1 = box = tuple(map(float, cells))
+        x0, y0, x1, y1 = tuple(map(float, cells))
     except ValueError:
-        raise InvalidInputError(f"{said} is not four numbers; write pixels") from None
-    if not all(map(math.isfinite, box)):
+        raise InvalidInputError(f"{said} is not four numbers; write {'shares' if fraction else 'pixels'}") from None
+    if x0 == y0 == x1 == y1 == 0:
+        return (), fraction  # how many tables say that there is no lesion
+    if not all(map(math.isfinite, (x0, y0, x1, y1))):
         raise InvalidInputError(f"{said} is not finite; leave all four empty where there is no box")
+    if form.startswith("cxcywh"):
+        x0, y0 = x0 - x1 / 2, y0 - y1 / 2
+    if not form.startswith("xyxy"):
+        x1, y1 = x0 + x1, y0 + y1
     if x1 <= x0 or y1 <= y0:
-        raise InvalidInputError(f"{said} is empty; x1 must be above x0 and y1 above y0 (both exclusive)")
-    if x0 < 0 or y0 < 0:
-        raise InvalidInputError(f"{said} starts outside the image; pixels count from 0")
-    return box
+        raise InvalidInputError(
+            f"{said} is empty; x1 must be above x0 and y1 above y0 (both exclusive); where x1 and y1 are width and "
+            "height, load with box_format='xywh'"
+        )
+    # A share that was written with few digits may end a hair outside.
+    slack = 1e-3 if fraction else 0.0
+    if min(x0, y0) < -slack:
+        raise InvalidInputError(f"{said} starts outside the image; {'shares' if fraction else 'pixels'} count from 0")
+    if fraction and max(x1, y1) > 1 + slack:
+        raise InvalidInputError(f"{said} ends outside the image; shares end at 1")
+    return ((max(x0, 0.0), max(y0, 0.0), min(x1, 1.0), min(y1, 1.0)) if fraction else (x0, y0, x1, y1)), fraction
 
 
 def _normal(name: str) -> str:

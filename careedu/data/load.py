@@ -32,6 +32,7 @@ def load(
     rare: str | Sequence[str] | None = None,
     augmentation: str | None = None,
     labels: int | None = None,
+    split_seed: int = 0,
     **options: Any,
 ) -> Splits:
     """Load training, validation and test images.
@@ -51,7 +52,7 @@ def load(
         Training images of named classes, whatever `imbalance` says: more or fewer phantoms, at most what there is of
         real images.
     seed : int
-        Of everything random: phantoms, the training images that are left, and splits where none is given.
+        Of everything random but splits: phantoms, and the training images that are left.
     root : str or Path, optional
         Folder that holds the named real sets, instead of the one that the environment variable CAREEDU_DATA names.
     rare : str or sequence of str, optional
@@ -62,11 +63,16 @@ def load(
     labels : int, optional
         Training images of each class whose label is known, drawn at random: `train` has only these, and `pool` all
         images, for what is learned from images alone.
+    split_seed : int
+        Of the splits of real images where none are given. It is apart from `seed`, so that the test images stay.
     **options
         Of phantoms: ``largest``, ``val``, ``test`` (images a class), ``lesion_size``, ``contrast``, ``distractors``,
         ``jitter``, ``lesions``, ``label_noise``, ``images_per_patient`` (1, 2, 4 or 8); of those of skin ``look_alike``
         and ``look_alike_correlation`` (which is 0 on test images). Of sets with a ``labels.csv``: ``group``, the column
-        that tells which images are of one patient, and any column to choose rows by (``plane="axial"``). Of MedMNIST
+        that tells which images are of one patient, any column to choose rows by (``plane="axial"``), ``box_format``
+        (``"xyxy"``, ``"xywh"``, ``"cxcywh"``, with ``"-fraction"`` after it for shares of the image), ``window``
+        (the two stored numbers that become black and white) and ``lesion`` (``[2, 3]`` or ``"above 0"``: what of a
+        mask is lesion). Of MedMNIST
         sets: ``variant``. Of all: ``shortcut``, ``shortcut_share``, ``shortcut_test`` and ``shortcut_look``, the
         arguments of :func:`careedu.data.shortcuts.with_shortcut`.
 
@@ -95,6 +101,7 @@ def load(
     from careedu.data.dataset import Splits
 
     _check(name_or_path, size, imbalance, seed)
+    check_number("split_seed", split_seed, f"whole [0, {2**32 - 1}]")
     if counts is not None and not isinstance(counts, Mapping):
         raise InvalidInputError(f"counts must map names of classes to numbers of images, not {counts!r}")
     if isinstance(rare, str):
@@ -112,6 +119,8 @@ def load(
     }
     if labels is not None:  # among the options, as the records of older runs know no other place
         recipe["options"]["labels"] = _plain(labels)
+    if split_seed:
+        recipe["options"]["split_seed"] = int(split_seed)
     shortcut = shortcut_options(options)
     with torch.device("cpu"):  # whatever default device the caller has set
         if isinstance(name_or_path, str) and name in PHANTOMS:
@@ -119,7 +128,7 @@ def load(
             parts, draw_train = phantom_parts(name, size, imbalance, counts, int(seed), options)
             facts, usual = {"size": parts["train"].images.shape[-1]}, AUGMENTATION[name]
         else:
-            parts, facts, usual = _real_parts(name_or_path, size, int(seed), root, options)
+            parts, facts, usual = _real_parts(name_or_path, size, int(split_seed), root, options)
             parts, draw_train = _thinned(parts, imbalance, counts, int(seed))
         facts["options"] = {**recipe["options"], **facts.get("options", {})}  # with those of a shortcut
         recipe |= facts

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
 
 
+# What is said of a table with `load`; every other option chooses rows by a column of that name.
+FOLDER_OPTIONS = ("group", "box_format", "window", "lesion")
+
+
 @dataclass(frozen=True)
 class Source:
     """A named set of real images.
@@ -114,7 +118,7 @@ def read_source(
         )
     options = {**source.options, **options}
     size = source.size if size is None else size
-    parts = read_folder(folder, size=size, seed=seed, **folder_options(options))
+    parts = read_folder(folder, size=size, seed=seed, advise=False, **folder_options(options))
     return parts, {"size": size, "options": dict(sorted(options.items()))}
 
 
@@ -129,10 +133,10 @@ def folder_options(options: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``group``, the name of the column, if given, and ``where``, the wanted value of each further column.
+        `FOLDER_OPTIONS`, None where they are not given, and ``where``, the wanted value of each further column.
     """
-    where = {column: value for column, value in options.items() if column != "group"}
-    return {"group": options.get("group"), "where": where}
+    where = {column: value for column, value in options.items() if column not in FOLDER_OPTIONS}
+    return {**{option: options.get(option) for option in FOLDER_OPTIONS}, "where": where}
 
 
 def _folders(root: str | Path | None, folder: str) -> list[Path]:

@@ -59,9 +59,9 @@ class LesionSize(UntrainedMethod):
         """Class probabilities from the area, float64 (N, C), at equal priors."""
         from sklearn.tree import DecisionTreeClassifier
 
-        known = train.has_mask | train.has_box
+        known = torch.from_numpy(~np.isnan(lesion_area(train)))
         for part in (train, images):
-            missing = ~(part.has_mask | part.has_box)
+            missing = torch.from_numpy(np.isnan(lesion_area(part)))
             if missing.any() and not (part is train and known.any()):
                 row = int(missing.nonzero()[0, 0])
                 raise InvalidInputError(
@@ -75,12 +75,14 @@ class LesionSize(UntrainedMethod):
 
 
 def lesion_area(dataset: LesionDataset) -> np.ndarray:
-    """Area of each lesion as a share of the image, from the mask or else the box, float64 (N,); NaN where unknown."""
+    """Area of each lesion as a share of the image, from the mask or else the box, float64 (N,); NaN where unknown, 0 for none."""
     height, width = dataset.images.shape[2:]
     x0, y0, x1, y1 = dataset.boxes.double().unbind(1)
     area = (x1 - x0) * (y1 - y0)
     if dataset.masks is not None:
         area = torch.where(dataset.has_mask, dataset.masks.sum(dim=(1, 2)).double(), area)
+    if dataset.lesion_free is not None:
+        area = torch.where(dataset.lesion_free, 0.0, area)
     return (area / (height * width)).numpy()
 
 

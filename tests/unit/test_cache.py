@@ -225,7 +225,7 @@ def test_any_change_of_the_files_is_seen(change, images, monkeypatch):
     calls = count_decoding(monkeypatch)
     change(images)
     after = fingerprints(read_folder(images))
-    assert len(calls) == 1
+    assert len(calls) == (0 if change is touch else 1), "what counts is the content"
     assert (after == before) == (change is touch)
 
 
@@ -246,7 +246,14 @@ def test_given_splits_are_views_of_the_mapped_file(images):
     train = read_folder(images)["train"]
     entry = next((cache.cache_folder() / "decoded").iterdir())
     manifest = json.loads((entry / "manifest.json").read_text())
-    assert set(manifest["digests"]) == {"images.npy", "masks.npy", "boxes.npy", "has_mask.npy"}
+    assert set(manifest["digests"]) == {
+        "images.npy",
+        "masks.npy",
+        "boxes.npy",
+        "has_mask.npy",
+        "lesion_free.npy",
+        "stored.npy",
+    }
     assert train.images.untyped_storage().nbytes() >= 10 * 24 * 24
     stored = np.load(entry / "images.npy")
     assert np.array_equal(stored[:10], train.images.numpy())

@@ -180,7 +180,7 @@ def test_a_class_of_one_patient_stays_in_training():
     ("labels", "groups", "fraction", "words"),
     [
         ([0, 1, 2] * 5, ["one"] * 15, 0.2, "one group"),
-        ([0, 1], ["a", "b"], 0.2, "only 2 images"),
+        ([0, 1], ["a", "b"], 0.2, "no class has more than one of the 2 images"),
         ([0, 0, 1, 1], ["a", "a", "b", "b"], 0.5, "vanishing"),
         ([0, 1] * 10, None, 0.0, "fraction"),
         ([0, 1] * 10, None, 0.7, "fraction"),

@@ -1,0 +1,138 @@
+"""What the header and the cells of ``labels.csv`` mean: likely names of our columns, missing values, like spellings."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
+
+BOX = ("x0", "y0", "x1", "y1")
+OURS = ("image", "label", "split", *BOX, "mask", "group")
+MISSING = ("nan", "na", "n/a", "none", "null", "nil", "<na>", "nat", "#n/a")
+# What other tables call our columns, in small letters without signs.
+_ALSO = {
+    "image": "imagepath imageid imagename filename file filepath path img imgpath fname pngpath",
+    "label": "class classname diagnosis dx target category finding labelname",
+    "split": "subset partition datasetsplit datasplit traintest trainvaltest",
+    "mask": "maskpath maskfile maskname segmentation segmentationpath segmask lesionmask maskid",
+    "group": "patient patientid patientname subject subjectid caseid personid",
+    "x0": "xmin left bboxx0 bboxxmin boxx0",
+    "y0": "ymin top bboxy0 bboxymin boxy0",
+    "x1": "xmax right bboxx1 bboxxmax boxx1",
+    "y1": "ymax bottom bboxy1 bboxymax boxy1",
+}
+_MEANT = {word: ours for ours, words in _ALSO.items() for word in [ours, *words.split()]}
+_BOX_FORMS = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("xcenter", "ycenter", "width", "height"))
+_SPLITS_ALSO = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
+
+
+def meant_column(name: str) -> str | None:
+    """Our column that a header most likely means, such as ``x0`` by ``X-Min``, or None; `name` itself where it is ours.
+
+    Parameters
+    ----------
+    name : str
+        The header as it stands.
+
+    Returns
+    -------
+    str or None
+    """
+    if name in OURS:
+        return name
+    plain = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
+    if plain in _MEANT:
+        return _MEANT[plain]
+    close = difflib.get_close_matches(plain, [ours for ours in OURS if len(ours) > 2], n=1, cutoff=0.8)
+    return close[0] if close else None
+
+
+def header_faults(columns: Sequence[str], chosen: Collection[str], needed: Collection[str]) -> list[str]:
+    """What is wrong with a header, in words: columns that are needed and not there, and those that look like ours.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        The header.
+    chosen : collection of str
+        Columns that the reader of the table has named, which are no mistake.
+    needed : collection of str
+        Those of ours that must be there.
+
+    Returns
+    -------
+    list of str
+        Empty where nothing is wrong. A column that looks like one of ours, where that is missing, would be ignored in
+        silence, and splits, patients or boxes with it.
+    """
+    likely: dict[str, str] = {}
+    for name in columns:
+        ours = meant_column(name)
+        if ours is not None and ours not in columns and name not in chosen:
+            likely.setdefault(ours, name)
+    likely.pop("group", None)  # that a column tells patients apart is assumed aloud
+    faults = []
+    for ours in (*needed, *(name for name in likely if name not in needed)):
+        if ours in needed and ours not in columns:
+            meant = f". Did you mean {likely[ours]!r}? Rename it" if ours in likely else "; write it"
+            faults.append(f"it lacks the column {ours!r}{meant}")
+        elif ours not in columns:
+            name = likely[ours]
+            faults.append(
+                f"the column {name!r} looks like {ours!r} and would be ignored: rename it, to that or away from it"
+            )
+    plain = [re.sub(r"[\W_]+", "", name.casefold()) for name in columns]
+    if not set(BOX) & set(columns):
+        for form in _BOX_FORMS:
+            if set(form) <= set(plain):
+                kind = "cxcywh" if "center" in form[0] else "xywh"
+                faults.append(
+                    f"the columns {', '.join(columns[plain.index(part)] for part in form)} look like a box and would "
+                    f"be ignored: rename them x0,y0,x1,y1 and load with box_format={kind!r} (or {kind + '-fraction'!r})"
+                )
+                break
+    return faults
+
+
+def meant_split(name: str) -> str | None:
+    """Name of the split that another word for it means, such as ``val`` by ``Validation``, or None."""
+    plain = name.casefold()
+    return _SPLITS_ALSO.get(plain, plain if plain in _SPLITS_ALSO.values() else None)
+
+
+def like(name: str) -> str:
+    """One spelling for all that a person would read as the same name.
+
+    Parameters
+    ----------
+    name : str
+        A class, a patient or a file.
+
+    Returns
+    -------
+    str
+        Small letters, composed, single blanks of the common kind; of whole numbers their value, so that ``7``, ``7.0``
+        and ``007`` are alike.
+    """
+    plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    number = re.fullmatch(r"0*(\d+)(\.0*)?", plain)
+    return number[1] if number else plain
+
+
+def spellings(names: Iterable[str]) -> list[list[str]]:
+    """Names that differ in spelling only, as lists of two or more.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Such as all classes.
+
+    Returns
+    -------
+    list of list of str
+    """
+    alike: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        alike.setdefault(like(name), []).append(name)
+    return [own for own in alike.values() if len(own) > 1]
