@@ -35,7 +35,9 @@ _HOME = {
     "attention_of": "careedu.experiment.attention",
     "trained_map": "careedu.experiment.attention",
     "AttentionResults": "careedu.experiment.attention_results",
-    "check_method": "careedu.experiment.check_method",
+    "check_method": "careedu.checks.check_method",
+    "audit": "careedu.checks.audit",
+    "Audit": "careedu.checks.audit",
     "compare": "careedu.show.compare",
     "Comparison": "careedu.show.compare",
 }

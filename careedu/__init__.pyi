@@ -1,5 +1,8 @@
 # Made from careedu/__init__.py: run tests/unit/test_public_names.py to make it anew.
 
+from careedu.checks.audit import Audit as Audit
+from careedu.checks.audit import audit as audit
+from careedu.checks.check_method import check_method as check_method
 from careedu.data.augmentation import Augmentation as Augmentation
 from careedu.data.dataset import LesionDataset as LesionDataset
 from careedu.data.dataset import Splits as Splits
@@ -9,7 +12,6 @@ from careedu.errors import CareeduError as CareeduError
 from careedu.experiment.attention import attention_of as attention_of
 from careedu.experiment.attention import trained_map as trained_map
 from careedu.experiment.attention_results import AttentionResults as AttentionResults
-from careedu.experiment.check_method import check_method as check_method
 from careedu.experiment.fit import fit as fit
 from careedu.experiment.run import Run as Run
 from careedu.methods.boxes import lesion_boxes as lesion_boxes

@@ -2,8 +2,8 @@
 
 The table has a row an image (or several, one for each lesion) and the columns ``image,label`` and, where known,
 ``split`` (train, val or test), ``x0,y0,x1,y1`` (a box in pixels of the stored image, x1 and y1 exclusive), ``mask`` (an
-image file of the image's size, white where the lesion is), ``group`` (the patient). Further columns may be there. Of what
-is doubtful a warning says what was assumed, each time that the folder is read.
+image file of the image's size, white where the lesion is), ``group`` (the patient). Further columns may be there.
+Of what is doubtful a warning says what was assumed, each time that the folder is read.
 """
 
 from __future__ import annotations

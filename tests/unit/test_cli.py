@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import careedu
 from careedu.course.cli import main
@@ -39,9 +45,8 @@ def test_fit_prints_a_table_and_saves_run_and_figure(tmp_path, capsys):
     command = ["fit", "phantom-skin", "--method", "class-balanced", "--seed", "3", *SMALL]
     assert main([*command, "--method-option", "beta=0.9", "--thin", "streaked=6"]) == 0
     printed = capsys.readouterr().out
-    folder = (
-        tmp_path / "careedu-runs" / "phantom-skin-class-balanced-beta-0.9-largest-24-val-6-test-9-streaked-6-seed-3"
-    )
+    name = "phantom-skin-class-balanced-beta-0.9-size-32-epochs-2-largest-24-val-6-test-9-streaked-6-seed-3"
+    (folder,) = (tmp_path / "careedu-runs").glob(f"{name}-??????")
     run = careedu.Run.load(folder)
     assert (folder / "recall.png").read_bytes().startswith(b"\x89PNG")
     assert {p.name for p in folder.parent.iterdir()} == {folder.name}, "the checkpoint goes when the run is saved"
@@ -56,8 +61,6 @@ def test_fit_prints_a_table_and_saves_run_and_figure(tmp_path, capsys):
 
 
 def test_fit_reads_a_folder_of_ones_own(tmp_path, capsys):
-    from PIL import Image
-
     folder = tmp_path / "mine"
     folder.mkdir()
     rows = ["image,label,split"]
@@ -111,3 +114,108 @@ def test_lab_copies_notebooks_and_keeps_what_was_changed(tmp_path):
     start.write_text("mine")
     assert copy_notebooks(tmp_path / "course") == []
     assert start.read_text() == "mine"
+
+
+def a_folder(place, columns="image,label,split", n=60, size=(32, 32), cells=lambda i: ()):
+    """Images of two classes, one darker, with a table."""
+    place.mkdir(parents=True)
+    rows = [columns]
+    for i in range(n):
+        name, label = f"{i}.png", ("healthy", "ill")[i % 2]
+        pixels = np.random.default_rng(i).integers(0, 60, size[::-1], dtype=np.uint8) + np.uint8(60 * (i % 2))
+        Image.fromarray(pixels).save(place / name)
+        rows.append(",".join([name, label, ("train", "train", "train", "val", "test")[i // 2 % 5], *cells(i)]))
+    (place / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return str(place)
+
+
+QUICK = ["--epochs", "1", "--quiet"]
+
+
+def test_no_run_is_ever_overwritten(tmp_path, capsys):
+    data = a_folder(tmp_path / "mine")
+    other = a_folder(tmp_path / "there" / "mine")
+    commands = [[data], [data, "--size", "16"], [data, "--epochs", "2"], [data, "--seed", "1"], [other]]
+    commands += [[data, "--rare", "healthy"], [data, "--split-seed", "4"], [data, "--method", "focal"]]
+    for command in commands:
+        assert main(["fit", *QUICK, *command]) == 0
+    saved = sorted((tmp_path / "careedu-runs").iterdir())
+    assert len(saved) == len(commands)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "careedu-runs").rglob("*")}
+    assert main(["fit", *QUICK, data]) == 1
+    assert "no run is overwritten" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "careedu-runs").rglob("*")} == before
+
+
+def test_names_beyond_ascii_have_folders_of_their_own(tmp_path):
+    for name in ("日本", "中国"):
+        assert main(["fit", a_folder(tmp_path / name), *QUICK]) == 0
+    assert len(list((tmp_path / "careedu-runs").iterdir())) == 2
+
+
+def test_what_cannot_be_written_is_said_before_the_training(tmp_path, capsys, monkeypatch):
+    data = a_folder(tmp_path / "mine")
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setattr(careedu, "fit", lambda *a, **k: pytest.fail("trained"))
+    assert main(["fit", data, *QUICK, "--out", "taken/run"]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["true", "1.50", "01", "null"])
+def test_rows_are_chosen_by_what_stands_in_the_table(value, tmp_path):
+    data = a_folder(tmp_path / "mine", "image,label,split,field", n=120, cells=lambda i: [value if i < 60 else "other"])
+    assert main(["fit", data, *QUICK, "--option", f"field={value}", "--out", "run"]) == 0
+    assert careedu.Run.load("run").configuration["data"]["train counts"] == [18, 18]
+
+
+def test_an_option_with_a_flag_of_its_own_is_refused(tmp_path, capsys):
+    assert main(["fit", a_folder(tmp_path / "mine"), "--option", "size=32"]) == 1
+    assert "--size" in capsys.readouterr().err
+
+
+def test_a_terminal_without_unicode_has_its_table(tmp_path):
+    data = a_folder(tmp_path / "mine")
+    table = Path(data) / "labels.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("healthy", "gesünd"), encoding="utf-8")
+    command = [sys.executable, "-c", "import sys; from careedu.course.cli import main; sys.exit(main())"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [*command, "fit", data, *QUICK], capture_output=True, env=environment, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0 and b"balanced accuracy" in done.stdout and b"Traceback" not in done.stderr
+
+
+def test_a_class_without_test_images_is_told_in_words(tmp_path, capsys):
+    data = a_folder(tmp_path / "mine")
+    table = Path(data) / "labels.csv"
+    lines = [line for line in table.read_text().splitlines() if not line.endswith("ill,test")]
+    table.write_text("\n".join(lines))
+    assert main(["fit", data, *QUICK, "--out", "run"]) == 0
+    printed = capsys.readouterr()
+    assert "no test images" in printed.out and "of 1 of 2 classes: ill cannot be measured" in printed.out
+    assert "nan" not in printed.out.lower()
+    assert "careedu: note: no test image of ill" in printed.err and ".py" not in printed.err
+
+
+def test_from_a_folder_to_a_report_in_three_commands(tmp_path, capsys):
+    data = a_folder(tmp_path / "mine")
+    assert main(["check", data, "--report", "check.html", "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    assert "class by mean intensity" in printed and "! class by mean intensity" in printed
+    assert "<h1>mine" in Path("check.html").read_text(encoding="utf-8")
+    command = ["compare", data, "--methods", "cross-entropy", "logit-adjusted", "--seeds", "2", *QUICK]
+    assert main([*command, "--report", "result.html"]) == 0
+    printed = capsys.readouterr().out
+    assert "rare recall, against cross-entropy" in printed and Path("result.html").stat().st_size > 10_000
+    (saved,) = (path for path in Path("careedu-runs").iterdir() if path.name != "store")
+    assert main(["show", str(saved)]) == 0
+    assert "balanced accuracy, against cross-entropy" in capsys.readouterr().out
+    assert main([*command, "--report", "again.html"]) == 0, "it goes on, and finds everything made"
+
+
+def test_the_cache_is_told_and_cleared(tmp_path, capsys):
+    careedu.load(a_folder(tmp_path / "mine"), size=16)
+    assert main(["cache"]) == 0
+    assert capsys.readouterr().out.startswith("1 decoded sets, 0.")
+    assert main(["cache", "--clear"]) == 0 and main(["cache"]) == 0
+    assert "0 decoded sets" in capsys.readouterr().out

@@ -15,7 +15,7 @@ import careedu
 PACKAGE = Path(careedu.__file__).parent
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if "shipped" not in p.relative_to(PACKAGE).parts)
 # From the ground up.
-FLOORS = ("errors", "files", "data", "nn", "measure", "training", "methods", "experiment", "show", "course")
+FLOORS = ("errors", "files", "data", "nn", "measure", "training", "methods", "experiment", "checks", "show", "course")
 LONGEST = 350
 HEAVY = ("torch", "torchvision", "matplotlib", "seaborn", "sklearn", "scipy", "pandas", "ipywidgets", "IPython")
 # What the top of the package holds itself; everything else that it offers lies on a floor.

@@ -188,7 +188,7 @@ def test_a_known_name_wins_over_a_folder_of_that_name(folder, monkeypatch):
 def test_options_choose_rows_and_the_group(folder):
     data = load(folder, device="A")
     assert {int(name.removesuffix(".png")) for part in data.parts().values() for name in part.ids} == set(range(30))
-    assert not data.train.grouped
+    assert data.train.grouped, "by the column that says patient"
     assert set(load(folder, group="patient").val.groups) == {str(i // 3) for i in range(60) if i // 6 % 5 == 3}
 
 

@@ -1,0 +1,208 @@
+"""Pairs of images that are the same picture: resized, compressed again, mirrored or cropped by some pixels.
+
+Two images of one organ look alike in the large; copies of one picture look alike in the small as well. So images are
+compared by what lies between coarse and finest detail, at the place, the side and the scale where they fit best. The
+whole method is our choice; tests/benchmarks/bench_audit.py tells how well it ranks planted copies.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+SIDE = 64
+_COARSE = 16
+_CANDIDATES = 12  # of each image, on either side of the mirror
+_SCALES = (0.95, 1.0, 1.05)
+_FINE, _WIDE = 0.7, 3.0  # pixels, of the band that is compared
+_BATCH = 512
+_ROWS = 1024
+_STEPS = 8
+_REFINED = 0.6  # likeness from which on a pair is looked at closely
+_CLOSE = 2  # pairs of an image that are looked at closely
+_INNER = 0.86  # share of width and height that is compared then
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of images, the most alike first.
+
+    Parameters
+    ----------
+    first, second : array
+        int64 (P,), rows of the images, first < second.
+    likeness : array
+        float64 (P,), largest normalised cross-correlation of the two, at most 1.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    likeness: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def near_duplicates(images: Tensor, progress: bool = False) -> Pairs:
+    """Find the pairs of images that are most alike.
+
+    Parameters
+    ----------
+    images : Tensor
+        uint8 (N, C, H, W).
+    progress : bool
+        Whether to show a bar.
+
+    Returns
+    -------
+    Pairs
+        Those among which copies of one picture are: of each image the twelve others of most like thumbnails, and
+        the twelve of most like mirrored ones. Each with max over side, scales s and shift d of
+        Σ f(x) g(s·x + d) / (‖f‖ ‖g‖), f and g being the images less their coarse and their finest detail; the best of a
+        coarse search is made better by steps of Gauss and Newton (Lucas and Kanade, IJCAI 1981), each axis with a scale
+        of its own, as a crop gives it, and the margin left out.
+    """
+    grey = thumbnails(images, SIDE)
+    first, second = _candidates(grey)
+    bands = _bands(grey)
+    turned = torch.from_numpy(bands)
+    spectra = _spectra(turned)
+    variants = [(mirror, scale) for mirror in (False, True) for scale in _SCALES]
+    coarse = torch.zeros(len(first), 3)  # likeness, which variant, at which place
+    with tqdm(total=len(first), desc="comparing images", unit=" pairs", disable=not progress, leave=False) as bar:
+        for start in range(0, len(first), _BATCH):
+            rows = slice(start, start + _BATCH)
+            own, other = first[rows], second[rows]
+            coarse[rows] = _fits(spectra[own], turned[other], variants)
+            bar.update(len(own))
+    likeness = coarse[:, 0].numpy().astype(np.float64)
+    closest = _closest(first, second, likeness)
+    for start in range(0, len(closest), _BATCH):
+        rows = closest[start : start + _BATCH]
+        likeness[rows] = _refined(turned[first[rows]], turned[second[rows]], coarse[rows], variants).numpy()
+    order = np.argsort(-likeness, kind="stable")
+    return Pairs(first[order], second[order], likeness[order])
+
+
+def _fits(spectra: Tensor, other: Tensor, variants: list[tuple[bool, float]]) -> Tensor:
+    """Of pairs of bands the likeness, the variant and the place where they fit best, float32 (P, 3)."""
+    best = torch.full((len(other), 3), -1.0)
+    for number, (mirror, scale) in enumerate(variants):
+        changed = _rescaled(other.flip(-1) if mirror else other, scale)
+        fit = torch.fft.irfft2(spectra.conj() * _spectra(changed), s=(SIDE, SIDE)).flatten(1).max(dim=1)
+        found = torch.stack([fit.values, torch.full_like(fit.values, number), fit.indices.float()], dim=1)
+        best = torch.where((fit.values > best[:, 0])[:, None], found, best)
+    return best
+
+
+def _closest(first: np.ndarray, second: np.ndarray, likeness: np.ndarray) -> np.ndarray:
+    """Of each image the few pairs that are most alike, among those that are worth a close look."""
+    order = np.argsort(-likeness, kind="stable")
+    order = order[likeness[order] > _REFINED]
+    seen: Counter[int] = Counter()
+    chosen = []
+    for pair in order.tolist():
+        ends = first[pair], second[pair]
+        if min(seen[end] for end in ends) < _CLOSE:
+            chosen.append(pair)
+            seen.update(ends)
+    return np.array(chosen, dtype=np.int64)
+
+
+def _refined(own: Tensor, other: Tensor, coarse: Tensor, variants: list[tuple[bool, float]]) -> Tensor:
+    """The likeness of pairs once the coarse fit has been made better, (P,)."""
+    best, variant, place = coarse.T
+    shift = torch.stack([place % SIDE, place // SIDE], dim=1)
+    shift = torch.where(shift > SIDE / 2, shift - SIDE, shift) * (2 / SIDE)
+    mirrored = torch.tensor([mirror for mirror, _ in variants])[variant.long()]
+    scale = torch.tensor([scale for _, scale in variants])[variant.long()]
+    moved = torch.where(mirrored[:, None, None], other.flip(-1), other)
+    return torch.maximum(best, _fitted(own, moved, scale, scale[:, None] * shift))
+
+
+def _fitted(own: Tensor, other: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Correlation of the inner parts once the scale of each axis and the shift fit best, (P,)."""
+    axis = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    inner = (x.abs() < _INNER) & (y.abs() < _INNER)
+
+    def unit(pictures: Tensor) -> Tensor:
+        flat = pictures[:, inner]
+        return nn.functional.normalize(flat - flat.mean(dim=1, keepdim=True), dim=1)
+
+    wanted, best = unit(own), torch.full((len(own),), -1.0)
+    parameters = torch.stack([scale, shift[:, 0], scale, shift[:, 1]], dim=1)
+    for _ in range(_STEPS):
+        sx, tx, sy, ty = parameters.T[:, :, None, None]
+        grid = torch.stack([(sx * x + tx).expand(-1, SIDE, SIDE), (sy * y + ty).expand(-1, SIDE, SIDE)], dim=-1)
+        seen = nn.functional.grid_sample(other[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
+        found = unit(seen)
+        best = torch.maximum(best, (wanted * found).sum(dim=1))
+        # How the picture changes with each parameter; its own size and mean are taken out, as from the picture.
+        down, across = torch.gradient(seen, dim=(1, 2), spacing=2 / SIDE)
+        across, down = across / sx, down / sy
+        norm = (seen[:, inner] - seen[:, inner].mean(dim=1, keepdim=True)).norm(dim=1).clamp_min(1e-6)
+        slopes = torch.stack([part[:, inner] for part in (across * x, across, down * y, down)], dim=2)
+        slopes = (slopes - slopes.mean(dim=1, keepdim=True)) / norm[:, None, None]
+        normal = slopes.mT @ slopes + 1e-3 * torch.eye(4)
+        step = torch.linalg.solve(normal, slopes.mT @ (wanted - found)[..., None])[..., 0]
+        parameters = parameters + step.clamp(-0.05, 0.05)
+    return best
+
+
+def thumbnails(images: Tensor, side: int) -> np.ndarray:
+    """Grey pictures of a side, float32 (N, side, side) from 0 to 1; of smaller images enlarged."""
+
+    def small(part: Tensor) -> Tensor:
+        grey = part.float().mean(dim=1, keepdim=True) / 255
+        return nn.functional.interpolate(grey, (side, side), mode="bilinear", antialias=True, align_corners=False)[:, 0]
+
+    return torch.cat([small(part) for part in images.split(_BATCH)]).numpy()
+
+
+def _candidates(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the pairs of most like thumbnails, each once."""
+    small = nn.functional.adaptive_avg_pool2d(torch.from_numpy(grey)[:, None], _COARSE)[:, 0]
+
+    def unit(pictures: Tensor) -> Tensor:
+        flat = pictures.flatten(1)
+        return nn.functional.normalize(flat - flat.mean(dim=1, keepdim=True), dim=1)
+
+    near, sides = unit(small), (unit(small), unit(small.flip(-1)))
+    count, n = min(_CANDIDATES, len(grey) - 1), len(grey)
+    pairs = []
+    for start in range(0, n, _ROWS):
+        rows = torch.arange(start, min(start + _ROWS, n))
+        for side in sides:
+            alike = near[rows] @ side.T
+            alike[torch.arange(len(rows)), rows] = -2.0
+            others = alike.topk(count).indices
+            pairs.append(torch.stack([rows[:, None].expand_as(others), others], dim=-1).flatten(0, 1))
+    found = np.unique(np.sort(torch.cat(pairs).numpy(), axis=1), axis=0)
+    return found[:, 0], found[:, 1]
+
+
+def _bands(grey: np.ndarray) -> np.ndarray:
+    """The pictures less their coarse and their finest detail."""
+    fine = ndimage.gaussian_filter(grey, (0, _FINE, _FINE), mode="nearest")
+    return fine - ndimage.gaussian_filter(grey, (0, _WIDE, _WIDE), mode="nearest")
+
+
+def _rescaled(pictures: Tensor, scale: float) -> Tensor:
+    if scale == 1.0:
+        return pictures
+    grid = nn.functional.affine_grid(torch.eye(2, 3)[None] * scale, (1, 1, SIDE, SIDE), align_corners=False)
+    grid = grid.expand(len(pictures), -1, -1, -1)
+    return nn.functional.grid_sample(pictures[:, None], grid, align_corners=False)[:, 0]
+
+
+def _spectra(pictures: Tensor) -> Tensor:
+    flat = pictures.flatten(1)
+    pictures = (pictures - flat.mean(dim=1)[:, None, None]) / (flat.std(dim=1, correction=0) + 1e-6)[:, None, None]
+    return torch.fft.rfft2(pictures, norm="forward") * SIDE

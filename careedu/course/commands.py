@@ -1,0 +1,249 @@
+"""What each command of the command line does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import unicodedata
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from careedu.errors import InvalidInputError
+
+_FLAGS = {"size": "--size", "imbalance": "--imbalance", "counts": "--thin", "seed": "--seed", "rare": "--rare"}
+_FLAGS["split_seed"] = "--split-seed"
+_RUNS = Path("careedu-runs")
+
+
+def check(options: Namespace) -> int:
+    """`careedu check`: the findings of :func:`careedu.audit`, and a page."""
+    import careedu
+    from careedu.data.load import available
+
+    named = options.data in available()
+    chosen = {**_options(options), "split_seed": options.split_seed, "rare": options.rare}
+    if not named and options.size is not None:
+        raise InvalidInputError("check looks at a folder at a size of its own; leave --size out")
+    what = careedu.load(options.data, size=options.size, **chosen) if named else options.data
+    audit = careedu.audit(what, progress=not options.quiet, **({} if named else chosen))
+    print(audit)
+    if options.report is not None:
+        print(f"\nreport in {audit.report(options.report)}")
+    return 0
+
+
+def fit(options: Namespace) -> int:
+    """`careedu fit`: one run, its table and its figure."""
+    import careedu
+    from careedu.methods.building import build_method
+    from careedu.show.plots import plot_recalls
+
+    method = build_method(options.method, **_pairs(options.method_option, "--method-option"))
+    data = _load(options, seed=options.seed)
+    out = _free_folder(options, data.name, method.label(), f"seed={options.seed}", again=True)
+    checkpoint = out.with_name(f"{out.name}.checkpoint")
+    run = careedu.fit(
+        data,
+        method,
+        model=options.model,
+        epochs=options.epochs,
+        seed=options.seed,
+        device=options.device,
+        checkpoint=checkpoint,
+        progress=not options.quiet,
+    )
+    run.save(out)
+    checkpoint.unlink(missing_ok=True)
+    figure = plot_recalls(run).save(out / "recall.png")
+    _tell(run)
+    print(f"\n{run.seconds:.1f} seconds of training\nrun saved in {out}\nfigure in {figure}")
+    return 0
+
+
+def compare(options: Namespace) -> int:
+    """`careedu compare`: methods × seeds, the table, and a report."""
+    import careedu
+
+    data = _load(options, seed=0)
+    out = _free_folder(options, data.name, *options.methods, f"seeds={options.seeds}")
+    comparison = careedu.compare(
+        data,
+        options.methods,
+        seeds=options.seeds,
+        n_jobs=options.jobs,
+        store=_RUNS / "store",
+        progress=not options.quiet,
+        model=options.model,
+        epochs=options.epochs,
+        device=options.device,
+    )
+    if not out.exists():  # a comparison that stands there is this very one
+        comparison.save(out)
+    _tell_comparison(comparison)
+    print(f"\ncomparison saved in {out}")
+    if options.report is not None:
+        print(f"report in {comparison.report(options.report)}")
+    return 0
+
+
+def show(options: Namespace) -> int:
+    """`careedu show`: a saved run or comparison, in words and numbers."""
+    import careedu
+    from careedu.experiment.run import SAVED_RUN
+
+    if (options.folder / SAVED_RUN.record).is_file():
+        _tell(careedu.Run.load(options.folder))
+    else:
+        _tell_comparison(careedu.Comparison.load(options.folder))
+    return 0
+
+
+def names(options: Namespace) -> int:
+    """`careedu list`: everything that can be named."""
+    from careedu.data.load import available
+    from careedu.methods.registry import METHODS
+    from careedu.nn.backbones import MODELS
+
+    sections = {
+        "data sets": available(),
+        "methods": {name: line for name, (_, _, line) in METHODS.items()},
+        "networks": MODELS,
+    }
+    width = max(len(name) for lines in sections.values() for name in lines)
+    for title, lines in sections.items():
+        print(f"{title}:")
+        for name, line in lines.items():
+            print(f"  {name:{width}}  {line}")
+    return 0
+
+
+def cache(options: Namespace) -> int:
+    """`careedu cache`: what is kept, how much may be, and an end to it."""
+    from careedu.data.cache import cache_folder, cache_limit, cached_entries, clear_cache
+
+    sizes = [size for _, size, _ in cached_entries()]
+    print(f"{len(sizes)} decoded sets, {sum(sizes) / 1e6:.1f} MB of {cache_limit() / 1e6:.0f} MB, in {cache_folder()}")
+    print(f"freed {clear_cache() / 1e6:.1f} MB" if options.clear else "careedu cache --clear removes them")
+    return 0
+
+
+def lab(options: Namespace) -> int:
+    """`careedu lab`: the notebooks in JupyterLab."""
+    from careedu.course.launch import launch
+
+    return launch(options.folder)
+
+
+def _load(options: Namespace, seed: int) -> Any:
+    import careedu
+
+    return careedu.load(
+        options.data,
+        size=options.size,
+        imbalance=options.imbalance,
+        counts=_pairs(options.thin, "--thin") or None,
+        seed=seed,
+        rare=options.rare,
+        split_seed=options.split_seed,
+        **_options(options),
+    )
+
+
+def _options(options: Namespace) -> dict[str, Any]:
+    """Options of a data set. What chooses rows of a table stays text: ``fold=01`` is not ``fold=1``."""
+    from careedu.data.load import PHANTOMS
+    from careedu.data.sources import FOLDER_OPTIONS
+
+    read = _pairs(options.option, "--option")
+    as_text = dict(item.split("=", 1) for item in options.option)
+    for name in read:
+        if name in _FLAGS:
+            raise InvalidInputError(f"--option {name}=... has a flag of its own; write {_FLAGS[name]}")
+        if options.data not in PHANTOMS and name not in (*FOLDER_OPTIONS, "labels") and "shortcut" not in name:
+            read[name] = as_text[name]
+    return read
+
+
+def _free_folder(options: Namespace, *parts: str, again: bool = False) -> Path:
+    """Where to save: a name that tells the choices, with a key of all of them; it must be free and can be written."""
+    choices = {name: str(value) for name, value in sorted(vars(options).items()) if name not in _SILENT}
+    where = os.path.realpath(options.data) if Path(options.data).is_dir() else options.data
+    key = hashlib.blake2b(json.dumps([choices, where]).encode(), digest_size=3).hexdigest()
+    told = [f"imbalance={options.imbalance:g}"] if options.imbalance else []
+    told += [f"{name}={getattr(options, name)}" for name in ("size", "epochs") if getattr(options, name)]
+    told += [options.model] if options.model != "small" else []
+    name, *more = parts
+    out = (
+        options.out
+        or _RUNS / f"{_folder_name(name, *more[:-1], *told, *options.option, *options.thin, more[-1])}-{key}"
+    )
+    if out.exists() and (again or options.out):
+        raise InvalidInputError(
+            f"{out} is there already, and no run is overwritten; choose another --out (careedu show {out})"
+        )
+    there = next(folder for folder in (out.absolute().parent, *out.absolute().parents) if folder.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise InvalidInputError(f"{out} cannot be written, as {there} is no folder that may be; choose another --out")
+    return out
+
+
+# What changes no result.
+_SILENT = ("command", "quiet", "out", "device", "jobs", "report", "data")
+
+
+def _folder_name(*parts: str) -> str:
+    plain = (unicodedata.normalize("NFKD", part).encode("ascii", "ignore").decode() for part in parts)
+    return "-".join(filter(None, (re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-") for part in plain)))[:150]
+
+
+def _tell(run: Any) -> None:
+    data = run.configuration["data"]
+    table = run.table()
+    unmeasured = [name for name, n in zip(table.index, table["n test"], strict=True) if n == 0]
+    ends = [f"[{low:.2f}, {high:.2f}]" for low, high in zip(table["low"], table["high"], strict=True)]
+    told = [("no test images", "") if name in unmeasured else None for name in table.index]
+    table["recall"] = [t[0] if t else f"{value:.2f}" for t, value in zip(told, table["recall"], strict=True)]
+    table["95 % interval"] = [t[1] if t else end for t, end in zip(told, ends, strict=True)]
+    print(f"\n{run.method} on {data['name']}, seed {run.configuration['seed']}\n")
+    print(table.drop(columns=["low", "high"]).to_string())
+    n = len(table)
+    of = (
+        f"  (of {n - len(unmeasured)} of {n} classes: {', '.join(unmeasured)} cannot be measured)" if unmeasured else ""
+    )
+    print(f"\nbalanced accuracy {run.interval('balanced accuracy')}{of}")
+    rare = [name for name in run.rare if name not in unmeasured]
+    print(
+        f"rare recall       {run.interval('rare recall')}  ({', '.join(rare)})"
+        if rare
+        else "rare recall       not measured"
+    )
+    print("Intervals: 95 %, over groups of test images. They do not tell how far another seed would land.")
+
+
+def _tell_comparison(comparison: Any) -> None:
+    data = comparison.first.configuration["data"]["name"]
+    print(
+        f"\n{len(comparison.methods)} methods on {data}, {len(comparison.seeds)} seeds, {', '.join(comparison.rare)} rare\n"
+    )
+    for metric in ("rare recall", "balanced accuracy"):
+        print(comparison.summary([metric]).to_string(), end="\n\n")
+    print("Intervals: 95 %, over seeds and groups of test images; verdicts by paired differences, Holm-adjusted.")
+
+
+def _pairs(items: Sequence[str], flag: str) -> dict[str, Any]:
+    pairs = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not (name and equals and value):
+            raise InvalidInputError(f"{flag} {item!r} must read NAME=VALUE")
+        if name in pairs:
+            raise InvalidInputError(f"{flag} {name}=... is given twice")
+        try:
+            pairs[name] = json.loads(value)  # numbers, true, false, null
+        except json.JSONDecodeError:
+            pairs[name] = value
+    return pairs
