@@ -7,14 +7,14 @@ wrong labels, nor that a set in which it finds nothing is sound. What each thres
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from careedu.checks.cues import cues_of, nearest_neighbour
+from careedu.checks.cues import cues_of
+from careedu.checks.finding import Finding
 from careedu.checks.near_duplicates import Pairs, near_duplicates
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.data.folder import read_folder
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas
 
 SAME = 0.985
-"""Likeness from which on two images count as one picture: planted copies have .99 and more, neighbouring slices .977."""
+"""Likeness from which on two images count as one picture: planted copies have .99, neighbouring slices .977."""
 ALIKE = 0.92
 """Likeness from which on two images may be of one patient, where the class goes with it."""
 LEAKING = 0.25
@@ -34,28 +34,6 @@ LEAKING = 0.25
 _SIZE = 128
 _SHOWN = 12
 _RECALL = 0.8
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found.
-
-    Parameters
-    ----------
-    check : str
-        What was looked at.
-    result : str
-        What was found, in words.
-    attention : bool
-        Whether somebody should look at it before training.
-    images : tuple of tuple of str
-        Names of images to look at, those of a row beside each other.
-    """
-
-    check: str
-    result: str
-    attention: bool = False
-    images: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,7 +83,7 @@ class Audit:
         """
         from careedu.checks.audit_page import write_page
 
-        return write_page(self, Path(path))
+        return write_page(self.splits, self.findings, Path(path))
 
     def __str__(self) -> str:
         lines = [f"{'!' if f.attention else ' '} {f.check}: {f.result}" for f in self.findings]
@@ -165,7 +143,7 @@ def audit(folder_or_splits: str | Path | Splits, *, progress: bool = False, **op
         *(Finding("reading", text, attention=True) for text in assumed),
         *_copies(splits, whole, pairs),
         _leakage(splits, whole, pairs),
-        *(Finding(*cue) for cue in cues_of(splits, folder)),
+        *cues_of(splits, folder),
         *_lesions(whole),
         *(_reach(splits, name) for name in splits.rare),
     ]
@@ -292,15 +270,3 @@ def _reach(splits: Splits, name: str) -> Finding:
         f"so that differences of less than about {half:.2f} cannot be shown",
         attention=half > 0.2,
     )
-
-
-def ranked(audit: Audit) -> Sequence[tuple[str, str, float]]:
-    """The pairs of an audit by name, the most alike first."""
-    ids, pairs = audit.ids, audit.pairs
-    return [
-        (str(ids[a]), str(ids[b]), float(likeness))
-        for a, b, likeness in zip(pairs.first, pairs.second, pairs.likeness, strict=True)
-    ]
-
-
-__all__ = ["ALIKE", "LEAKING", "SAME", "Audit", "Finding", "audit", "nearest_neighbour", "ranked"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from careedu.checks.audit import Audit
+from careedu.checks.finding import Finding
+from careedu.data.dataset import Splits
 from careedu.errors import InvalidInputError
 from careedu.files import write_bytes
 
@@ -20,12 +22,13 @@ _TEMPLATES = Environment(
 )
 
 
-def write_page(audit: Audit, path: Path) -> Path:
+def write_page(splits: Splits, findings: Sequence[Finding], path: Path) -> Path:
     """Write the page.
 
     Parameters
     ----------
-    audit : Audit
+    splits : Splits
+    findings : sequence of Finding
     path : Path
         Of the file, which must end in ``.html`` or ``.htm`` and is replaced where it exists.
 
@@ -43,30 +46,34 @@ def write_page(audit: Audit, path: Path) -> Path:
     path = path.expanduser()
     if path.suffix.lower() not in (".html", ".htm"):
         raise InvalidInputError(f"a report is an HTML page; name it {path.with_name(path.name + '.html').name!r}")
-    write_bytes(path, page(audit))
+    write_bytes(path, page(splits, findings))
     return path
 
 
-def page(audit: Audit) -> bytes:
+def page(splits: Splits, findings: Sequence[Finding]) -> bytes:
     """The page itself, UTF-8.
 
     Parameters
     ----------
-    audit : Audit
+    splits : Splits
+    findings : sequence of Finding
 
     Returns
     -------
     bytes
     """
-    shown = {name for finding in audit.findings for row in finding.images for name in row}
+    shown = {name for finding in findings for row in finding.images for name in row}
     pictures, about = {}, {}
-    for split, part in audit.splits.parts().items():
+    for split, part in splits.parts().items():
         for i, name in enumerate(part.ids.tolist()):
             if name in shown:
                 pictures[name] = _picture(part.images[i].numpy())
                 about[name] = f"{name}, {part.classes[int(part.labels[i])]}, {split}"
+    look = sum(finding.attention for finding in findings)
     template = _TEMPLATES.get_template("audit.html")
-    text = template.render(audit=audit, pictures=pictures, about=about, version=version("careedu"))
+    text = template.render(
+        name=splits.name, findings=findings, look=look, pictures=pictures, about=about, version=version("careedu")
+    )
     return text.encode("utf-8", errors="replace")
 
 

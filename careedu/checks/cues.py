@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from careedu.checks.finding import Finding
 from careedu.checks.near_duplicates import thumbnails
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.measure.crossed import spread
@@ -21,10 +22,8 @@ _FRAME = 0.05
 _THUMBNAIL = 16
 _SHOWN = 6
 
-Cue = tuple[str, str, bool, tuple[tuple[str, ...], ...]]
 
-
-def cues_of(splits: Splits, folder: Path | None) -> Iterator[Cue]:
+def cues_of(splits: Splits, folder: Path | None) -> Iterator[Finding]:
     """Learn the class from one cue at a time with a small decision tree, and test it.
 
     Parameters
@@ -35,24 +34,24 @@ def cues_of(splits: Splits, folder: Path | None) -> Iterator[Cue]:
 
     Yields
     ------
-    tuple
-        Name of the check, result in words, whether it asks for a look, and images that show it.
+    Finding
+        With the darkest (smallest, …) and the brightest test images where it asks for a look.
     """
     if (splits.test.counts == 0).any():
-        yield "cues", "not looked for, as a class has no test images", False, ()
+        yield Finding("cues", "not looked for, as a class has no test images")
         return
     chance = 1 / len(splits.classes)
     for name, of in _measures(folder).items():
         train, test = of(splits.train), of(splits.test)
         if len(np.unique(train, axis=0)) < 2:
-            yield f"class by {name}", "alike in all training images", False, ()
+            yield Finding(f"class by {name}", "alike in all training images")
             continue
         interval = _judged(_tree(train, splits.train), test, splits)
         flagged = interval.low > chance + MARGIN
         order = np.argsort(test[:, 0], kind="stable")
         ends = [tuple(str(splits.test.ids[i]) for i in rows) for rows in (order[:_SHOWN], order[-_SHOWN:])]
-        yield f"class by {name}", _told(interval, chance), flagged, tuple(ends) if flagged else ()
-    yield "class by nearest neighbour", _told(nearest_neighbour(splits), chance), False, ()
+        yield Finding(f"class by {name}", _told(interval, chance), flagged, tuple(ends) if flagged else ())
+    yield Finding("class by nearest neighbour", _told(nearest_neighbour(splits), chance))
 
 
 def nearest_neighbour(splits: Splits) -> Interval:

@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )  # a terminal that lacks a sign shows another, and the table all the same
     options = _parser().parse_args(arguments)
     with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _note
         return exit_status(lambda: options.command(options))
 

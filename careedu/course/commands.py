@@ -182,9 +182,7 @@ def _free_folder(options: Namespace, *parts: str, again: bool = False) -> Path:
         or _RUNS / f"{_folder_name(name, *more[:-1], *told, *options.option, *options.thin, more[-1])}-{key}"
     )
     if out.exists() and (again or options.out):
-        raise InvalidInputError(
-            f"{out} is there already, and no run is overwritten; choose another --out (careedu show {out})"
-        )
+        raise InvalidInputError(f"{out} is there already, and no run is overwritten; choose another --out")
     there = next(folder for folder in (out.absolute().parent, *out.absolute().parents) if folder.exists())
     if not (there.is_dir() and os.access(there, os.W_OK)):
         raise InvalidInputError(f"{out} cannot be written, as {there} is no folder that may be; choose another --out")

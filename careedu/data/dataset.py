@@ -1,7 +1,6 @@
 """What an image set is: one split (`LesionDataset`) and the three of them (`Splits`).
 
-Everything above this file relies on what is checked here once, at the door: types, shapes and
-ranges. Nothing downstream checks again.
+Everything above this file relies on what is checked here once: types, shapes, ranges. Nothing downstream checks again.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ class LesionDataset:
     has_mask : Tensor, optional
         bool (N,). All true where `masks` is given and this is not.
     groups : array, optional
-        (N,) patient or lesion ids as str, by default one an image; no group is parted by splits and resamples.
+        (N,) patient or lesion ids as str, by default one an image; no group is parted.
     ids : array, optional
         (N,) distinct names of the images as str. Counted where not given.
     grouped : bool, optional
         False where nothing is known about groups, so that equal names in two splits mean nothing.
     marks : Tensor, optional
-        bool (N, H, W), the pixels of what is no part of the disease and may go with a class all the same: a plaster, a
-        ruler, a letter (`careedu.data.shortcuts`). None where nothing is known of such marks.
+        bool (N, H, W), the pixels of what is no part of the disease and may go with a class all the same, such as a
+        letter (`careedu.data.shortcuts`). None where nothing is known of such marks.
     mark_labels : Tensor, optional
         int64 (N,), the class that an image's marks look like (``look_alike=`` of phantoms); −1 for none.
     lesion_free : Tensor, optional
@@ -199,9 +198,8 @@ class LesionDataset:
         digest.update(json.dumps([self.classes, list(self.images.shape)]).encode())
         digest.update(json.dumps([self.groups.tolist(), self.ids.tolist()]).encode())
         boxes = self.boxes.nan_to_num(nan=-1.0)  # a NaN can be written in several ways
-        free = self.lesion_free if self.lesion_free is not None and self.lesion_free.any() else None
-        known = (self.images, self.labels, boxes, self.masks, self.has_mask, self.marks, self.mark_labels, free)
-        for tensor in known:
+        free = None if self.lesion_free is None or not self.lesion_free.any() else self.lesion_free
+        for tensor in (self.images, self.labels, boxes, self.masks, self.has_mask, self.marks, self.mark_labels, free):
             if tensor is not None:
                 add_array(digest, tensor)
         return digest.hexdigest()
@@ -349,7 +347,6 @@ class Splits:
 def rare_classes(train: LesionDataset) -> tuple[str, ...]:
     """The classes with less than half the mean training count, else the smallest one (the last of equals)."""
     counts = train.counts.tolist()
-    mean = sum(counts) / len(counts)
-    rare = tuple(name for name, n in zip(train.classes, counts, strict=True) if n < mean / 2)
+    rare = tuple(name for name, n in zip(train.classes, counts, strict=True) if n < sum(counts) / len(counts) / 2)
     smallest = min(range(len(counts)), key=lambda c: (counts[c], -c))
     return rare or (train.classes[smallest],)

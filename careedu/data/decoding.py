@@ -22,7 +22,8 @@ from tqdm.auto import tqdm
 
 from careedu.data import mask_levels
 from careedu.data.depth import DEEP_GREY, Window, brightness, stored_values
-from careedu.data.labels import Entry, Faults, Lesion
+from careedu.data.faults import Faults
+from careedu.data.labels import Entry, Lesion
 from careedu.errors import InvalidInputError
 
 # Named, so that no other plugin of Pillow is tried on files of others (that of EPS starts a program).

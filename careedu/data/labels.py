@@ -5,73 +5,26 @@ Nothing here looks inside an image; :mod:`careedu.data.decoding` does.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import difflib
 import functools
 import io
 import itertools
-import math
 import os
 import posixpath
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from careedu.data.box_cells import BOX_FORMATS, box_of_cells, likely_fractions
 from careedu.data.columns import BOX, MISSING, header_faults, like, meant_column, meant_split, spellings
+from careedu.data.faults import TABLE, Faults
 from careedu.errors import InvalidInputError, MissingDataError, UnknownNameError, check_known, unknown_name
 
-TABLE = "labels.csv"
 SPLITS = ("train", "val", "test")
-BOX_FORMATS = tuple(form + unit for form in ("xyxy", "xywh", "cxcywh") for unit in ("", "-fraction"))
 # Columns that cannot choose rows or name a patient, because they say something else.
 _TAKEN = ("image", "label", "split", "mask", *BOX)
 _LISTED_VALUES = 20
-_REPORTED_FAULTS = 20
-_EXAMPLES = 3  # of one cause
-
-
-@dataclass
-class Faults:
-    """Everything that is wrong with a table, gathered to be reported together."""
-
-    rows: list[tuple[int, str]] = field(default_factory=list)
-
-    def add(self, row: int, image: str, text: str) -> None:
-        """Note a fault of one row: its number as a spreadsheet shows it, its image, what is wrong and what to do."""
-        self.rows.append((row, f"row {row} ({image or 'no image'}): {text}"))
-
-    def add_whole(self, text: str) -> None:
-        """Note a fault of the table as a whole."""
-        self.rows.append((0, text))
-
-    @contextlib.contextmanager
-    def noted(self, row: int, image: str) -> Iterator[None]:
-        """Note what is raised inside as a fault of a row, and go on."""
-        try:
-            yield
-        except InvalidInputError as error:
-            self.add(row, image, str(error))
-
-    def __bool__(self) -> bool:
-        return bool(self.rows)
-
-    def error(self) -> InvalidInputError:
-        """Make the error that reports them, in the order of the rows; of very many some of each cause."""
-        faults = sorted(self.rows, key=lambda fault: fault[0])
-        shown, causes = [f"  {text}" for _, text in faults], {}
-        if len(faults) > _REPORTED_FAULTS:
-            for row, text in faults:  # of one cause are texts that differ in names and numbers only
-                causes.setdefault(re.sub(r"\(.*?\)|'.*?'|[\d.,]+", "", text), []).append((row, text))
-            shown = []
-            for rows in list(causes.values())[:_REPORTED_FAULTS]:
-                shown += [f"  {text}" for _, text in rows[:_EXAMPLES]]
-                if len(rows) > _EXAMPLES:
-                    shown.append(f"  and {len(rows) - _EXAMPLES} more of this kind, the last in row {rows[-1][0]}")
-            if len(causes) > _REPORTED_FAULTS:
-                shown.append(f"  and {len(causes) - _REPORTED_FAULTS} more kinds")
-        return InvalidInputError("\n".join([f"{TABLE} cannot be used:", *shown]))
 
 
 _Rows = list[tuple[int, dict[str, str], int]]
@@ -185,14 +138,14 @@ def read_table(
             if cells[name].casefold() in MISSING:
                 cells[name] = ""
     faults = Faults()
-    if box_format is None and (likely := _likely_fractions([cells for _, cells, _ in rows])):
+    if box_format is None and (likely := likely_fractions([cells for _, cells, _ in rows])):
         raise InvalidInputError(
             f"all boxes of {TABLE} lie between 0 and 1, as shares of the image do; load with box_format={likely!r}, or "
             "write pixels (box_format='xyxy' says that these are pixels)"
         )
     # Asked once of each file, however many rows name it.
     find = functools.cache(functools.partial(_file, folder, os.path.realpath(folder)))
-    boxes_of = functools.partial(_box, box_format or "xyxy")
+    boxes_of = functools.partial(box_of_cells, box_format or "xyxy")
     names: dict[str, Entry] = {}
     filled = {name for name in columns if any(cells[name] for _, cells, _ in rows)}
     has_splits, has_groups = "split" in filled, group_column in filled
@@ -343,51 +296,6 @@ def _files(inside: str) -> tuple[str, ...]:
     """All files of a folder, to find the one that a name may mean; of very large ones the first hundred thousand."""
     every = (os.path.join(place, name) for place, _, names in os.walk(inside) for name in names)  # noqa: PTH118
     return tuple(itertools.islice(every, 100_000))
-
-
-def _likely_fractions(rows: Sequence[Mapping[str, str]]) -> str:
-    """The format that boxes have most likely which all lie between 0 and 1; empty where they do not."""
-    numbers = []
-    for cells in rows:
-        with contextlib.suppress(ValueError, KeyError):  # told with its row later
-            numbers.append([float(cells[name]) for name in BOX])
-    if not numbers or not all(0 <= value <= 1 for box in numbers for value in box):
-        return ""
-    return "xyxy-fraction" if all(x1 > x0 and y1 > y0 for x0, y0, x1, y1 in numbers) else "cxcywh-fraction"
-
-
-def _box(form: str, cells: Sequence[str]) -> tuple[tuple[float, ...] | None, bool]:
-    """The corners that four cells say, None where they are empty; whether these are shares of width and height."""
-    fraction = form.endswith("-fraction")
-    if not any(cells):
-        return None, fraction
-    said = f"the box {','.join(cells)}"
-    if not all(cells):
-        raise InvalidInputError(f"{said} is given in part; write all of x0,y0,x1,y1 or none")
-    try:
-        x0, y0, x1, y1 = tuple(map(float, cells))
-    except ValueError:
-        raise InvalidInputError(f"{said} is not four numbers; write {'shares' if fraction else 'pixels'}") from None
-    if x0 == y0 == x1 == y1 == 0:
-        return (), fraction  # how many tables say that there is no lesion
-    if not all(map(math.isfinite, (x0, y0, x1, y1))):
-        raise InvalidInputError(f"{said} is not finite; leave all four empty where there is no box")
-    if form.startswith("cxcywh"):
-        x0, y0 = x0 - x1 / 2, y0 - y1 / 2
-    if not form.startswith("xyxy"):
-        x1, y1 = x0 + x1, y0 + y1
-    if x1 <= x0 or y1 <= y0:
-        raise InvalidInputError(
-            f"{said} is empty; x1 must be above x0 and y1 above y0 (both exclusive); where x1 and y1 are width and "
-            "height, load with box_format='xywh'"
-        )
-    # A share that was written with few digits may end a hair outside.
-    slack = 1e-3 if fraction else 0.0
-    if min(x0, y0) < -slack:
-        raise InvalidInputError(f"{said} starts outside the image; {'shares' if fraction else 'pixels'} count from 0")
-    if fraction and max(x1, y1) > 1 + slack:
-        raise InvalidInputError(f"{said} ends outside the image; shares end at 1")
-    return ((max(x0, 0.0), max(y0, 0.0), min(x1, 1.0), min(y1, 1.0)) if fraction else (x0, y0, x1, y1)), fraction
 
 
 def _normal(name: str) -> str:

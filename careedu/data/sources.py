@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from careedu.data.cache import cache_folder
-from careedu.data.labels import TABLE
+from careedu.data.faults import TABLE
 from careedu.data.medmnist_sets import MEDMNIST, SIZES, download, file_name, read_npz
 from careedu.errors import InvalidInputError, MissingDataError, check_known, unknown_name
 

@@ -75,7 +75,7 @@ class LesionSize(UntrainedMethod):
 
 
 def lesion_area(dataset: LesionDataset) -> np.ndarray:
-    """Area of each lesion as a share of the image, from the mask or else the box, float64 (N,); 0 for none, NaN if unknown."""
+    """Area of each lesion as a share of the image, from mask or else box, float64 (N,); 0 for none, NaN if unknown."""
     height, width = dataset.images.shape[2:]
     x0, y0, x1, y1 = dataset.boxes.double().unbind(1)
     area = (x1 - x0) * (y1 - y0)

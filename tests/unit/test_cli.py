@@ -198,7 +198,7 @@ def test_a_class_without_test_images_is_told_in_words(tmp_path, capsys):
 
 
 def test_from_a_folder_to_a_report_in_three_commands(tmp_path, capsys):
-    data = a_folder(tmp_path / "mine")
+    data = a_folder(tmp_path / "mine", n=300)
     assert main(["check", data, "--report", "check.html", "--quiet"]) == 0
     printed = capsys.readouterr().out
     assert "class by mean intensity" in printed and "! class by mean intensity" in printed
