@@ -24,7 +24,7 @@ _FINE, _WIDE = 0.7, 3.0  # pixels, of the band that is compared
 _BATCH = 512
 _ROWS = 1024
 _STEPS = 8
-_REFINED = 0.6  # likeness from which on a pair is looked at closely
+_REFINED = 0.3  # likeness from which on a pair is looked at closely
 _CLOSE = 2  # pairs of an image that are looked at closely
 _INNER = 0.86  # share of width and height that is compared then
 

@@ -223,10 +223,8 @@ def _tell(run: Any) -> None:
 
 
 def _tell_comparison(comparison: Any) -> None:
-    data = comparison.first.configuration["data"]["name"]
-    print(
-        f"\n{len(comparison.methods)} methods on {data}, {len(comparison.seeds)} seeds, {', '.join(comparison.rare)} rare\n"
-    )
+    data, seeds = comparison.first.configuration["data"]["name"], len(comparison.seeds)
+    print(f"\n{len(comparison.methods)} methods on {data}, {seeds} seeds, {', '.join(comparison.rare)} rare\n")
     for metric in ("rare recall", "balanced accuracy"):
         print(comparison.summary([metric]).to_string(), end="\n\n")
     print("Intervals: 95 %, over seeds and groups of test images; verdicts by paired differences, Holm-adjusted.")

@@ -47,8 +47,7 @@ class LesionDataset:
     grouped : bool, optional
         False where nothing is known about groups, so that equal names in two splits mean nothing.
     marks : Tensor, optional
-        bool (N, H, W), the pixels of what is no part of the disease and may go with a class all the same, such as a
-        letter (`careedu.data.shortcuts`). None where nothing is known of such marks.
+        bool (N, H, W), the pixels of what is no part of the disease and may go with a class all the same, such as a letter.
     mark_labels : Tensor, optional
         int64 (N,), the class that an image's marks look like (``look_alike=`` of phantoms); −1 for none.
     lesion_free : Tensor, optional
@@ -94,8 +93,7 @@ class LesionDataset:
         if self.has_mask is None:
             put("has_mask", torch.full((n,), self.masks is not None))
         for name in _TENSORS:
-            value = getattr(self, name)
-            put(name, value if value is None else torch.as_tensor(value))
+            put(name, None if getattr(self, name) is None else torch.as_tensor(getattr(self, name)))
         put("classes", tuple(str(name) for name in self.classes))
         put("grouped", self.groups is not None if self.grouped is None else self.grouped)
         put("groups", np.arange(n).astype(str) if self.groups is None else np.asarray(self.groups).astype(str))

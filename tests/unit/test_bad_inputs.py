@@ -135,14 +135,25 @@ def as_sizes(place, rows):
 
 
 MEANT = {
-    "split": ["Split", "SPLIT", "splits", "subset", "partition", "data_split", "spilt", " Split "],
-    "mask": ["Mask", "mask_path", "masks", "segmentation", "mask-file", "Mask Name"],
-    "x0": ["X0", "xmin", "x_min", "Left", "bbox_x0"],
-    "y0": ["Y0", "ymin", "top"],
+    "split": ["Split", "SPLIT", "splits", "subset", "partition", "data_split", "spilt", "train_test", " Split "],
+    "mask": ["Mask", "mask_path", "masks", "lesion_mask", "seg_mask", "segmentation", "mask-file", "Mask Name"],
+    "x0": ["X0", "xmin", "x_min", "Left", "bbox_x0", "bbox_xmin"],
+    "y0": ["Y0", "ymin", "top", "bbox y0"],
     "x1": ["X1", "x-max", "Right", "xmax"],
     "y1": ["Y1", "YMax", "bottom"],
-    "image": ["Image", "image_path", "filename", "file_name", "path", "image_id", "Images"],
-    "label": ["Label", "class", "diagnosis", "dx", "target", "labels"],
+    "image": [
+        "Image",
+        "image_path",
+        "filename",
+        "file_name",
+        "path",
+        "img",
+        "Filepath",
+        "image name",
+        "image_id",
+        "Images",
+    ],
+    "label": ["Label", "class", "diagnosis", "dx", "target", "labels", "category", "Finding"],
 }
 ERRORS = {
     f"column {other!r} for {ours}": (renamed(ours, other), f"{other.strip()!r}")
@@ -152,26 +163,52 @@ ERRORS = {
 ERRORS |= {
     f"label {word!r}": (cell(3, label=word), "row 5 .*has no label") for word in (*MISSING, "NaN", "None", "NULL")
 }
-ERRORS |= {f"split {word!r}": (cell(3, split=word), "row 5 .*has no split") for word in ("nan", "None", "<NA>")}
+ERRORS |= {f"split {word!r}": (cell(3, split=word), "row 5 .*has no split") for word in ("nan", "None", "<NA>", "null")}
 ERRORS |= {f"group {word!r}": (cell(3, group=word), "row 5 .*has no group") for word in ("nan", "None", "<NA>", "NA")}
 ERRORS |= {
     f"split {word!r}": (cell(3, split=word), f"row 5 .*{meant}")
     for word, meant in {
-        "Train": "'train'", "TEST": "'test'", "validation": "'val'", "Valid": "'val'", "dev": "'val'",
-        "training": "'train'", "testing": "'test'", "trian": "Did you mean 'train'", "0": "train, val", "holdout": "train",
+        "Train": "'train'",
+        "TEST": "'test'",
+        "validation": "'val'",
+        "Valid": "'val'",
+        "dev": "'val'",
+        "training": "'train'",
+        "testing": "'test'",
+        "trian": "Did you mean 'train'",
+        "0": "train, val",
+        "holdout": "train",
     }.items()
-}  # fmt: skip
+}
 ERRORS |= {
-    f"labels {a!r} and {b!r}": (both(every(label=lambda row: a if row["label"] == "ill" else row["label"]), cell(2, label=b)),
-                                "labels .*differ")
-    for a, b in [("ill", "Ill"), ("7", "7.0"), ("7", "007"), ("no finding", "no\xa0finding"), ("no finding", "no  finding"),
-                 (unicodedata.normalize("NFC", "naïve"), unicodedata.normalize("NFD", "naïve")), ("grade II", "Grade II")]
-}  # fmt: skip
+    f"labels {a!r} and {b!r}": (
+        both(every(label=lambda row, a=a: a if row["label"] == "ill" else row["label"]), cell(2, label=b)),
+        "labels .*differ",
+    )
+    for a, b in [
+        ("ill", "Ill"),
+        ("7", "7.0"),
+        ("7", "007"),
+        ("no finding", "no\xa0finding"),
+        ("no finding", "no  finding"),
+        (unicodedata.normalize("NFC", "naïve"), unicodedata.normalize("NFD", "naïve")),
+        ("grade II", "Grade II"),
+    ]
+}
 ERRORS |= {
-    f"groups {a!r} and {b!r}": (both(cell(0, group=a), cell(1, group=a), cell(8, group=b), cell(9, group=b)),
-                                "groups .*differ")
-    for a, b in [("P1", "p1"), ("7", "7.0"), ("07", "7"), ("anna b", "anna\xa0b"), ("José", "José")]
-}  # fmt: skip
+    f"groups {a!r} and {b!r}": (
+        both(cell(0, group=a), cell(1, group=a), cell(8, group=b), cell(9, group=b)),
+        "groups .*differ",
+    )
+    for a, b in [
+        ("P1", "p1"),
+        ("7", "7.0"),
+        ("07", "7"),
+        ("anna b", "anna\xa0b"),
+        (unicodedata.normalize("NFC", "José"), unicodedata.normalize("NFD", "José")),
+    ]
+}
+LEVELS = np.arange(576, dtype=np.uint8).reshape(24, 24) % 3 * 80
 ERRORS |= {
     "fractions": (as_fractions, "box_format='xyxy-fraction'"),
     "YOLO": (as_yolo, "box_format='cxcywh-fraction'"),
@@ -196,26 +233,33 @@ ERRORS |= {
     "half an image": (file("3.png", lambda p: p.write_bytes(p.read_bytes()[:60])), "broken or truncated"),
     "image of another size": (file("3.png", lambda p: Image.new("L", (30, 24)).save(p)), "differ in size"),
     "mask of another size": (file("m3.png", lambda p: Image.new("L", (30, 24)).save(p)), "30x24"),
-    "mask of ones": (file("m3.png", lambda p: Image.new("L", (24, 24), 1).save(p)), None),
-    "mask of levels": (file("m3.png", lambda p: Image.fromarray(np.arange(576, dtype=np.uint8).reshape(24, 24) % 3 * 80).save(p)), "lesion="),
+    "mask of levels": (file("m3.png", lambda p: Image.fromarray(LEVELS).save(p)), "lesion="),
     "empty mask beside a box": (file("m3.png", lambda p: Image.new("L", (24, 24)).save(p)), "mask is empty, but"),
     "no box beside a mask": (cell(3, x0=0, y0=0, x1=0, y1=0), "shows a lesion, but"),
     "mask of text": (file("m3.png", lambda p: p.write_text("hello")), "mask 'm3.png' is not an image"),
     "group in two splits": (cell(8, group="p0"), "group 'p0' is in test, but in train in row 2"),
     "no training image": (cell(3, label="odd", split="test", group="q"), "class 'odd' has no training image"),
     "one class": (every(label="ill"), "at least two classes"),
-    "no test": (every(split=lambda row: "val" if row["split"] == "test" else row["split"]), "no row has the split test"),
+    "no test": (
+        every(split=lambda row: "val" if row["split"] == "test" else row["split"]),
+        "no row has the split test",
+    ),
     "two labels of an image": (lambda p, r: r.append({**r[0], "label": "well"}), "rows of one image must agree"),
-    "x, y, width, height": (both(without("x0", "y0", "x1", "y1"), every(x=4, y=6, width=10, height=6)), "box_format='xywh'"),
+    "x, y, width, height": (
+        both(without("x0", "y0", "x1", "y1"), every(x=4, y=6, width=10, height=6)),
+        "box_format='xywh'",
+    ),
     "x, y, w, h": (both(without("x0", "y0", "x1", "y1"), every(x=4, y=6, w=10, h=6)), "box_format='xywh'"),
-    "centre form": (both(without("x0", "y0", "x1", "y1"), every(x_center=4, y_center=6, width=10, height=6)), "'cxcywh'"),
-}  # fmt: skip
-ERRORS = {name: case for name, case in ERRORS.items() if case[1] is not None}
+    "centre form": (
+        both(without("x0", "y0", "x1", "y1"), every(x_center=4, y_center=6, width=10, height=6)),
+        "'cxcywh'",
+    ),
+}
 
 WARNINGS = {
     "copy across splits": (copied("9.png"), "more than once, in different splits .*'0.png'"),
     "copy with another label": (copied("1.png"), "in different labels"),
-    "copy within a split": (copied("2.png"), "more than once .*each copy counts"),
+    "copy within a split": (copied("2.png"), "more than once .*each counts as one"),
     "hard link": (hard_link, "more than once, in different splits"),
     "patients by another name": (renamed("group", "patient_id"), "by the column 'patient_id'"),
     "Patients by another name": (renamed("group", "Patient"), "by the column 'Patient'"),
@@ -224,14 +268,23 @@ WARNINGS = {
     "no splits": (without("split"), "splits were drawn by group"),
     "no splits, no groups": (without("split", "group"), "image by image, as no column 'group'"),
     "inverted mask": (
-        both(without("x0", "y0", "x1", "y1"), file("m3.png", lambda p: Image.eval(Image.open(p), lambda v: 255 - v).save(p))),
+        both(
+            without("x0", "y0", "x1", "y1"),
+            file("m3.png", lambda p: Image.eval(Image.open(p), lambda v: 255 - v).save(p)),
+        ),
         "cover more than 60% .*'3.png'.*inverted",
     ),
     "white mask": (file("m3.png", lambda p: Image.new("L", (24, 24), 255).save(p)), "cover more than 60%"),
     "box beside its mask": (cell(3, x0=18, x1=23), "1 boxes do not meet the masks .*'3.png'"),
-    "no test image of a class": (every(label=lambda r: "ill" if r["split"] == "test" else r["label"]), "no test image of well"),
-    "no validation image of a class": (every(label=lambda r: "ill" if r["split"] == "val" else r["label"]), "no val image of well"),
-}  # fmt: skip
+    "no test image of a class": (
+        every(label=lambda r: "ill" if r["split"] == "test" else r["label"]),
+        "no test image of well",
+    ),
+    "no validation image of a class": (
+        every(label=lambda r: "ill" if r["split"] == "val" else r["label"]),
+        "no val image of well",
+    ),
+}
 WIDE = {"squeezed": (24, "images are squeezed into squares of 24 pixels .one of 48x24")}
 
 
@@ -371,17 +424,66 @@ def test_the_cache_keeps_to_its_limit(folder, tmp_path, monkeypatch):
         read_folder(place, size=size)
         assert len(list((tmp_path / "cache/decoded").iterdir())) == 1
     monkeypatch.setenv("CAREEDU_CACHE_LIMIT", "much")
-    with pytest.raises(CareeduError, match="CAREEDU_CACHE_LIMIT.*'much'"):
+    with pytest.raises(CareeduError, match=r"CAREEDU_CACHE_LIMIT.*'much'"):
         read_folder(place, size=32)
 
 
 CELLS = st.sampled_from(
-    ["", "0", "1", "7", "24", "-1", "0.5", "nan", "None", "inf", "1e400", "a", "train", "val", "test", "Train", "0.png", "1.png",
-     "m1.png", "..", ".", "/", "\0", "é", "ill", "well", "x" * 300, "\ud7ff", '"', "m0.png", "0.png ", "a\nb"]
-)  # fmt: skip
+    [
+        "",
+        "0",
+        "1",
+        "7",
+        "24",
+        "-1",
+        "0.5",
+        "nan",
+        "None",
+        "inf",
+        "1e400",
+        "a",
+        "train",
+        "val",
+        "test",
+        "Train",
+        "0.png",
+        "1.png",
+        "m1.png",
+        "..",
+        ".",
+        "/",
+        "\0",
+        "é",
+        "ill",
+        "well",
+        "x" * 300,
+        "\ud7ff",
+        '"',
+        "m0.png",
+        "0.png ",
+        "a\nb",
+    ]
+)
 HEADERS = st.sampled_from(
-    ["image", "label", "split", "x0", "y0", "x1", "y1", "mask", "group", "Split", "patient", "bbox", "", "image ", "x", "width"]
-)  # fmt: skip
+    [
+        "image",
+        "label",
+        "split",
+        "x0",
+        "y0",
+        "x1",
+        "y1",
+        "mask",
+        "group",
+        "Split",
+        "patient",
+        "bbox",
+        "",
+        "image ",
+        "x",
+        "width",
+    ]
+)
 
 
 @given(data=st.data())

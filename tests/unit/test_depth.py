@@ -46,10 +46,9 @@ def test_tiff_of_every_number_type_rises_as_it_should(dtype, tmp_path):
     assert (np.diff(image.astype(int), axis=1) >= 0).all() and image.min() == 0 and image.max() == 255
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_white_as_zero_is_turned_round(dtype, tmp_path):
-    top = min(np.iinfo(dtype).max, 2**31 - 1)
-    tiff(tmp_path / "a.tiff", ramp("float64", 0, top).astype(dtype), white_is_zero=True)
+    tiff(tmp_path / "a.tiff", ramp(dtype, 0, np.iinfo(dtype).max), white_is_zero=True)
     near(read_image(tmp_path / "a.tiff", 1, None)[0], RISING[:, ::-1])
 
 
@@ -77,7 +76,7 @@ def test_a_window_holds_for_8_bits_as_well(tmp_path):
 
 def test_colours_without_brightness_are_refused(tmp_path):
     Image.new("LAB", (32, 24), (50, 128, 128)).save(tmp_path / "a.tiff")
-    with pytest.raises(InvalidInputError, match="LAB.*RGB"):
+    with pytest.raises(InvalidInputError, match=r"LAB.*RGB"):
         read_image(tmp_path / "a.tiff", 3, None)
 
 
