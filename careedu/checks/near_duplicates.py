@@ -18,14 +18,17 @@ from tqdm.auto import tqdm
 
 SIDE = 64
 _COARSE = 16
-_CANDIDATES = 12  # of each image, on either side of the mirror
+_CANDIDATES = 5  # of each image, on either side of the mirror, whole and cropped
+_CROP = 0.96
 _SCALES = (0.95, 1.0, 1.05)
 _FINE, _WIDE = 0.7, 3.0  # pixels, of the band that is compared
 _BATCH = 512
 _ROWS = 1024
-_STEPS = 8
+_STEPS = 6
+_BLUR = 1.5
+_BLURRED = 0.9  # likeness without fine detail from which on that is looked at
 _REFINED = 0.3  # likeness from which on a pair is looked at closely
-_CLOSE = 2  # pairs of an image that are looked at closely
+_CLOSE = 3  # pairs of an image that are looked at closely
 _INNER = 0.86  # share of width and height that is compared then
 
 
@@ -62,8 +65,8 @@ def near_duplicates(images: Tensor, progress: bool = False) -> Pairs:
     Returns
     -------
     Pairs
-        Those among which copies of one picture are: of each image the twelve others of most like thumbnails, and
-        the twelve of most like mirrored ones. Each with max over side, scales s and shift d of
+        Those among which copies of one picture are: of each image the five others of most like thumbnails, and
+        the five of most like mirrored, cropped, and mirrored and cropped ones. Each with max over side, scales s and shift d of
         Σ f(x) g(s·x + d) / (‖f‖ ‖g‖), f and g being the images less their coarse and their finest detail; the best of a
         coarse search is made better by steps of Gauss and Newton (Lucas and Kanade, IJCAI 1981), each axis with a scale
         of its own, as a crop gives it, and the margin left out.
@@ -123,11 +126,17 @@ def _refined(own: Tensor, other: Tensor, coarse: Tensor, variants: list[tuple[bo
     mirrored = torch.tensor([mirror for mirror, _ in variants])[variant.long()]
     scale = torch.tensor([scale for _, scale in variants])[variant.long()]
     moved = torch.where(mirrored[:, None, None], other.flip(-1), other)
-    return torch.maximum(best, _fitted(own, moved, scale, scale[:, None] * shift))
+    parameters = torch.stack([scale, scale * shift[:, 0], scale, scale * shift[:, 1]], dim=1)
+    # First without the fine detail, which fits by chance at many places a hair away from the right one.
+    blurred, parameters = _fitted(_blurred(own), _blurred(moved), parameters)
+    close = (blurred > _BLURRED).nonzero()[:, 0]
+    if len(close):
+        best[close] = torch.maximum(best[close], _fitted(own[close], moved[close], parameters[close])[0])
+    return best
 
 
-def _fitted(own: Tensor, other: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Correlation of the inner parts once the scale of each axis and the shift fit best, (P,)."""
+def _fitted(own: Tensor, other: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+    """Correlation of the inner parts (P,) where scale and shift of each axis fit best, and what these are (P, 4)."""
     axis = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     inner = (x.abs() < _INNER) & (y.abs() < _INNER)
@@ -137,14 +146,13 @@ def _fitted(own: Tensor, other: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         return nn.functional.normalize(flat - flat.mean(dim=1, keepdim=True), dim=1)
 
     wanted, best = unit(own), torch.full((len(own),), -1.0)
-    parameters = torch.stack([scale, shift[:, 0], scale, shift[:, 1]], dim=1)
     for _ in range(_STEPS):
         sx, tx, sy, ty = parameters.T[:, :, None, None]
         grid = torch.stack([(sx * x + tx).expand(-1, SIDE, SIDE), (sy * y + ty).expand(-1, SIDE, SIDE)], dim=-1)
         seen = nn.functional.grid_sample(other[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
         found = unit(seen)
         best = torch.maximum(best, (wanted * found).sum(dim=1))
-        # How the picture changes with each parameter; its own size and mean are taken out, as from the picture.
+        # How the picture changes with each parameter; its mean and size are taken out, as from the picture.
         down, across = torch.gradient(seen, dim=(1, 2), spacing=2 / SIDE)
         across, down = across / sx, down / sy
         norm = (seen[:, inner] - seen[:, inner].mean(dim=1, keepdim=True)).norm(dim=1).clamp_min(1e-6)
@@ -153,7 +161,7 @@ def _fitted(own: Tensor, other: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         normal = slopes.mT @ slopes + 1e-3 * torch.eye(4)
         step = torch.linalg.solve(normal, slopes.mT @ (wanted - found)[..., None])[..., 0]
         parameters = parameters + step.clamp(-0.05, 0.05)
-    return best
+    return best, parameters
 
 
 def thumbnails(images: Tensor, side: int) -> np.ndarray:
@@ -168,24 +176,29 @@ def thumbnails(images: Tensor, side: int) -> np.ndarray:
 
 def _candidates(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the pairs of most like thumbnails, each once."""
-    small = nn.functional.adaptive_avg_pool2d(torch.from_numpy(grey)[:, None], _COARSE)[:, 0]
+    pictures = torch.from_numpy(grey)
 
     def unit(pictures: Tensor) -> Tensor:
-        flat = pictures.flatten(1)
+        flat = nn.functional.adaptive_avg_pool2d(pictures[:, None], _COARSE).flatten(1)
         return nn.functional.normalize(flat - flat.mean(dim=1, keepdim=True), dim=1)
 
-    near, sides = unit(small), (unit(small), unit(small.flip(-1)))
+    cropped = _rescaled(pictures, _CROP)
+    sides = [unit(part) for part in (pictures, pictures.flip(-1), cropped, cropped.flip(-1))]
     count, n = min(_CANDIDATES, len(grey) - 1), len(grey)
     pairs = []
     for start in range(0, n, _ROWS):
         rows = torch.arange(start, min(start + _ROWS, n))
         for side in sides:
-            alike = near[rows] @ side.T
+            alike = sides[0][rows] @ side.T
             alike[torch.arange(len(rows)), rows] = -2.0
             others = alike.topk(count).indices
             pairs.append(torch.stack([rows[:, None].expand_as(others), others], dim=-1).flatten(0, 1))
     found = np.unique(np.sort(torch.cat(pairs).numpy(), axis=1), axis=0)
     return found[:, 0], found[:, 1]
+
+
+def _blurred(bands: Tensor) -> Tensor:
+    return torch.from_numpy(ndimage.gaussian_filter(bands.numpy(), (0, _BLUR, _BLUR), mode="nearest"))
 
 
 def _bands(grey: np.ndarray) -> np.ndarray:

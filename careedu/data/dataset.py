@@ -47,7 +47,7 @@ class LesionDataset:
     grouped : bool, optional
         False where nothing is known about groups, so that equal names in two splits mean nothing.
     marks : Tensor, optional
-        bool (N, H, W), the pixels of what is no part of the disease and may go with a class all the same, such as a letter.
+        bool (N, H, W), the pixels of what is no part of the disease and may go with a class, such as a letter.
     mark_labels : Tensor, optional
         int64 (N,), the class that an image's marks look like (``look_alike=`` of phantoms); −1 for none.
     lesion_free : Tensor, optional
