@@ -75,7 +75,7 @@ class LesionSize(UntrainedMethod):
 
 
 def lesion_area(dataset: LesionDataset) -> np.ndarray:
-    """Area of each lesion as a share of the image, from the mask or else the box, float64 (N,); NaN where unknown, 0 for none."""
+    """Area of each lesion, from mask or else box, as a share of the image, float64 (N,): NaN if unknown, 0 for none."""
     height, width = dataset.images.shape[2:]
     x0, y0, x1, y1 = dataset.boxes.double().unbind(1)
     area = (x1 - x0) * (y1 - y0)
