@@ -212,9 +212,7 @@ class Training:
         if first > 0:
             for optimization, saved in zip(optimizations, optimizers, strict=True):
                 optimization.restore(*saved)
-        moving = {id(parameter) for optimization in optimizations for parameter in optimization.parameters}
-        for parameter in self.model.parameters():
-            parameter.requires_grad_(id(parameter) in moving)
+        self._let_move(optimizations)
         seed = derive_seed(self.seed, BEGIN, index, 1)
         with reproducible(self.device, seed), torch.no_grad():
             sampling.prepare(self.model, self.precision, seed % 2**32)  # scikit-learn's seeds have 32 bits
@@ -235,8 +233,7 @@ class Training:
         self._set_mode(stage)
         seed = derive_seed(self.seed, EPOCH, index, epoch)
         generator = torch.Generator().manual_seed(seed)
-        sums: dict[str, Tensor] = {}
-        counts: dict[str, int] = {}
+        seen: dict[str, list[Tensor]] = {}
         owner: dict[str, Optimization] = {}
         with reproducible(self.device, seed):  # for dropout and whatever else a method draws
             for number, batch in enumerate(sampling.epoch(epoch, generator)):
@@ -244,7 +241,7 @@ class Training:
                     if (epoch * sampling.batches + number + 1) % optimization.update.every:
                         continue
                     if len(optimizations) > 1:
-                        self._let_move(optimization, optimizations)
+                        self._let_move([optimization])
                     with autocast(self.device, self.precision):
                         terms = optimization.update.terms(self.model, batch)
                         loss = torch.stack([term.float() for term in terms.values()]).sum()
@@ -252,10 +249,9 @@ class Training:
                     for name, term in terms.items():
                         if owner.setdefault(name, optimization) is not optimization:
                             raise InvalidInputError(f"two updates of stage {stage.name!r} have a term called {name!r}")
-                        sums[name] = sums.get(name, 0.0) + term.detach()
-                        counts[name] = counts.get(name, 0) + 1
+                        seen.setdefault(name, []).append(term.detach())
                 bar.update()
-        means = {name: float(total) / counts[name] for name, total in sums.items()}
+        means = {name: float(sum(values)) / len(values) for name, values in seen.items()}
         for name, mean in means.items():
             if not np.isfinite(mean):
                 raise CareeduError(
@@ -293,13 +289,11 @@ class Training:
         with reproducible(self.device, derive_seed(self.seed, *purpose)), torch.no_grad():
             return declared(self.model)
 
-    @staticmethod
-    def _let_move(one: Optimization, optimizations: Sequence[Optimization]) -> None:
-        """Let the parameters of one update have gradients, so that no step pays for those of another."""
-        own = {id(parameter) for parameter in one.parameters}
-        for optimization in optimizations:
-            for parameter in optimization.parameters:
-                parameter.requires_grad_(id(parameter) in own)
+    def _let_move(self, optimizations: Sequence[Optimization]) -> None:
+        """Let no other parameters have gradients, so that a step pays for none but its own."""
+        moving = {id(parameter) for optimization in optimizations for parameter in optimization.parameters}
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(id(parameter) in moving)
 
     def _set_mode(self, stage: Stage) -> None:
         self.model.train()
