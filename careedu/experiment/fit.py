@@ -119,18 +119,9 @@ def fit(
             check_writable(Path(checkpoint).parent, 6 * sum(tensor.nbytes for tensor in network.state_dict().values()))
         network = network.to(device, memory_format=torch.channels_last)
         evaluation = _Evaluation(data, method, facts, settings.probes, device, precision)
-        training = Training(
-            model=network,
-            stages=stages,
-            train=train.to(device),
-            augmentation=settings.augmentation_for(data),
-            seed=settings.seed,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            precision=precision,
-            evaluate=evaluation.after_epoch,
-        )
+        own = {name: getattr(settings, name) for name in ("seed", "batch_size", "learning_rate", "weight_decay")}
+        own |= {"precision": precision, "evaluate": evaluation.after_epoch}
+        training = Training(network, stages, train.to(device), settings.augmentation_for(data), **own)
         shared = []
         if shared_stages is not None:
             shared = _shared_stages(Path(shared_stages), configuration, stages, train, network)

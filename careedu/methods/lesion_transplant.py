@@ -248,8 +248,5 @@ def _ring_mean(images: Tensor, ring: Tensor) -> Tensor:
 
 def _part(draw: Draw, rows: Tensor) -> Draw:
     """Some images' share of a draw."""
-
-    def of(values: Tensor | None) -> Tensor | None:
-        return None if values is None else values[rows.to(values.device)]
-
-    return Draw(forward=of(draw.forward), brightness=of(draw.brightness), contrast=of(draw.contrast))
+    parts = {"forward": draw.forward, "brightness": draw.brightness, "contrast": draw.contrast}
+    return Draw(**{name: of if of is None else of[rows.to(of.device)] for name, of in parts.items()})

@@ -293,6 +293,13 @@ def head_stage(epochs: int, loss: LossMethod, facts: TrainingFacts, **options: A
     return Stage("head", epochs, Update(head_only, trainable=("head.",)), inputs="pooled-features", **options)
 
 
+def restart(part: nn.Module) -> None:
+    """Draw the first weights of a part anew, so that they follow from the seed, not from what was drawn before."""
+    for layer in part.modules():
+        if hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()
+
+
 def standardize_features(facts: TrainingFacts) -> Callable[[nn.Module], None]:
     """What begins a stage on features that rest: the slot `after` standardises them over the training images."""
 

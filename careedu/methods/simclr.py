@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from careedu.data.augmentation import Augmentation
 from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import LossMethod, Pretraining
+from careedu.methods.method import LossMethod, Pretraining, restart
 from careedu.nn.contrastive import nt_xent, unit_vectors
 from careedu.training.batch import Batch, unit_range
 from careedu.training.stage import Stage, Update
@@ -145,7 +145,7 @@ class SimCLR(Pretraining):
                 pool=facts.pool,
                 batch_size=self.batch_size,
                 augmentation=VIEWS[self.views],
-                begin=_restart_projector,
+                begin=lambda model: restart(model.training_parts[PROJECTOR]),
                 record=spread,
                 supervised=False,
                 shared={**own, "revision": self.revision, "lesions": False, "labels": False},
@@ -168,10 +168,3 @@ def projections(model: nn.Module, images: Tensor) -> Tensor:
     Past the slots of the network, so that the pretraining is the same whatever a method puts into them.
     """
     return model.training_parts[PROJECTOR](model.pool(model.body(model.standardized(images))))
-
-
-def _restart_projector(model: nn.Module) -> None:
-    # Its first weights follow from the seed, not from what a method has drawn before it was built.
-    for layer in model.training_parts[PROJECTOR].children():
-        if isinstance(layer, nn.Linear):
-            layer.reset_parameters()

@@ -250,15 +250,10 @@ def reproducible(device: torch.device, seed: int | None = None) -> Iterator[None
 
 @contextlib.contextmanager
 def _random_state(device: torch.device) -> Iterator[None]:
-    own = {
-        "cuda": lambda: (torch.cuda.get_rng_state(device), lambda state: torch.cuda.set_rng_state(state, device)),
-        "mps": lambda: (torch.mps.get_rng_state(), torch.mps.set_rng_state),
-    }
-    states = [(torch.get_rng_state(), torch.set_rng_state)]
-    if device.type in own:
-        states.append(own[device.type]())
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(torch.set_rng_state, torch.get_rng_state())
+        if device.type == "cuda":
+            stack.callback(torch.cuda.set_rng_state, torch.cuda.get_rng_state(device), device)
+        elif device.type == "mps":
+            stack.callback(torch.mps.set_rng_state, torch.mps.get_rng_state())
         yield
-    finally:
-        for state, put_back in states:
-            put_back(state)

@@ -148,12 +148,9 @@ class Training:
         else:
             self._start_from(shared)
         samplings = [Sampling(stage, self.train, self.batch_size, self.augmentation) for stage in self.stages]
-        bar = tqdm(
-            total=sum(sampling.stage.epochs * sampling.batches for sampling in samplings),
-            disable=not progress,
-            unit="batch",
-            leave=False,  # a notebook of nine trainings would keep nine finished bars
-        )
+        total = sum(sampling.stage.epochs * sampling.batches for sampling in samplings)
+        # Does not stay: a notebook of nine trainings would keep nine finished bars.
+        bar = tqdm(total=total, disable=not progress, unit="batch", leave=False)
 
         def after_epoch(index: int, optimizations: Sequence[Optimization], row: Mapping[str, Any]) -> None:
             done = self.record.epochs == sum(stage.epochs for stage in self.stages[: index + 1])
