@@ -20,7 +20,6 @@ your own:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -32,6 +31,7 @@ from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import LogitAdjusted
 from careedu.methods.method import LossMethod, Pretraining, restart
 from careedu.nn.contrastive import nt_xent, unit_vectors
+from careedu.nn.pixel_features import permuted_pixels
 from careedu.training.batch import Batch, unit_range
 from careedu.training.stage import Stage, Update
 
@@ -120,10 +120,9 @@ class SimCLR(Pretraining):
         if not self.epochs:
             return []
         images = facts.dataset if facts.pool is None else facts.pool
-        order = torch.randperm(math.prod(facts.image_shape[1:]), generator=torch.Generator().manual_seed(0))
 
         def seen(views: Tensor) -> Tensor:
-            return views if self.pixels == "given" else views.flatten(2)[:, :, order.to(views.device)].view_as(views)
+            return views if self.pixels == "given" else permuted_pixels(views.flatten(0, 1), 0).view_as(views)
 
         def contrast(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
             views = torch.cat([batch.inputs, batch.view()])  # in one batch, normalised alike

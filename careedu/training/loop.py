@@ -8,7 +8,7 @@ batch, the stage's updates, validation and probe maps after each epoch. All rand
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -173,7 +173,8 @@ class Training:
                 bar.update(first * sampling.batches)
                 if first < stage.epochs:
                     part = f", {stage.name}" if len(self.stages) > 1 else ""
-                    self._run_stage(index, sampling, first, optimizers, bar, description + part, after_epoch)
+                    for moved, row in self._run_stage(index, sampling, first, optimizers, bar, description + part):
+                        after_epoch(index, moved, row)
                     optimizers = []
                 done_before += stage.epochs
 
@@ -190,15 +191,9 @@ class Training:
                 kept.path.unlink(missing_ok=True)
 
     def _run_stage(
-        self,
-        index: int,
-        sampling: Sampling,
-        first: int,
-        optimizers: Sequence[Any],
-        bar: tqdm,
-        description: str,
-        after_epoch: Callable[[int, Sequence[Optimization], Mapping[str, Any]], None],
-    ) -> None:
+        self, index: int, sampling: Sampling, first: int, optimizers: Sequence[Any], bar: tqdm, description: str
+    ) -> Iterator[tuple[list[Optimization], dict[str, Any]]]:
+        """Train a stage from its epoch `first` on; gives, after each, what it is moved by and the row of its record."""
         stage = sampling.stage
         if first == 0:
             self._call(stage.begin, BEGIN, index)
@@ -221,7 +216,7 @@ class Training:
                 self._call(stage.end, END, index)
             self._measure(index, epoch, row)
             self.record.seconds += perf_counter() - started
-            after_epoch(index, optimizations, row)
+            yield optimizations, row
 
     def _run_epoch(
         self, index: int, epoch: int, sampling: Sampling, optimizations: Sequence[Optimization], bar: tqdm
