@@ -242,8 +242,6 @@ def _shared_stages(
 ) -> list[SharedStages]:
     """Where the outcomes of the first stages are kept that say what they follow from, beside all but the method."""
     leading = list(takewhile(lambda stage: stage.shared is not None, stages[:-1]))
-    if not leading:
-        return []
     kept, steps = [], []
     for number, stage in enumerate(leading, 1):
         seen = train if stage.pool is None else stage.pool

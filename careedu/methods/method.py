@@ -104,8 +104,7 @@ class Method(ABC):
         return ".".join([str(self.revision), *(inner.all_revisions() for inner in self._inner_methods())])
 
     def _inner_methods(self) -> list[Method]:
-        values = [getattr(self, f.name) for f in dataclasses.fields(self)]
-        return [value for value in values if isinstance(value, Method)]
+        return [v for f in dataclasses.fields(self) if isinstance(v := getattr(self, f.name), Method)]
 
     def label(self) -> str:
         """The name, with those options that differ from their defaults: unique within a table."""
