@@ -119,18 +119,9 @@ def fit(
             check_writable(Path(checkpoint).parent, 6 * sum(tensor.nbytes for tensor in network.state_dict().values()))
         network = network.to(device, memory_format=torch.channels_last)
         evaluation = _Evaluation(data, method, facts, settings.probes, device, precision)
-        training = Training(
-            model=network,
-            stages=stages,
-            train=train.to(device),
-            augmentation=settings.augmentation_for(data),
-            seed=settings.seed,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            precision=precision,
-            evaluate=evaluation.after_epoch,
-        )
+        own = {name: getattr(settings, name) for name in ("seed", "batch_size", "learning_rate", "weight_decay")}
+        own |= {"precision": precision, "evaluate": evaluation.after_epoch}
+        training = Training(network, stages, train.to(device), settings.augmentation_for(data), **own)
         shared = []
         if shared_stages is not None:
             shared = _shared_stages(Path(shared_stages), configuration, stages, train, network)
@@ -142,9 +133,11 @@ def fit(
         validation = evaluation.latest if stages[-1].supervised else None
         return Run(
             configuration=configuration,
-            probabilities=evaluation.probabilities(network, data.test),
+            probabilities=evaluation.probabilities(network, data.test.images),
             **_truth(data),
-            validation_probabilities=evaluation.probabilities(network, data.val) if validation is None else validation,
+            validation_probabilities=evaluation.probabilities(network, data.val.images)
+            if validation is None
+            else validation,
             history=pandas.DataFrame(record.history),
             traces={name: np.stack(arrays) for name, arrays in record.traces.items()},
             probes=evaluation.probes.numpy(),
@@ -166,8 +159,7 @@ class _Evaluation:
     ) -> None:
         self.data, self.method, self.facts, self.precision, self.device = data, method, facts, precision, device
         # The first test images of each class: fixed by the data alone, so that all methods are probed alike.
-        rows = [(data.test.labels == c).nonzero()[:probes, 0] for c in range(len(data.classes))]
-        self.probes = torch.cat(rows)
+        self.probes = torch.cat([(data.test.labels == c).nonzero()[:probes, 0] for c in range(len(data.classes))])
         self.probe_images = data.test.images[self.probes].to(device)
         self.probe_labels = data.test.labels[self.probes].to(device)
         self.validation_images = data.val.images.to(device)
@@ -175,7 +167,7 @@ class _Evaluation:
 
     def after_epoch(self, network: nn.Module) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Validation metrics, and maps and probabilities of the probed test images."""
-        self.latest = probabilities = self._probabilities(network, self.validation_images)
+        self.latest = probabilities = self.probabilities(network, self.validation_images)
         labels = self.data.val.labels.numpy()
         values = {
             "balanced accuracy": metrics.balanced_accuracy(probabilities, labels),
@@ -189,16 +181,13 @@ class _Evaluation:
         maps = class_maps(network, self.probe_images, self.probe_labels)
         return values, {
             "probe maps": (maps * 255).round().to(torch.uint8).numpy(),
-            "probe probabilities": self._probabilities(network, self.probe_images).astype(np.float32),
+            "probe probabilities": self.probabilities(network, self.probe_images).astype(np.float32),
             **shown,
         }
 
-    def probabilities(self, network: nn.Module, dataset: LesionDataset) -> np.ndarray:
-        """Class probabilities of a whole split, float64 (N, C)."""
-        return self._probabilities(network, dataset.images.to(self.device))
-
-    def _probabilities(self, network: nn.Module, images: torch.Tensor) -> np.ndarray:
-        logits = predict_logits(network, images, self.precision).double()
+    def probabilities(self, network: nn.Module, images: torch.Tensor) -> np.ndarray:
+        """Class probabilities of images, float64 (N, C)."""
+        logits = predict_logits(network, images.to(self.device), self.precision).double()
         return self.method.adjust(logits, self.facts).softmax(dim=1).numpy()
 
 
@@ -253,8 +242,6 @@ def _shared_stages(
 ) -> list[SharedStages]:
     """Where the outcomes of the first stages are kept that say what they follow from, beside all but the method."""
     leading = list(takewhile(lambda stage: stage.shared is not None, stages[:-1]))
-    if not leading:
-        return []
     kept, steps = [], []
     for number, stage in enumerate(leading, 1):
         seen = train if stage.pool is None else stage.pool

@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,14 @@ from joblib import Parallel, delayed, effective_n_jobs
 from tqdm.auto import tqdm
 
 from careedu.data.dataset import Splits
-from careedu.errors import CheckpointError, InvalidInputError, check_number
+from careedu.errors import InvalidInputError, check_number
 from careedu.experiment.configuration import Settings, configure, resolve_method, run_key
 from careedu.experiment.fit import fit
 from careedu.experiment.run import Run
 from careedu.experiment.store import RunStore
 from careedu.experiment.workers import end_with_parent
 from careedu.methods.method import Method
+from careedu.training.checkpoint import again_if_damaged
 from careedu.training.isolation import plain_torch, turn
 
 LOST_WORKERS = 3
@@ -219,13 +221,7 @@ def _found_or_trained(data: Splits, method: Method, store: RunStore, options: Ma
         return run
     checkpoint = store.checkpoint(run_key(configuration))
     options = {**options, "checkpoint": checkpoint, "shared_stages": store.stages}
-    try:
-        run = fit(data, method, **options)
-    except CheckpointError as error:
-        # Damaged, or begun with other versions of packages: nobody can go on from it.
-        warnings.warn(f"{error}; this training begins again", stacklevel=2)
-        checkpoint.unlink(missing_ok=True)
-        run = fit(data, method, **options)
+    run = again_if_damaged(partial(fit, data, method, **options), checkpoint, "this training begins again")
     store.keep(run)
     return run
 

@@ -32,16 +32,11 @@ def train_again(
     InvalidInputError
         If `arm` of the results had other probabilities.
     """
-    import torch
-
     from careedu.experiment.fit import fit
+    from careedu.experiment.grid import torch_threads
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(results.first.configuration["threads"])  # they are part of the bits
-    try:
+    with torch_threads(results.first.configuration["threads"]):  # they are part of the bits
         run = fit(results.data.redraw(seed), method, seed=seed, progress=False, on_epoch=look, **options)
-    finally:
-        torch.set_num_threads(threads)
     if arm and not np.allclose(run.probabilities, results.runs[arm][seed].probabilities, atol=1e-5):
         raise InvalidInputError(f"{arm!r}, seed {seed}, trained again gives other probabilities than its results")
 

@@ -316,15 +316,9 @@ class Results:
         weights = [weights] if isinstance(weights, str) else weights
         for name in [*weights, *([] if isinstance(courses, bool) else courses)]:
             self._known(name)
-        return write_results(
-            Path(folder),
-            self.runs,
-            reference=self.reference,
-            provenance=self.provenance,
-            weights=weights,
-            courses=courses,
-            attention=self.attention and self.attention.values,
-        )
+        facts = {"reference": self.reference, "provenance": self.provenance}
+        facts["attention"] = self.attention and self.attention.values
+        return write_results(Path(folder), self.runs, **facts, weights=weights, courses=courses)
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> Results:

@@ -134,15 +134,14 @@ def write_results(
             for run, mine in zip(every, own, strict=True)
         ],
     }
-    networks = {
-        f"weights-{methods.index(name)}": {
-            key: t.half() if t.is_floating_point() else t for key, t in runs[name][seeds[0]].weights.items()
-        }
-        for name in weights
-    }
+    networks = {f"weights-{methods.index(name)}": _halved(runs[name][seeds[0]].weights) for name in weights}
     # As they repeat each other, compressed they are a tenth.
     arrays["runs"] = np.frombuffer(checked_json(SAVED_RESULTS, text, "runs").encode(), np.uint8)
     return write_saved(folder, SAVED_RESULTS, {**text, "runs": []}, {"arrays": packed(arrays), **networks})
+
+
+def _halved(weights: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
 
 
 def _without_largest(probabilities: np.ndarray) -> dict[str, np.ndarray]:

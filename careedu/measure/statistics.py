@@ -12,7 +12,7 @@ from scipy.special import stdtr, stdtrit
 
 from careedu.errors import InvalidInputError
 from careedu.measure.crossed import DIFFERENCE, SHARE, Spread, spread, variation
-from careedu.measure.intervals import interval_of
+from careedu.measure.intervals import Interval, interval_of
 from careedu.measure.leave_one_out import recall_metric
 
 __all__ = ["Difference", "Estimate", "difference", "estimate", "holm", "recall_metric", "sign_flip_p"]
@@ -55,8 +55,7 @@ class Estimate:
     seeds: int
     groups: int
 
-    def __str__(self) -> str:
-        return f"{self.estimate:.2f} [{self.low:.2f}, {self.high:.2f}]"
+    __str__ = Interval.__str__
 
 
 @dataclass(frozen=True)

@@ -163,8 +163,8 @@ def shifted_boxes(boxes: Tensor, size: tuple[int, int], rng: np.random.Generator
 def _placed(boxes: Tensor, size: tuple[int, int], place: Tensor) -> Tensor:
     """Boxes with their upper left corner at a place (N, 2) in [0, 1] of the room that there is."""
     extent = boxes[:, 2:] - boxes[:, :2]
-    corner = place * (torch.tensor([size[1], size[0]], dtype=torch.float32) - extent).clamp_min(0)
     limit = torch.tensor([size[1], size[0]], dtype=torch.float32)
+    corner = place * (limit - extent).clamp_min(0)
     # The sum may round to a hair beyond the image's edge.
     return torch.cat([corner, torch.minimum(corner + extent, limit)], dim=1)
 

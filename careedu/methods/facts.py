@@ -65,6 +65,4 @@ class Workspace:
 
     def checkpoint(self, name: str, identity: Mapping[str, Any]) -> Path | None:
         """File for the checkpoint of a training that follows from JSON values; None without a folder."""
-        if self.folder is None:
-            return None
-        return self.folder / f"{name}-{digest(identity)}.safetensors"
+        return self.folder and self.folder / f"{name}-{digest(identity)}.safetensors"

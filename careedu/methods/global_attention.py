@@ -293,13 +293,9 @@ class GlobalAttention(BuiltOnLoss):
         loss = {"method": self.classification.name, **self.classification.options()}
         # What is measured of an open network differs in its last bits with level and grid. A fixed map may be of masks.
         shared = {"loss": loss, "revision": self.all_revisions(), "level": self.level, "grid": self.grid}
-        network = Stage(
-            "network",
-            first,
-            Update(self._terms(facts, 0.0, done, through=False), trainable=NETWORK),
-            end=self._put_on(facts) if fixed else None,
-            shared=None if fixed else {**shared, "lesions": False},
-        )
+        own = {"end": self._put_on(facts)} if fixed else {"shared": {**shared, "lesions": False}}
+        update = Update(self._terms(facts, 0.0, done, through=False), trainable=NETWORK)
+        network = Stage("network", first, update, **own)
         # Batches have all classes alike, so the loss is to see no imbalance in them either.
         balanced = replace(facts, counts=(max(facts.counts),) * len(facts.counts))
         alone = Stage(

@@ -25,6 +25,7 @@ from careedu.methods.method import BuiltOnLoss, LossMethod
 from careedu.training.batch import Batch, unit_range
 from careedu.training.stage import Stage
 
+AROUND = [(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if down or across]
 MOST = 0.5  # of the draws of common images that may become rare ones
 
 
@@ -188,24 +189,21 @@ def cover_lesions(images: Tensor, regions: Tensor, sigma: float) -> Tensor:
     x0, y0, x1, y1 = enclosing_boxes(regions).nan_to_num(0.0).long().unbind(1)
     around = _ring_mean(images, ring)
     best, least = images, torch.full((len(images),), math.inf, device=images.device)
-    for down in (-1, 0, 1):
-        for across in (-1, 0, 1):
-            if down == across == 0:
-                continue
-            # So far that the lesion's own pixels land beyond the hole, its rim and the ring around it.
-            dy, dx = down * (y1 - y0 + margin + 3), across * (x1 - x0 + margin + 3)
-            source, still = shifted(images, dy, dx), shifted(hole[:, None], dy, dx)
-            source = source + around - _ring_mean(source, ring & ~still[:, 0])
-            misfit = ((source - images).abs().mean(dim=1) * ring).sum(dim=(1, 2)) / ring.sum(dim=(1, 2)).clamp_min(1)
-            lesion = (still[:, 0] & hole).sum(dim=(1, 2)) / hole.sum(dim=(1, 2)).clamp_min(1)
-            beyond = (x0 - dx < 0) | (y0 - dy < 0) | (x1 - dx > width) | (y1 - dy > height)
-            # Intensities differ by 1 at most: what holds no lesion comes first, then what needs no mirror image.
-            misfit = misfit + beyond + 2 * lesion
-            # Beside a very large lesion there is too little tissue: the mean intensity around it stands in.
-            source = torch.where(still, around, source)
-            better = misfit < least
-            best = torch.where(better[:, None, None, None], source, best)
-            least = torch.where(better, misfit, least)
+    for down, across in AROUND:
+        # So far that the lesion's own pixels land beyond the hole, its rim and the ring around it.
+        dy, dx = down * (y1 - y0 + margin + 3), across * (x1 - x0 + margin + 3)
+        source, still = shifted(images, dy, dx), shifted(hole[:, None], dy, dx)
+        source = source + around - _ring_mean(source, ring & ~still[:, 0])
+        misfit = ((source - images).abs().mean(dim=1) * ring).sum(dim=(1, 2)) / ring.sum(dim=(1, 2)).clamp_min(1)
+        lesion = (still[:, 0] & hole).sum(dim=(1, 2)) / hole.sum(dim=(1, 2)).clamp_min(1)
+        beyond = (x0 - dx < 0) | (y0 - dy < 0) | (x1 - dx > width) | (y1 - dy > height)
+        # Intensities differ by 1 at most: what holds no lesion comes first, then what needs no mirror image.
+        misfit = misfit + beyond + 2 * lesion
+        # Beside a very large lesion there is too little tissue: the mean intensity around it stands in.
+        source = torch.where(still, around, source)
+        better = misfit < least
+        best = torch.where(better[:, None, None, None], source, best)
+        least = torch.where(better, misfit, least)
     return torch.lerp(images, best, _soft(hole, sigma)).clamp(0, 1)
 
 
@@ -250,8 +248,5 @@ def _ring_mean(images: Tensor, ring: Tensor) -> Tensor:
 
 def _part(draw: Draw, rows: Tensor) -> Draw:
     """Some images' share of a draw."""
-
-    def of(values: Tensor | None) -> Tensor | None:
-        return None if values is None else values[rows.to(values.device)]
-
-    return Draw(forward=of(draw.forward), brightness=of(draw.brightness), contrast=of(draw.contrast))
+    parts = {"forward": draw.forward, "brightness": draw.brightness, "contrast": draw.contrast}
+    return Draw(**{name: of if of is None else of[rows.to(of.device)] for name, of in parts.items()})

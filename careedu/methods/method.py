@@ -104,8 +104,7 @@ class Method(ABC):
         return ".".join([str(self.revision), *(inner.all_revisions() for inner in self._inner_methods())])
 
     def _inner_methods(self) -> list[Method]:
-        values = [getattr(self, f.name) for f in dataclasses.fields(self)]
-        return [value for value in values if isinstance(value, Method)]
+        return [v for f in dataclasses.fields(self) if isinstance(v := getattr(self, f.name), Method)]
 
     def label(self) -> str:
         """The name, with those options that differ from their defaults: unique within a table."""
@@ -291,6 +290,13 @@ def head_stage(epochs: int, loss: LossMethod, facts: TrainingFacts, **options: A
         return {"classification": loss.loss(model.head(batch.inputs), batch.labels, facts, batch.progress)}
 
     return Stage("head", epochs, Update(head_only, trainable=("head.",)), inputs="pooled-features", **options)
+
+
+def restart(part: nn.Module) -> None:
+    """Draw the first weights of a part anew, so that they follow from the seed, not from what was drawn before."""
+    for layer in part.modules():
+        if hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()
 
 
 def standardize_features(facts: TrainingFacts) -> Callable[[nn.Module], None]:

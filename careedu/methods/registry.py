@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from careedu.errors import unknown_name
+from careedu.errors import check_known
 
 _TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 METHODS = {name: (entry["module"], entry["class"], entry["line"]) for name, entry in _TABLE.items()}
@@ -21,7 +21,6 @@ def method_class(name: str) -> type[Any]:
     """The class of the method called `name`; an unknown name is an error that suggests the nearest."""
     if name in OWN:
         return OWN[name]
-    if name not in METHODS:
-        raise unknown_name("method", name, [*METHODS, *OWN])
+    check_known("method", name, [*METHODS, *OWN])
     module, class_name, _ = METHODS[name]
     return getattr(import_module(f".{module}", __package__), class_name)

@@ -7,9 +7,9 @@ which, and what it is trained on, are our choice: a small U-Net on the common cl
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -20,14 +20,15 @@ from torch.nn import functional
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.data.digest import content_digest
-from careedu.errors import CheckpointError, InvalidInputError
+from careedu.errors import InvalidInputError
 from careedu.methods.boxes import component_boxes
 from careedu.methods.facts import TrainingFacts, Workspace
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import LossMethod, Pretraining
+from careedu.methods.method import LossMethod, Pretraining, restart
 from careedu.nn.backbones import Classifier, build_model
 from careedu.nn.unet import UNetDecoder, UNetEncoder
 from careedu.training.batch import Batch, unit_range
+from careedu.training.checkpoint import again_if_damaged
 from careedu.training.isolation import plain_torch, reproducible
 from careedu.training.loop import INITIALISATION, Training
 from careedu.training.loop import REVISION as LOOP_REVISION
@@ -128,14 +129,7 @@ class Segmentation(Pretraining):
             )
         stage = segmentation_stage(self.epochs, rows, self.learning_rate)
         shared = {"revision": self.revision, "labels": False}
-        return [replace(stage, begin=_restart_decoder, shared=shared)]
-
-
-def _restart_decoder(model: nn.Module) -> None:
-    # Its first weights follow from the seed, not from what a method has drawn before it was built.
-    for layer in model.training_parts["decoder"].modules():
-        if hasattr(layer, "reset_parameters"):
-            layer.reset_parameters()
+        return [replace(stage, begin=lambda model: restart(model.training_parts["decoder"]), shared=shared)]
 
 
 def segmentation_stage(epochs: int, rows: Tensor | None = None, learning_rate: float = 1.0) -> Stage:
@@ -214,12 +208,8 @@ def train_segmentation(
         "threads": torch.get_num_threads(),
     }
     checkpoint = workspace.checkpoint("segmentation", identity)
-    try:
-        training.run(checkpoint, identity, workspace.progress, "segmentation")
-    except CheckpointError as error:
-        warnings.warn(f"{error}; the segmentation is trained again", stacklevel=2)
-        checkpoint.unlink()
-        training.run(checkpoint, identity, workspace.progress, "segmentation")
+    run = partial(training.run, checkpoint, identity, workspace.progress, "segmentation")
+    again_if_damaged(run, checkpoint, "the segmentation is trained again")
     model.eval()
     return lambda images: segment(model, images)
 

@@ -20,7 +20,6 @@ your own:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -30,8 +29,9 @@ from torch import Tensor, nn
 from careedu.data.augmentation import Augmentation
 from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import LogitAdjusted
-from careedu.methods.method import LossMethod, Pretraining
+from careedu.methods.method import LossMethod, Pretraining, restart
 from careedu.nn.contrastive import nt_xent, unit_vectors
+from careedu.nn.pixel_features import permuted_pixels
 from careedu.training.batch import Batch, unit_range
 from careedu.training.stage import Stage, Update
 
@@ -120,10 +120,9 @@ class SimCLR(Pretraining):
         if not self.epochs:
             return []
         images = facts.dataset if facts.pool is None else facts.pool
-        order = torch.randperm(math.prod(facts.image_shape[1:]), generator=torch.Generator().manual_seed(0))
 
         def seen(views: Tensor) -> Tensor:
-            return views if self.pixels == "given" else views.flatten(2)[:, :, order.to(views.device)].view_as(views)
+            return views if self.pixels == "given" else permuted_pixels(views.flatten(0, 1), 0).view_as(views)
 
         def contrast(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
             views = torch.cat([batch.inputs, batch.view()])  # in one batch, normalised alike
@@ -145,7 +144,7 @@ class SimCLR(Pretraining):
                 pool=facts.pool,
                 batch_size=self.batch_size,
                 augmentation=VIEWS[self.views],
-                begin=_restart_projector,
+                begin=lambda model: restart(model.training_parts[PROJECTOR]),
                 record=spread,
                 supervised=False,
                 shared={**own, "revision": self.revision, "lesions": False, "labels": False},
@@ -168,10 +167,3 @@ def projections(model: nn.Module, images: Tensor) -> Tensor:
     Past the slots of the network, so that the pretraining is the same whatever a method puts into them.
     """
     return model.training_parts[PROJECTOR](model.pool(model.body(model.standardized(images))))
-
-
-def _restart_projector(model: nn.Module) -> None:
-    # Its first weights follow from the seed, not from what a method has drawn before it was built.
-    for layer in model.training_parts[PROJECTOR].children():
-        if isinstance(layer, nn.Linear):
-            layer.reset_parameters()

@@ -84,9 +84,9 @@ def class_weight(weight: Counts, logits: Tensor) -> Tensor:
     return one_per_class(finite_numbers(weight, "weight"), logits)
 
 
-def sum_to_classes(weight: Tensor) -> Tensor:
-    """Weights scaled to sum to the number of classes, so that their mean is 1."""
-    return weight * (len(weight) / weight.sum())
+def averaged(losses: Tensor, target: Tensor, logits: Tensor, weight: Counts | None) -> Tensor:
+    """Mean of the images' losses, each times the weight of its class where weights are given."""
+    return (losses if weight is None else class_weight(weight, logits)[target] * losses).mean()
 
 
 def dtype_of(counts: Counts) -> torch.dtype:

@@ -107,8 +107,7 @@ class Classifier(nn.Module):
         InvalidInputError
             If a length is not C, a value not finite, or a standard deviation not positive.
         """
-        mean = torch.as_tensor(mean, dtype=self.mean.dtype, device=self.mean.device)
-        std = torch.as_tensor(std, dtype=self.std.dtype, device=self.std.device)
+        mean, std = (torch.as_tensor(v, dtype=self.mean.dtype, device=self.mean.device) for v in (mean, std))
         if mean.shape != self.mean.shape or std.shape != self.std.shape:
             raise InvalidInputError(
                 f"mean and std need one value per image channel, {len(self.mean)}; "

@@ -22,18 +22,24 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
-        self.residual = nn.Sequential(
-            nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
-            nn.BatchNorm2d(after),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(after, after, 3, padding=1, bias=False),
-            nn.BatchNorm2d(after),
-        )
+        self.residual = double_convolution(before, after, stride)[:-1]
         self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (B, before, h, w) to (B, after, h/stride, w/stride)."""
         return functional.relu(self.residual(x) + self.shortcut(x), inplace=True)
+
+
+def double_convolution(before: int, after: int, stride: int = 1) -> nn.Sequential:
+    """Two 3 × 3 convolutions, each with batch normalisation and ReLU; the first has the stride."""
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(after, after, 3, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+    )
 
 
 def small_body(image_channels: int) -> nn.Module:
@@ -68,33 +74,22 @@ def torchvision_body(name: str, image_channels: int) -> tuple[nn.Module, int]:
 
 
 def _architecture(models: ModuleType, name: str, image_channels: int) -> tuple[nn.Module, int]:
-    if name in ("resnet18", "resnet50"):
-        net = models.resnet18() if name == "resnet18" else models.resnet50()
-        maps = net.fc.in_features
-        body = nn.Sequential(*list(net.children())[:-2])  # without avgpool and fc
+    if name == "vgg16":
+        # Without the last max-pooling, as Zhou et al. (CVPR 2016) do for class maps: the grid is twice as fine.
+        body, maps = models.vgg16_bn().features[:-1], 512
     elif name == "densenet121":
         net = models.densenet121()
-        maps = net.classifier.in_features
-        body = nn.Sequential(*net.features, nn.ReLU(inplace=True))  # torchvision applies this ReLU in its forward
-    elif name == "googlenet":
-        net = models.googlenet(aux_logits=False, transform_input=False, init_weights=False)
-        maps = net.fc.in_features
-        body = nn.Sequential(*list(net.children())[:-3])  # without avgpool, dropout and fc
+        # torchvision applies this ReLU in its forward.
+        body, maps = nn.Sequential(*net.features, nn.ReLU(inplace=True)), net.classifier.in_features
     else:
-        # Without the last max-pooling, as Zhou et al. (CVPR 2016) do for class maps: the grid is twice as fine.
-        body = models.vgg16_bn().features[:-1]
-        maps = 512
-    _adapt_first_convolution(body, image_channels)
+        # Without avgpool and fc, and the dropout in between that GoogLeNet has.
+        own = {"aux_logits": False, "transform_input": False, "init_weights": False} if name == "googlenet" else {}
+        net = getattr(models, name)(**own)
+        body, maps = nn.Sequential(*list(net.children())[: -3 if own else -2]), net.fc.in_features
+    path, first = next((path, part) for path, part in body.named_modules() if isinstance(part, nn.Conv2d))
+    shape = first.out_channels, first.kernel_size, first.stride, first.padding
+    body.set_submodule(path, nn.Conv2d(image_channels, *shape, bias=first.bias is not None))
     return body, maps
-
-
-def _adapt_first_convolution(body: nn.Module, image_channels: int) -> None:
-    for parent in body.modules():
-        for name, child in parent.named_children():
-            if isinstance(child, nn.Conv2d):
-                shape = child.out_channels, child.kernel_size, child.stride, child.padding
-                setattr(parent, name, nn.Conv2d(image_channels, *shape, bias=child.bias is not None))
-                return
 
 
 def initialize(body: nn.Module) -> None:

@@ -24,15 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from careedu.errors import InvalidInputError, check_number
-from careedu.nn.arguments import (
-    Counts,
-    checked_batch,
-    class_weight,
-    dtype_of,
-    one_per_class,
-    positive_counts,
-    sum_to_classes,
-)
+from careedu.nn.arguments import Counts, averaged, checked_batch, class_weight, dtype_of, one_per_class, positive_counts
 from careedu.nn.contrastive import nt_xent as nt_xent
 
 
@@ -62,7 +54,7 @@ def inverse_frequency_weights(counts: Counts) -> Tensor:
     meaning.
     """
     n = positive_counts(counts, "inverse frequency")
-    return sum_to_classes(1 / n).to(dtype_of(counts))
+    return _mean_one(1 / n).to(dtype_of(counts))
 
 
 def effective_number_weights(counts: Counts, beta: float = 0.9999) -> Tensor:
@@ -101,7 +93,7 @@ def effective_number_weights(counts: Counts, beta: float = 0.9999) -> Tensor:
     # 1 − βⁿ = −expm1(n log β): subtracting from 1 would lose the digits that tell small classes apart.
     log_beta = math.log(beta) if beta > 0 else -math.inf
     effective = -torch.expm1(n * log_beta) / (1 - beta)
-    return sum_to_classes(1 / effective).to(dtype_of(counts))
+    return _mean_one(1 / effective).to(dtype_of(counts))
 
 
 def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Counts) -> Tensor:
@@ -175,9 +167,7 @@ def focal_loss(logits: Tensor, target: Tensor, gamma: float = 2.0, weight: Count
         others = logits.scatter(1, truth, -math.inf).logsumexp(dim=1)
         margin = logits.gather(1, truth)[:, 0] - others
         losses = torch.exp(gamma * functional.logsigmoid(-margin)) * -functional.logsigmoid(margin)
-    if weight is not None:
-        losses = class_weight(weight, logits)[target] * losses
-    return losses.mean()
+    return averaged(losses, target, logits, weight)
 
 
 def ldam_margins(counts: Counts, max_margin: float = 0.5) -> Tensor:
@@ -263,9 +253,7 @@ def ldam_loss(
     # The margin is taken from the logit of the true class only.
     shifted = logits.scatter_add(1, target[:, None], -margins[target][:, None])
     losses = functional.cross_entropy(scale * shifted, target, reduction="none")
-    if weight is not None:
-        losses = class_weight(weight, logits)[target] * losses
-    return losses.mean()
+    return averaged(losses, target, logits, weight)
 
 
 def logit_adjusted_loss(logits: Tensor, target: Tensor, counts: Counts, tau: float = 1.0) -> Tensor:
@@ -305,3 +293,8 @@ def logit_adjusted_loss(logits: Tensor, target: Tensor, counts: Counts, tau: flo
     logits, target = checked_batch(logits, target)
     n = positive_counts(counts, "logit adjustment")
     return functional.cross_entropy(logits + one_per_class(tau * torch.log(n / n.sum()), logits), target)
+
+
+def _mean_one(weight: Tensor) -> Tensor:
+    """Weights scaled to sum to the number of classes, so that their mean is 1."""
+    return weight * (len(weight) / weight.sum())

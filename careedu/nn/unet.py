@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from careedu.errors import InvalidInputError
+from careedu.nn.bodies import double_convolution
 
 WIDTHS = (12, 24, 48)
 """Feature maps of each level, from the finest; every further level halves the grid (our choice)."""
@@ -34,7 +35,7 @@ class UNetEncoder(nn.Module):
         if channels < 1 or not widths or min(widths) < 1:
             raise InvalidInputError(f"channels={channels!r} and widths={tuple(widths)!r} must be at least 1")
         self.widths = tuple(widths)
-        self.down = nn.ModuleList(_double_convolution(a, b) for a, b in pairwise([channels, *widths]))
+        self.down = nn.ModuleList(double_convolution(a, b) for a, b in pairwise([channels, *widths]))
 
     def levels(self, x: Tensor) -> list[Tensor]:
         """Features of each level, (B, K, H, W) the finest, then (B, K', H/2, W/2) and so on."""
@@ -60,7 +61,7 @@ class UNetDecoder(nn.Module):
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
-        self.up = nn.ModuleList(_double_convolution(a + b, b) for a, b in pairwise(reversed(widths)))
+        self.up = nn.ModuleList(double_convolution(a + b, b) for a, b in pairwise(reversed(widths)))
         self.head = nn.Conv2d(widths[0], 1, 1)
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
@@ -70,14 +71,3 @@ class UNetDecoder(nn.Module):
             x = functional.interpolate(x, size=skip.shape[2:], mode="bilinear", align_corners=False)
             x = block(torch.cat([x, skip], dim=1))
         return self.head(x)[:, 0]
-
-
-def _double_convolution(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=1, bias=False),
-        nn.BatchNorm2d(after),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(after, after, 3, padding=1, bias=False),
-        nn.BatchNorm2d(after),
-        nn.ReLU(inplace=True),
-    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,17 @@ def read_training(
     record = Record(state["history"], state["pretraining"], traces, state["seconds"])
     moments = [dict(_part(tensors, f"optimizer/{number}")) for number in range(len(state["optimizers"]))]
     return record, list(zip(moments, state["optimizers"], strict=True))
+
+
+def again_if_damaged(train: Callable[[], Any], checkpoint: Path, what: str) -> Any:
+    """Train, and once more from the beginning where nobody can go on from the checkpoint, which goes."""
+    try:
+        return train()
+    except CheckpointError as error:
+        # Damaged, or begun with other versions of packages.
+        warnings.warn(f"{error}; {what}", stacklevel=3)
+        checkpoint.unlink(missing_ok=True)
+        return train()
 
 
 def _part(tensors: Mapping[str, Tensor], kind: str) -> Iterable[tuple[str, Tensor]]:

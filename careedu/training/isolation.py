@@ -68,6 +68,11 @@ class _Setting:
     fresh: Any
 
     @classmethod
+    def of_torch(cls, name: str, own: str, fresh: Any) -> _Setting:
+        """What torch has two functions for, the one to get and the one to set it."""
+        return cls(name, getattr(torch, f"get_{own}"), getattr(torch, f"set_{own}"), fresh)
+
+    @classmethod
     def of_backends(cls, path: str, fresh: Any) -> _Setting:
         """An attribute in `torch.backends`."""
         way, _, name = path.rpartition(".")
@@ -87,30 +92,21 @@ class _Setting:
 
 # From the general to the special, which follows it where it is "none"; "cudnn." is for all that CUDA computes.
 _PLAIN = ("", "mkldnn.", "cudnn.", "mkldnn.matmul.", "mkldnn.conv.", "mkldnn.rnn.", "cuda.matmul.")
+_OF_BACKENDS = {
+    "cudnn.deterministic": True,
+    "cudnn.benchmark": False,
+    "cudnn.enabled": True,
+    "mkldnn.enabled": True,
+    "mkldnn.deterministic": False,
+    **{f"{part}fp32_precision": "none" for part in _PLAIN},
+    "cudnn.conv.fp32_precision": "tf32",
+    "cudnn.rnn.fp32_precision": "tf32",
+}
 _SETTINGS = [
-    _Setting("the default dtype", torch.get_default_dtype, torch.set_default_dtype, torch.float32),
-    _Setting(
-        "torch.use_deterministic_algorithms", torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode, 0
-    ),
-    _Setting(
-        "torch.set_float32_matmul_precision",
-        torch.get_float32_matmul_precision,
-        torch.set_float32_matmul_precision,
-        "highest",
-    ),
-    *(
-        _Setting.of_backends(path, fresh)
-        for path, fresh in {
-            "cudnn.deterministic": True,
-            "cudnn.benchmark": False,
-            "cudnn.enabled": True,
-            "mkldnn.enabled": True,
-            "mkldnn.deterministic": False,
-            **{f"{part}fp32_precision": "none" for part in _PLAIN},
-            "cudnn.conv.fp32_precision": "tf32",
-            "cudnn.rnn.fp32_precision": "tf32",
-        }.items()
-    ),
+    _Setting.of_torch("the default dtype", "default_dtype", torch.float32),
+    _Setting.of_torch("torch.use_deterministic_algorithms", "deterministic_debug_mode", 0),
+    _Setting.of_torch("torch.set_float32_matmul_precision", "float32_matmul_precision", "highest"),
+    *(_Setting.of_backends(path, fresh) for path, fresh in _OF_BACKENDS.items()),
 ]
 _FRESH = {setting.name: setting.fresh for setting in _SETTINGS}
 
@@ -250,15 +246,10 @@ def reproducible(device: torch.device, seed: int | None = None) -> Iterator[None
 
 @contextlib.contextmanager
 def _random_state(device: torch.device) -> Iterator[None]:
-    own = {
-        "cuda": lambda: (torch.cuda.get_rng_state(device), lambda state: torch.cuda.set_rng_state(state, device)),
-        "mps": lambda: (torch.mps.get_rng_state(), torch.mps.set_rng_state),
-    }
-    states = [(torch.get_rng_state(), torch.set_rng_state)]
-    if device.type in own:
-        states.append(own[device.type]())
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(torch.set_rng_state, torch.get_rng_state())
+        if device.type == "cuda":
+            stack.callback(torch.cuda.set_rng_state, torch.cuda.get_rng_state(device), device)
+        elif device.type == "mps":
+            stack.callback(torch.mps.set_rng_state, torch.mps.get_rng_state())
         yield
-    finally:
-        for state, put_back in states:
-            put_back(state)

@@ -8,7 +8,7 @@ batch, the stage's updates, validation and probe maps after each epoch. All rand
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -148,12 +148,9 @@ class Training:
         else:
             self._start_from(shared)
         samplings = [Sampling(stage, self.train, self.batch_size, self.augmentation) for stage in self.stages]
-        bar = tqdm(
-            total=sum(sampling.stage.epochs * sampling.batches for sampling in samplings),
-            disable=not progress,
-            unit="batch",
-            leave=False,  # a notebook of nine trainings would keep nine finished bars
-        )
+        total = sum(sampling.stage.epochs * sampling.batches for sampling in samplings)
+        # Does not stay: a notebook of nine trainings would keep nine finished bars.
+        bar = tqdm(total=total, disable=not progress, unit="batch", leave=False)
 
         def after_epoch(index: int, optimizations: Sequence[Optimization], row: Mapping[str, Any]) -> None:
             done = self.record.epochs == sum(stage.epochs for stage in self.stages[: index + 1])
@@ -176,7 +173,8 @@ class Training:
                 bar.update(first * sampling.batches)
                 if first < stage.epochs:
                     part = f", {stage.name}" if len(self.stages) > 1 else ""
-                    self._run_stage(index, sampling, first, optimizers, bar, description + part, after_epoch)
+                    for moved, row in self._run_stage(index, sampling, first, optimizers, bar, description + part):
+                        after_epoch(index, moved, row)
                     optimizers = []
                 done_before += stage.epochs
 
@@ -193,15 +191,9 @@ class Training:
                 kept.path.unlink(missing_ok=True)
 
     def _run_stage(
-        self,
-        index: int,
-        sampling: Sampling,
-        first: int,
-        optimizers: Sequence[Any],
-        bar: tqdm,
-        description: str,
-        after_epoch: Callable[[int, Sequence[Optimization], Mapping[str, Any]], None],
-    ) -> None:
+        self, index: int, sampling: Sampling, first: int, optimizers: Sequence[Any], bar: tqdm, description: str
+    ) -> Iterator[tuple[list[Optimization], dict[str, Any]]]:
+        """Train a stage from its epoch `first` on; gives, after each, what it is moved by and the row of its record."""
         stage = sampling.stage
         if first == 0:
             self._call(stage.begin, BEGIN, index)
@@ -212,9 +204,7 @@ class Training:
         if first > 0:
             for optimization, saved in zip(optimizations, optimizers, strict=True):
                 optimization.restore(*saved)
-        moving = {id(parameter) for optimization in optimizations for parameter in optimization.parameters}
-        for parameter in self.model.parameters():
-            parameter.requires_grad_(id(parameter) in moving)
+        self._let_move(optimizations)
         seed = derive_seed(self.seed, BEGIN, index, 1)
         with reproducible(self.device, seed), torch.no_grad():
             sampling.prepare(self.model, self.precision, seed % 2**32)  # scikit-learn's seeds have 32 bits
@@ -226,7 +216,7 @@ class Training:
                 self._call(stage.end, END, index)
             self._measure(index, epoch, row)
             self.record.seconds += perf_counter() - started
-            after_epoch(index, optimizations, row)
+            yield optimizations, row
 
     def _run_epoch(
         self, index: int, epoch: int, sampling: Sampling, optimizations: Sequence[Optimization], bar: tqdm
@@ -235,8 +225,7 @@ class Training:
         self._set_mode(stage)
         seed = derive_seed(self.seed, EPOCH, index, epoch)
         generator = torch.Generator().manual_seed(seed)
-        sums: dict[str, Tensor] = {}
-        counts: dict[str, int] = {}
+        seen: dict[str, list[Tensor]] = {}
         owner: dict[str, Optimization] = {}
         with reproducible(self.device, seed):  # for dropout and whatever else a method draws
             for number, batch in enumerate(sampling.epoch(epoch, generator)):
@@ -244,7 +233,7 @@ class Training:
                     if (epoch * sampling.batches + number + 1) % optimization.update.every:
                         continue
                     if len(optimizations) > 1:
-                        self._let_move(optimization, optimizations)
+                        self._let_move([optimization])
                     with autocast(self.device, self.precision):
                         terms = optimization.update.terms(self.model, batch)
                         loss = torch.stack([term.float() for term in terms.values()]).sum()
@@ -252,10 +241,9 @@ class Training:
                     for name, term in terms.items():
                         if owner.setdefault(name, optimization) is not optimization:
                             raise InvalidInputError(f"two updates of stage {stage.name!r} have a term called {name!r}")
-                        sums[name] = sums.get(name, 0.0) + term.detach()
-                        counts[name] = counts.get(name, 0) + 1
+                        seen.setdefault(name, []).append(term.detach())
                 bar.update()
-        means = {name: float(total) / counts[name] for name, total in sums.items()}
+        means = {name: float(sum(values)) / len(values) for name, values in seen.items()}
         for name, mean in means.items():
             if not np.isfinite(mean):
                 raise CareeduError(
@@ -293,13 +281,11 @@ class Training:
         with reproducible(self.device, derive_seed(self.seed, *purpose)), torch.no_grad():
             return declared(self.model)
 
-    @staticmethod
-    def _let_move(one: Optimization, optimizations: Sequence[Optimization]) -> None:
-        """Let the parameters of one update have gradients, so that no step pays for those of another."""
-        own = {id(parameter) for parameter in one.parameters}
-        for optimization in optimizations:
-            for parameter in optimization.parameters:
-                parameter.requires_grad_(id(parameter) in own)
+    def _let_move(self, optimizations: Sequence[Optimization]) -> None:
+        """Let no other parameters have gradients, so that a step pays for none but its own."""
+        moving = {id(parameter) for optimization in optimizations for parameter in optimization.parameters}
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(id(parameter) in moving)
 
     def _set_mode(self, stage: Stage) -> None:
         self.model.train()

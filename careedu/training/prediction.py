@@ -45,12 +45,9 @@ def as_array(tensor: Tensor) -> np.ndarray:
 def pooled_or_maps(model: nn.Module, images: Tensor, pooled: bool, precision: str = "float32") -> Tensor:
     """Features of images in evaluation mode, float32 (N, K) where `pooled`, else (N, K, h, w), on their device."""
     model.eval()
-    parts = []
+    kept = model.pool if pooled else nn.Identity()
     with torch.no_grad(), autocast(images.device, precision):
-        for chunk in images.split(CHUNK):
-            features = model.features(unit_range(chunk))
-            parts.append((model.pool(features) if pooled else features).float())
-    return torch.cat(parts)
+        return torch.cat([kept(model.features(unit_range(chunk))).float() for chunk in images.split(CHUNK)])
 
 
 @plain_torch()

@@ -90,8 +90,7 @@ class Sampling:
 
     def _order(self, generator: torch.Generator) -> Tensor:
         """Rows in the order of drawing. Split evenly, so that no batch is too small for batch statistics."""
-        labels = self.train.labels if self._features is None else self._features[1]
-        images = self.rows if self._features is None else None
+        labels, images = (self.train.labels, self.rows) if self._features is None else (self._features[1], None)
         if images is not None:
             labels = labels[images]
         if self.stage.sampler == "class-balanced":
