@@ -5,7 +5,7 @@ Each function is the solution that readers are shown, and what their answers are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,15 +26,14 @@ def relevance(features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return r / r.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12)
 
 
-def _relevance_cases() -> list[tuple]:
+def _relevance_cases() -> Iterator[tuple]:
     """Features as a ReLU leaves them, of unequal strength; in one image nothing speaks for the class."""
-    random, cases = np.random.default_rng(20072), []
+    random = np.random.default_rng(20072)
     for shape in ((3, 4, 3, 2), (4, 3, 2, 5)):
         features = np.maximum(random.normal(0.3, 1, shape), 0) * np.linspace(0.5, 3, shape[0])[:, None, None, None]
         weight = random.normal(size=shape[:2])
         weight[1] = -np.abs(weight[1])
-        cases.append((features, weight))
-    return cases
+        yield features, weight
 
 
 def _speaks(features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ Each function is the solution that readers are shown, and what their answers are
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,12 +25,11 @@ def generator_loss(source: torch.Tensor, classes: torch.Tensor, wanted: torch.Te
     return taken_for_real + torch.nn.functional.cross_entropy(classes, wanted)
 
 
-def _verdicts() -> list[tuple]:
+def _verdicts() -> Iterator[tuple]:
     """What a discriminator says of generated features: unsure, and sure that they are none, as it soon is."""
-    random, cases = np.random.default_rng(2209), []
+    random = np.random.default_rng(2209)
     for mean, n, c in ((0.0, 5, 3), (-9.0, 4, 2)):
-        cases.append((random.normal(mean, 1, n), random.normal(0, 2, (n, c)), np.arange(n) % c))
-    return cases
+        yield random.normal(mean, 1, n), random.normal(0, 2, (n, c)), np.arange(n) % c
 
 
 generator_exercise = FunctionExercise(
@@ -109,15 +109,14 @@ def memorised(made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
     return (torch.cdist(made, real).min(dim=1).values <= limit).float().mean()
 
 
-def _features() -> list[tuple]:
+def _features() -> Iterator[tuple]:
     """Real features, and generated ones of which some lie close to a real one; the one cloud wider than the other."""
-    random, cases = np.random.default_rng(14097), []
+    random = np.random.default_rng(14097)
     for wide, n, copies in ((1.0, 9, 4), (3.0, 11, 9)):
         real = random.normal(0, wide, (n, 3))
         near_real = real[:copies] + random.normal(0, 0.02 * wide, (copies, 3))
         between = random.normal(0, 0.9 * wide, (12 - copies, 3))
-        cases.append((np.concatenate([near_real, between]), real))
-    return cases
+        yield np.concatenate([near_real, between]), real
 
 
 def _distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -240,16 +239,13 @@ def gaussian(features: torch.Tensor, labels: torch.Tensor, c: int, noise: torch.
     return own.mean(dim=0) + own.std(dim=0) * noise
 
 
-def _classes() -> list[tuple]:
+def _classes() -> Iterator[tuple]:
     """Three classes that lie apart and are not equally wide, and standard normal noise."""
-    random, cases = np.random.default_rng(61), []
+    random = np.random.default_rng(61)
     for c, n in ((2, 4), (1, 3)):
         labels = np.repeat([0, 1, 2], [500, 400, 450])
         wide = np.array([1.0, 0.5, 2.0])[labels][:, None] * [1.0, 2.0, 0.3]
-        cases.append(
-            (5 * labels[:, None] + random.normal(size=(1350, 3)) * wide, labels, c, random.normal(size=(n, 3)))
-        )
-    return cases
+        yield 5 * labels[:, None] + random.normal(size=(1350, 3)) * wide, labels, c, random.normal(size=(n, 3))
 
 
 gaussian_exercise = FunctionExercise(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import EllipsisType
 from typing import Any
 
@@ -58,7 +58,7 @@ class FunctionExercise(Exercise):
     right : callable
         The solution, in torch: what is shown to the reader, and what answers are held to. Its name is that of the
         answer.
-    cases : sequence of tuples
+    cases : iterable of tuples
         The inputs it is called with: float or int arrays, numbers, dicts. Copies of them: whatever the answer does to
         its arguments, ours stay.
     mistakes : mapping of str to callable, or to a tuple of some
@@ -84,7 +84,7 @@ class FunctionExercise(Exercise):
         self,
         right: Callable[..., Any],
         *,
-        cases: Sequence[Arguments],
+        cases: Iterable[Arguments],
         mistakes: Mapping[str, Callable[..., Any] | tuple[Callable[..., Any], ...]],
         expected: str,
         learns: str = "",
