@@ -72,6 +72,7 @@ EXPERIMENTS = (
             **_RIVALS,
         },
         ON_SKIN,
+        courses=True,
     ),
     _attention(
         "02-cast-skin",
@@ -82,10 +83,9 @@ EXPERIMENTS = (
             **{name: _RIVALS[name] for name in ("lesion transplant", "group weights")},
         },
         ON_SKIN,
-        courses=False,
     ),
-    _attention("02-phantom-skin", SKIN, _LOOKED, ON_SKIN, courses=False),
-    _attention("02-brain-tumor", BRAIN, _LOOKED, ON_BRAIN, courses=False),
+    _attention("02-phantom-skin", SKIN, _LOOKED, ON_SKIN),
+    _attention("02-brain-tumor", BRAIN, _LOOKED, ON_BRAIN),
     _attention(
         "02-lettered-brain",
         LETTERED,
@@ -96,7 +96,6 @@ EXPERIMENTS = (
             **arms("lesion transplant"),
         },
         ON_BRAIN,
-        courses=False,
     ),
     # The attention microscope opens on these.
     _tuning(

@@ -17,6 +17,7 @@ from careedu.course.experiments.experiment import (
     Experiment,
     arms,
     care,
+    exploratory,
 )
 
 # Notebook 04. What pretraining buys is asked at three shares of labels, all images being there without them.
@@ -97,8 +98,8 @@ _LEFT_OUT = {
 }
 
 EXPERIMENTS = (
-    Experiment("04-phantom-chest", CHEST, {**_LADDER, **_OTHER_ATTENTION}, {"epochs": 16}, courses=False),
-    Experiment("04-brain-tumor", SMALL_BRAIN, _LADDER, {"epochs": 12}, courses=False),
+    Experiment("04-phantom-chest", CHEST, {**_LADDER, **_OTHER_ATTENTION}, {"epochs": 16}),
+    Experiment("04-brain-tumor", SMALL_BRAIN, _LADDER, {"epochs": 12}),
     *(
         Experiment(
             f"04-labels-{share}-{organ}",
@@ -106,14 +107,13 @@ EXPERIMENTS = (
             _label_arms(share),
             fit,
             reference="from scratch",
-            courses=False,
             embedded=_EMBEDDED if share == str(FEW) else {},
         )
         for organ, pool in POOLS.items()
         for share, fit in LABELS.items()
     ),
-    Experiment("04-leave-one-out", CHEST, _LEFT_OUT, {"epochs": 16}, 3, "all four", courses=False, exploratory=True),
-    Experiment(
+    exploratory("04-leave-one-out", CHEST, _LEFT_OUT, {"epochs": 16}, seeds=3, reference="all four"),
+    exploratory(
         "04-marked-skin",
         MARKED,
         {
@@ -125,12 +125,10 @@ EXPERIMENTS = (
             **arms("lesion transplant"),
         },
         ON_SKIN,
-        3,
-        "logit adjustment",
-        courses=False,
-        exploratory=True,
+        seeds=3,
+        reference="logit adjustment",
     ),
-    Experiment(
+    exploratory(
         "04-pneumonia",
         XRAYS,
         {
@@ -140,20 +138,16 @@ EXPERIMENTS = (
             "attention, no masks": _LADDER["attention, no masks"],
         },
         ON_XRAYS,
-        3,
-        courses=False,
-        exploratory=True,
+        seeds=3,
     ),
     *(
-        Experiment(
+        exploratory(
             f"04-search-{organ}",
             {**pool, "seed": 1, "labels": FEW},
             _PRETRAININGS,
             LABELS[str(FEW)],
-            TUNING_SEEDS[:2],
+            seeds=TUNING_SEEDS[:2],
             reference=next(iter(_PRETRAININGS)),
-            courses=False,
-            exploratory=True,
         )
         for organ, pool in POOLS.items()
     ),

@@ -55,7 +55,7 @@ class Experiment:
     reference: str = "cross-entropy"
     weights: tuple[str, ...] = ()
     maps: bool = False
-    courses: bool | tuple[str, ...] = True
+    courses: bool | tuple[str, ...] = False
     embedded: Mapping[str, str] = field(default_factory=dict)
     tempted: tuple[str, ...] = ()
     generated: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ SMALL_BRAIN = {**BRAIN, "size": 64}
 ON_SKIN, ON_BRAIN = {"epochs": 16}, {"epochs": 18}
 
 TUNING_SEEDS = (100, 101, 102)
-exploratory = partial(Experiment, seeds=TUNING_SEEDS, courses=False, exploratory=True)
+exploratory = partial(Experiment, seeds=TUNING_SEEDS, exploratory=True)
 
 IMBALANCE = {
     "cross-entropy": {"method": "cross-entropy"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from careedu.course.experiments.experiment import ON_SKIN, SMALL_BRAIN, TUNING_SEEDS, Experiment, arms
+from careedu.course.experiments.experiment import ON_SKIN, SMALL_BRAIN, TUNING_SEEDS, Experiment, arms, exploratory
 
 # Two images of a patient, so 150, 28 and 5 patients; a hundred patients a class at test.
 PHANTOM = {"name": "phantom-brain", "imbalance": 30, "images_per_patient": 2, "test": 200}
@@ -52,12 +52,11 @@ def regime(features: str, images: str, rare: int) -> str:
 def _staged(name: str, features: str, images: str, rare: int, tried: tuple[str, ...], **more: Any) -> Experiment:
     fit, options = ON_FEATURES[features]
     data = PHANTOM if images == "phantom" else {**SMALL_BRAIN, "counts": {"meningioma": rare}}
-    return Experiment(name, data, ways(*tried, **options), fit, reference="class weights", courses=False, **more)
+    return Experiment(name, data, ways(*tried, **options), fit, reference="class weights", **more)
 
 
 def _tried(name: str, tried: Mapping[str, Mapping[str, Any]]) -> Experiment:
-    more = {"reference": next(iter(tried)), "seeds": _SWEPT, "courses": False, "exploratory": True}
-    return Experiment(f"{name}-phantom", PHANTOM, tried, SEGMENTED, **more)
+    return exploratory(f"{name}-phantom", PHANTOM, tried, SEGMENTED, seeds=_SWEPT, reference=next(iter(tried)))
 
 
 _ALL = ("plain", *CHEAP, *GENERATORS)
@@ -73,7 +72,6 @@ EXPERIMENTS = (
             {**arms("logit adjustment", "balanced sampling"), **ways("class weights", pretrain=None)},
             END_TO_END,
             reference="logit adjustment",
-            courses=False,
         )
         for name, data in IMAGES.items()
     ),
