@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from careedu.course.experiments.experiment import (
+    AT_DOSE,
     BRAIN,
     CAST,
     DOSE,
@@ -19,17 +20,9 @@ from careedu.course.experiments.experiment import (
     exploratory,
 )
 
-_AT_DOSE = {
-    f"CARE, dose {DOSE}": care(DOSE),
-    f"CARE, dose {DOSE}, shifted boxes": care(DOSE, boxes="shifted"),
-    f"CARE, dose {DOSE}, random boxes": care(DOSE, boxes="random"),
-}
-_RIVALS = {
-    **arms("lesion transplant"),
-    "marks painted over": {"method": "paint-over"},
-    "group weights": {"method": "group-weights"},
-    "random erasing": {"method": "random-erasing"},
-}
+_MAIN = ("logit adjustment", "CARE", AT_DOSE)
+_SHIFTED, _RANDOM = (f"{AT_DOSE}, {boxes} boxes" for boxes in ("shifted", "random"))
+_RIVALS = ("lesion transplant", "marks painted over", "group weights", "random erasing")
 # What breaks, or takes boxes of all images.
 _OTHER_RIVALS = {
     "marked images dropped": {"method": "drop-marked"},
@@ -64,39 +57,14 @@ EXPERIMENTS = (
     _attention(
         "02-marked-skin",
         MARKED,
-        {
-            **arms("logit adjustment", "CARE"),
-            **_AT_DOSE,
-            **arms("CARE without attention"),
-            f"CARE, dose {DOSE}, energy": care(DOSE, form="energy"),
-            **_RIVALS,
-        },
+        arms(*_MAIN, _SHIFTED, _RANDOM, "CARE without attention", f"{AT_DOSE}, energy", *_RIVALS),
         ON_SKIN,
         courses=True,
     ),
-    _attention(
-        "02-cast-skin",
-        CAST,
-        {
-            **arms("logit adjustment", "CARE"),
-            f"CARE, dose {DOSE}": care(DOSE),
-            **{name: _RIVALS[name] for name in ("lesion transplant", "group weights")},
-        },
-        ON_SKIN,
-    ),
+    _attention("02-cast-skin", CAST, arms(*_MAIN, "lesion transplant", "group weights"), ON_SKIN),
     _attention("02-phantom-skin", SKIN, _LOOKED, ON_SKIN),
     _attention("02-brain-tumor", BRAIN, _LOOKED, ON_BRAIN),
-    _attention(
-        "02-lettered-brain",
-        LETTERED,
-        {
-            **arms("logit adjustment", "CARE"),
-            f"CARE, dose {DOSE}": care(DOSE),
-            f"CARE, dose {DOSE}, random boxes": care(DOSE, boxes="random"),
-            **arms("lesion transplant"),
-        },
-        ON_BRAIN,
-    ),
+    _attention("02-lettered-brain", LETTERED, arms(*_MAIN, _RANDOM, "lesion transplant"), ON_BRAIN),
     # The attention microscope opens on these.
     _tuning(
         "02-dose-marked",

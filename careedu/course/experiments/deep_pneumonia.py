@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from careedu.course.experiments.experiment import (
+    AT_DOSE,
     CHEST,
-    DOSE,
     MARKED,
     ON_SKIN,
     ON_XRAYS,
@@ -16,7 +16,6 @@ from careedu.course.experiments.experiment import (
     XRAYS,
     Experiment,
     arms,
-    care,
     exploratory,
 )
 
@@ -121,8 +120,7 @@ EXPERIMENTS = (
             "attention": _ATTENTION,
             "attention, no masks": _LADDER["attention, no masks"],
             "attention, product": _OTHER_ATTENTION["attention, product"],
-            f"CARE, dose {DOSE}": care(DOSE),
-            **arms("lesion transplant"),
+            **arms(AT_DOSE, "lesion transplant"),
         },
         ON_SKIN,
         seeds=3,

@@ -108,12 +108,29 @@ IMBALANCE = {
     "nearest neighbour": {"method": "nearest-neighbour"},
     "lesion size alone": {"method": "lesion-size"},
 }
+
+
+def care(dose: float, **options: Any) -> dict[str, Any]:
+    """CARE at a dose: what a boxed image gives attention for each unit that it gives classification."""
+    return {"method": "care", "alpha": dose / (1 + dose), **options}
+
+
+# Chosen on tuning seeds, on images without the mark that are no test images of any other experiment.
+DOSE = 4
+AT_DOSE = f"CARE, dose {DOSE}"
 ARMS = {
     **IMBALANCE,
     "CARE": {"method": "care"},
     "CARE, random boxes": {"method": "care", "boxes": "random"},
     "CARE without attention": {"method": "care", "alpha": 0.0},
+    AT_DOSE: care(DOSE),
+    f"{AT_DOSE}, shifted boxes": care(DOSE, boxes="shifted"),
+    f"{AT_DOSE}, random boxes": care(DOSE, boxes="random"),
+    f"{AT_DOSE}, energy": care(DOSE, form="energy"),
     "lesion transplant": {"method": "lesion-transplant"},
+    "marks painted over": {"method": "paint-over"},
+    "group weights": {"method": "group-weights"},
+    "random erasing": {"method": "random-erasing"},
 }
 
 
@@ -129,15 +146,6 @@ MARKED = {**SKIN, "shortcut": "mark", **SHORTCUT}
 CAST = {**SKIN, "shortcut": "cast", **SHORTCUT}
 # Few patients have a meningioma at test: none of them carries the letter, and 95 % of the others do.
 LETTERED = {**BRAIN, "shortcut": "mark", "shortcut_test": "reversed"}
-
-
-def care(dose: float, **options: Any) -> dict[str, Any]:
-    """CARE at a dose: what a boxed image gives attention for each unit that it gives classification."""
-    return {"method": "care", "alpha": dose / (1 + dose), **options}
-
-
-# Chosen on tuning seeds, on images without the mark that are no test images of any other experiment.
-DOSE = 4
 
 # Lesions a little larger than the default, so that plain cross-entropy learns something in these epochs.
 CHEST = {"name": "phantom-chest", "imbalance": 10, "lesion_size": 1.15}
