@@ -20,11 +20,8 @@ from careedu.measure.statistics import FEWEST_GROUPS, FEWEST_SEEDS, holm
 
 BEFORE, FIRST = "to the step before", "to the first"
 _PARTS = ("difference", "low", "high", "p")
-_HELPS, _OPEN, _NOTHING = (
-    {"helps", "better", "shown"},
-    {"not shown", "no difference shown", "unknown", "?"},
-    {"no effect"},
-)
+_HELPS = {"helps", "better", "shown"}
+_OPEN, _NOTHING = {"not shown", "no difference shown", "unknown", "?"}, {"no effect"}
 _ROUNDED = 0.0051
 
 

@@ -77,11 +77,10 @@ class Experiment:
         """The methods by their names in tables."""
         from careedu.methods.building import build_method
 
-        built = {}
-        for name, options in self.arms.items():
-            options = dict(options)
-            built[name] = build_method(options.pop("method"), **options)
-        return built
+        def built(method: str, **options: Any) -> Method:
+            return build_method(method, **options)
+
+        return {name: built(**options) for name, options in self.arms.items()}
 
 
 SKIN = {"name": "phantom-skin", "imbalance": 10}

@@ -35,14 +35,13 @@ class AttentionView(PairView):
     def __init__(self, state: AttentionMicroscope) -> None:
         super().__init__(state)
         self.state: AttentionMicroscope = state
-        height, width = state.size
         self.open(
             self.methods(),
             self.row(self.buttons("source", "Pictures", width=COLUMN), self.picture_class(COLUMN)),
             self.picture_and_epoch(lambda: state.per_epoch),
             self.buttons("map_of", "Map of", usable=lambda: not state.per_epoch),
             *map(self.part, ("note", "heading")),
-            self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion"),
+            self.pictures(PICTURE, state.size, "the lesion"),
             self.part("course"),
         )
 

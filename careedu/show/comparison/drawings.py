@@ -10,7 +10,7 @@ import numpy as np
 from careedu.measure.statistics import Difference
 from careedu.show import drawing
 from careedu.show.comparison.explorer import Row
-from careedu.show.comparison_plots import SIGNS
+from careedu.show.comparison_plots import SIGNS, p_words
 from careedu.show.drawing import FAINT, HUES, QUIET, SHAPES, TEXT, WIDTH, Scale, short, whiskers
 from careedu.show.widget import SIDES
 
@@ -78,7 +78,7 @@ def seed_strip(row: Row, values: np.ndarray, adjusted_over: int, reference: str)
     body += [f'<circle cx="{at:.1f}" cy="{y}" r="3" fill="{TEXT}" fill-opacity="0.45"/>' for at, y in dots]
     body += _difference(x, row, 36)
     over = f"Holm over {adjusted_over}" if adjusted_over > 1 else "this pair alone"
-    p = "< .001" if d.adjusted_p < 0.001 else f"= {d.adjusted_p:.3f}".replace("0.", ".")
+    p = p_words(d.adjusted_p)
     said = [verdict(d.verdict), change_words(d), f"p {p}, {over}"]
     body += [drawing.text(VERDICTS, 26 + 17 * n, line, weight="normal" if n else "bold") for n, line in enumerate(said)]
     smallest = f"±{d.smallest:.2f}" if np.isfinite(d.smallest) else "none"

@@ -7,16 +7,15 @@ epoch by epoch are those of one seed's run, which says where it has none.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from careedu.experiment.results import Results
+from careedu.measure.statistics import Difference, Estimate
 from careedu.show.results_state import ALL, RECORDED, PairState, of_class
+from careedu.show.style import if_rare
 from careedu.show.widget import SIDES
-
-if TYPE_CHECKING:
-    from careedu.experiment.results import Results
-    from careedu.measure.statistics import Difference, Estimate
 
 GROUPS = ("only A right", "only B right", "both right", "both wrong", RECORDED)
 """Which images are looked at. A method is right where more than half of its seeds are."""
@@ -80,7 +79,7 @@ class ComparisonExplorer(PairState):
 
     def __init__(self, results: Results, a: str | None = None, b: str | None = None) -> None:
         rare = results.rare
-        labels = {f"recall of {c}": f"{c} (rare)" if c in rare else c for c in results.classes}
+        labels = {f"recall of {c}": if_rare(c, rare) for c in results.classes}
         several = {"rare recall": "rare recall"} if len(rare) > 1 else {}
         self.metrics = labels | several | {"balanced accuracy": "balanced accuracy"}
         self.outdated: list[str] = []

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from careedu.errors import InvalidInputError
 from careedu.experiment.attention import recorded_maps, trained_map
+from careedu.experiment.results import Results
+from careedu.experiment.run import Run
+from careedu.measure.intervals import Interval
 from careedu.measure.map_quality import interval_over_seeds, map_auroc, map_difference
-from careedu.measure.statistics import holm
+from careedu.measure.statistics import Difference, Estimate, holm
 from careedu.show.results_state import Memory, why_missing
-
-if TYPE_CHECKING:
-    from careedu.experiment.results import Results
-    from careedu.experiment.run import Run
-    from careedu.measure.intervals import Interval
-    from careedu.measure.statistics import Difference, Estimate
 
 ROLES = {
     "pixels": "Pixel classifier",
