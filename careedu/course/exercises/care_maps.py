@@ -38,7 +38,7 @@ def _difference(shares: torch.Tensor, rare: torch.Tensor) -> torch.Tensor:
 
 excess_exercise = FunctionExercise(
     excess,
-    cases=_excess_cases(),
+    cases=tuple(_excess_cases()),
     mistakes={
         "The maps come as they are, so that one which is high everywhere outvotes ten that are high in one place. "
         "Divide each by its own sum first.": _difference,
@@ -104,7 +104,7 @@ def _trap_cases() -> Iterator[tuple]:
 
 repaired_exercise = FunctionExercise(
     repaired,
-    cases=_trap_cases(),
+    cases=tuple(_trap_cases()),
     learns="the features",
     in_torch=True,
     mistakes={
@@ -178,7 +178,7 @@ def _similarity_cases() -> Iterator[tuple]:
 
 similarity_exercise = FunctionExercise(
     similarity,
-    cases=_similarity_cases(),
+    cases=tuple(_similarity_cases()),
     mistakes={
         "This compares the values (Pearson): one bright spot decides. Compare the ranks of the pixels.": (
             lambda a, b: _correlation(a.flatten(1), b.flatten(1)).mean()

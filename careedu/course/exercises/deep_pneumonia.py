@@ -71,7 +71,7 @@ def _without_positive(z1: torch.Tensor, z2: torch.Tensor, temperature: float) ->
 
 contrast_exercise = FunctionExercise(
     nt_xent,
-    cases=_contrast_cases(),
+    cases=tuple(_contrast_cases()),
     learns="the views",
     in_torch=True,
     mistakes={

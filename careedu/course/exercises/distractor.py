@@ -46,7 +46,7 @@ def _shares(r: torch.Tensor, *axes: int) -> torch.Tensor:
 
 relevance_exercise = FunctionExercise(
     relevance,
-    cases=_relevance_cases(),
+    cases=tuple(_relevance_cases()),
     mistakes={
         "The ReLU is missing, or its place is taken by the absolute value: what speaks *against* the class is no part "
         "of what tempts to it.": (
@@ -96,7 +96,7 @@ def _slope(features: torch.Tensor, value: Callable[[torch.Tensor], torch.Tensor]
 
 slope_exercise = FunctionExercise(
     slope,
-    cases=_relevance_cases(),
+    cases=tuple(_relevance_cases()),
     in_torch=True,
     mistakes={
         "The gradient runs through r as well. Then the network may learn to look tempting elsewhere, instead of "
@@ -264,10 +264,8 @@ gained_exercise = NumberExercise(
         "Before: 182/200, 80/100, 20/40. Their mean is balanced accuracy.",
         "After: 166/200, 76/100, 30/40. Take the difference of the two means.",
     ],
-    code="""
-before, after = 182 / 200 + 80 / 100 + 20 / 40, 166 / 200 + 76 / 100 + 30 / 40
-gained = (after - before) / 3
-""",
+    code="before, after = 182 / 200 + 80 / 100 + 20 / 40, 166 / 200 + 76 / 100 + 30 / 40\n"
+    "gained = (after - before) / 3",
     why="The mean of the recalls is .737 before and .780 after.",
 )
 

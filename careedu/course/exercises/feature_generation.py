@@ -34,7 +34,7 @@ def _verdicts() -> Iterator[tuple]:
 
 generator_exercise = FunctionExercise(
     generator_loss,
-    cases=_verdicts(),
+    cases=tuple(_verdicts()),
     learns="what the discriminator says",
     in_torch=True,
     mistakes={
@@ -129,7 +129,7 @@ def _next(real: torch.Tensor) -> torch.Tensor:
 
 memorised_exercise = FunctionExercise(
     memorised,
-    cases=_features(),
+    cases=tuple(_features()),
     mistakes={
         "Every real feature is its own nearest neighbour, at a distance of 0, and so the limit is 0: leave out the "
         "diagonal.": lambda m, r: (
@@ -218,15 +218,13 @@ leaking_exercise = ChoiceExercise(
         "What a head looks like is in all of its slices; a gap between two of them does not change that.",
         "Only two of the seven move whole patients.",
     ],
-    code="""
-leaking = [
+    code="""leaking = [
     "slices at random",
     "every fifth slice",
     "slices at random within each class",
     "the last slice of each patient",
     "slices at random, next ones left out",
-]
-""",
+]""",
     why="Whatever draws slices, and not patients, puts patients on both sides.",
 )
 
@@ -250,7 +248,7 @@ def _classes() -> Iterator[tuple]:
 
 gaussian_exercise = FunctionExercise(
     gaussian,
-    cases=_classes(),
+    cases=tuple(_classes()),
     mistakes={
         "Mean and spread are those of all classes: then a new feature belongs to none.": (
             lambda f, y, c, e: f.mean(dim=0) + f.std(dim=0) * e

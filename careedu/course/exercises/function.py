@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any
 
@@ -50,6 +51,7 @@ def as_lists(arguments: Arguments) -> Arguments:
 _FORMS = (as_float32_tensors, as_tensors), (in_float32, copy.deepcopy), (as_lists,)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class FunctionExercise(Exercise):
     """A question whose answer is a function.
 
@@ -58,7 +60,7 @@ class FunctionExercise(Exercise):
     right : callable
         The solution, in torch: what is shown to the reader, and what answers are held to. Its name is that of the
         answer.
-    cases : iterable of tuples
+    cases : sequence of tuples
         The inputs it is called with: float or int arrays, numbers, dicts. Copies of them: whatever the answer does to
         its arguments, ours stay.
     mistakes : mapping of str to callable, or to a tuple of some
@@ -80,23 +82,22 @@ class FunctionExercise(Exercise):
         As for `Exercise`.
     """
 
-    def __init__(
-        self,
-        right: Callable[..., Any],
-        *,
-        cases: Iterable[Arguments],
-        mistakes: Mapping[str, Callable[..., Any] | tuple[Callable[..., Any], ...]],
-        expected: str,
-        learns: str = "",
-        in_torch: bool = False,
-        seen: Callable[..., Any] = lambda result, *arguments: result,
-        tolerance: float = 1e-3,
-        **texts: Any,
-    ) -> None:
-        super().__init__(right.__name__, code=inspect.getsource(right), why=inspect.getdoc(right) or "", **texts)
-        self.right, self.cases, self.expected = right, tuple(cases), expected
-        self.mistakes = {why: made if isinstance(made, tuple) else (made,) for why, made in mistakes.items()}
-        self.learns, self.in_torch, self.seen, self.tolerance = learns, in_torch, seen, tolerance
+    name: str = field(init=False)
+    code: str = field(init=False)
+    why: str = field(init=False)
+    right: Callable[..., Any] = field(kw_only=False)
+    cases: Sequence[Arguments]
+    mistakes: Mapping[str, Any]
+    expected: str
+    learns: str = ""
+    in_torch: bool = False
+    seen: Callable[..., Any] = lambda result, *arguments: result
+    tolerance: float = 1e-3
+
+    def __post_init__(self) -> None:
+        self.name, self.code = self.right.__name__, inspect.getsource(self.right).strip()
+        self.why = inspect.getdoc(self.right) or ""
+        self.mistakes = {why: made if isinstance(made, tuple) else (made,) for why, made in self.mistakes.items()}
 
     def reason(self, answer: Any) -> str | EllipsisType | None:
         """Why a function is wrong."""

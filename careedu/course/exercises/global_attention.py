@@ -202,7 +202,7 @@ def _score_cases() -> Iterator[tuple]:
 
 score_exercise = FunctionExercise(
     scores,
-    cases=_score_cases(),
+    cases=tuple(_score_cases()),
     mistakes={
         "Ties count whole: a flat map would be perfect. A tie is half a win.": lambda m, zone: [
             (sign * m[zone][:, None] >= sign * m[~zone]).double().mean() for sign in (1, -1)

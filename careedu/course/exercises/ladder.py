@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from types import EllipsisType
 from typing import Any
@@ -62,6 +63,7 @@ def ladder_table(results: Results, steps: Sequence[str], metric: str = "rare rec
     return pandas.DataFrame(columns, index=pandas.Index(steps, name="step"))
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LadderExercise(Exercise):
     """Which steps of a ladder are shown to help, and by how much.
 
@@ -70,7 +72,7 @@ class LadderExercise(Exercise):
     Parameters
     ----------
     name : str
-    steps : sequence of str
+    steps : tuple of str
         Names of the ladder's methods, from the first on.
     table : DataFrame
         As `ladder_table` gives it: what is asked about until `read` is given results.
@@ -78,10 +80,12 @@ class LadderExercise(Exercise):
         As for `Exercise`.
     """
 
-    def __init__(self, name: str, *, steps: Sequence[str], table: pandas.DataFrame, **texts: Any) -> None:
-        super().__init__(name, code="", **texts)
-        self.steps = tuple(steps)
-        self._ask(table)
+    code: str = field(init=False)
+    steps: tuple[str, ...]
+    table: pandas.DataFrame
+
+    def __post_init__(self) -> None:
+        self._ask(self.table)
 
     def read(self, results: Results, metric: str = "rare recall") -> pandas.DataFrame:
         """Ask about these results from now on; returns their `ladder_table`."""
