@@ -123,10 +123,7 @@ def recall_rows(
     body = [*x.grid(0, bottom, (0, 0.25, 0.5, 0.75, 1)), *x.numbers(bottom + 15)]
     for row, (name, interval) in enumerate(zip(names, intervals, strict=True)):
         y = 26 * row + 13
-        body.append(text(left - 8, y + 4, name, "end"))
-        if np.isfinite(interval.estimate):
-            body += estimate(x, interval, y, side)
-            body.append(text(x(1) + 12, y + 4, f"{interval.estimate:.2f}"))
+        body += [text(left - 8, y + 4, name, "end"), *estimate(x, interval, y, side, room=12)]
         if len(extra):
             body.append(mark(x(extra[row]), y, SHAPES[side], TEXT, filled=False))
     return body
@@ -201,9 +198,13 @@ def whiskers(x: Scale, low: float, high: float, y: float, colour: str = TEXT) ->
     return [line(low, y, high, y, colour, 2), *(line(end, y - 4, end, y + 4, colour, 2) for end in (low, high))]
 
 
-def estimate(x: Scale, found: Interval, y: float, side: str) -> list[str]:
-    """An estimate of one side, with its interval."""
-    return [*whiskers(x, found.low, found.high, y, HUES[side]), mark(x(found.estimate), y, SHAPES[side], HUES[side])]
+def estimate(x: Scale, found: Interval, y: float, side: str, room: float = 0) -> list[str]:
+    """An estimate of one side, if any, with its interval, and where there is `room` its number behind the axis."""
+    if not np.isfinite(found.estimate):
+        return []
+    number = [text(x.end + room, y + 4, f"{found.estimate:.2f}")] if room else []
+    sign = mark(x(found.estimate), y, SHAPES[side], HUES[side])
+    return [*whiskers(x, found.low, found.high, y, HUES[side]), sign, *number]
 
 
 def dashed(x0: float, y0: float, x1: float, y1: float) -> str:

@@ -31,10 +31,7 @@ _OTHER_RIVALS = {
 }
 _LOOKED = arms("logit adjustment", "CARE", "CARE, random boxes", "CARE without attention", "lesion transplant")
 DOSES = (0.25, 1, 4, 16)
-_CURVE = {
-    **arms("logit adjustment", "CARE without attention"),
-    **{f"dose {dose:g}": care(dose) for dose in DOSES},
-}
+_CURVE = {**arms("logit adjustment", "CARE without attention"), **{f"dose {dose:g}": care(dose) for dose in DOSES}}
 _ELSEWHERE = {
     f"dose {dose:g}, {where} boxes": care(dose, boxes=where) for dose in (1, 4) for where in ("shifted", "random")
 }
@@ -67,11 +64,7 @@ EXPERIMENTS = (
     _attention("02-lettered-brain", LETTERED, arms(*_MAIN, _RANDOM, "lesion transplant"), ON_BRAIN),
     # The attention microscope opens on these.
     _tuning(
-        "02-dose-marked",
-        {**MARKED, "seed": 1},
-        {**_CURVE, **_ELSEWHERE, **_FORMS},
-        weights=tuple(_CURVE),
-        courses=True,
+        "02-dose-marked", {**MARKED, "seed": 1}, {**_CURVE, **_ELSEWHERE, **_FORMS}, weights=tuple(_CURVE), courses=True
     ),
     _tuning("02-dose-plain", {**SKIN, "seed": 1}, _CURVE),
     _tuning("02-boxes-marked", {**MARKED, "seed": 1}, {**_SHARES, **_SOURCES}, reference="boxes for 50%"),

@@ -50,12 +50,7 @@ _PRETRAININGS = {
 # The four parts, one after the other; then what the masks of one of them are worth, on a loss that is balanced.
 _SIMCLR, _PNEUMONIA = {"method": "simclr"}, {"method": "deep-pneumonia"}
 _ON_CROSS_ENTROPY = {**_PNEUMONIA, "classification": {"method": "cross-entropy"}}
-_ATTENTION = {
-    **_PNEUMONIA,
-    "classification": {"method": "logit-adjusted"},
-    "regulation": "none",
-    "pretrain": None,
-}
+_ATTENTION = {**_PNEUMONIA, "classification": {"method": "logit-adjusted"}, "regulation": "none", "pretrain": None}
 # With so few labels masks are as few: those of the labelled images.
 _WITH_MASKS = {"pretrained, attention": {**_ATTENTION, "pretrain": _SIMCLR}}
 

@@ -12,10 +12,7 @@ PHANTOM = {"name": "phantom-brain", "imbalance": 30, "images_per_patient": 2, "t
 IMAGES = {"phantom": PHANTOM, "brain": SMALL_BRAIN}
 # The segmentation network, and one of the size that the other notebooks train from images to classes.
 SEGMENTED, END_TO_END = {**ON_SKIN, "model": "unet"}, ON_SKIN
-ON_FEATURES = {
-    "segmentation": (SEGMENTED, {}),
-    "cross-entropy": (END_TO_END, {"pretrain": None}),
-}
+ON_FEATURES = {"segmentation": (SEGMENTED, {}), "cross-entropy": (END_TO_END, {"pretrain": None})}
 _WAYS = {
     "plain": {"generator": "none"},
     "class weights": {"generator": "none", "classification": {"method": "class-balanced", "weighting": "inverse"}},
@@ -29,10 +26,7 @@ _WAYS = {
 CHEAP = ("class weights", "balanced sampling", "SMOTE", "Gaussian", "deviations")
 GENERATORS = ("ACGAN", "WGAN-GP")
 # What the features are of, which images, and the training images of the rarest class.
-REGIMES = (
-    ("segmentation", "brain", 10),
-    ("cross-entropy", "brain", 30),
-)
+REGIMES = (("segmentation", "brain", 10), ("cross-entropy", "brain", 30))
 # By the gain of the better generator over the best rival in balanced accuracy, in validation.
 BEST = ("cross-entropy", "brain", 30)
 AMOUNTS = (0.25, 0.5, 2.0)

@@ -49,9 +49,7 @@ def overview(rows: Sequence[Row], metric: str, names: Sequence[str], seeds: int)
         y = top + height * (number + 0.5)
         body.append(_label(row.label, y + 4, "bold" if row.metric == metric else "normal"))
         for side, found, at in (("A", row.a, y - 8), ("B", row.b, y + 8)):
-            if np.isfinite(found.estimate):
-                body += drawing.estimate(share, found, at, side)
-                body.append(drawing.text(share.end + 12, at + 4, f"{found.estimate:.2f}"))
+            body += drawing.estimate(share, found, at, side, room=12)
         said, weight = row.difference.verdict, "bold" if row.difference.verdict in ("better", "worse") else "normal"
         body += [*_difference(change, row, y), drawing.text(VERDICTS, y + 4, verdict(said), weight=weight)]
         told.append(f"{row.label}: A {row.a}, B {row.b}, difference {change_words(row.difference)}, {said}")

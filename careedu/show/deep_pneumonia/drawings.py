@@ -125,10 +125,7 @@ def with_few_labels(rows: Sequence[Row], values: Mapping[str, Sequence[np.ndarra
         body.append(drawing.text(0, top + 20, row.label, weight="bold"))
         for place, (side, arm, found) in enumerate((("A", SCRATCH, row.a), ("B", PRETRAINED, row.b))):
             at = top + 16 + 27 * place
-            body.append(drawing.text(190, at + 4, arm, "end"))
-            if np.isfinite(found.estimate):
-                body += drawing.estimate(x, found, at, side)
-                body.append(drawing.text(x.end + 10, at + 4, f"{found.estimate:.2f}"))
+            body += [drawing.text(190, at + 4, arm, "end"), *drawing.estimate(x, found, at, side, room=10)]
             seeds = (x(value) for value in values[row.metric][place] if np.isfinite(value))
             body += [drawing.line(seed, at + 7, seed, at + 13, HUES[side]) for seed in seeds]
         effect, low, high = (signed_number(value, ".2f") for value in (d.effect, d.low, d.high))

@@ -23,7 +23,6 @@ from careedu.show.widget import SIDES
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
     from careedu.experiment.results import Results
-    from careedu.show.deep_pneumonia.embeddings import Embeddings
 
 PLANES = {"pca": "PCA", "tsne": "t-SNE"}
 TEMPERATURES = (0.05, 0.063, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.63, 0.8, 1.0)
@@ -126,7 +125,7 @@ class EmbeddingExplorer(RecordState):
 
     def __init__(
         self,
-        embeddings: Embeddings,
+        embeddings: embedded.Embeddings,
         by_labels: Mapping[Hashable, Results] | None = None,
         images: LesionDataset | None = None,
     ) -> None:

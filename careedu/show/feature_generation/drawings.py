@@ -83,11 +83,11 @@ def curves(
     body += [drawing.line(x(epoch), y(top) - 4, x(epoch), y(low) + 4, TEXT, 1.4), *x.numbers(142, (1, x.high))]
     for number, (name, (own, dashes)) in enumerate(lines.items()):
         step, at = max(1, len(own) // 130), 70 + 160 * number
-        path = " ".join(f"{x(n):.1f},{y(min(max(v, low), top)):.1f}" for n, v in list(enumerate(own, 1))[::step])
-        style = f'fill="none" stroke="{TEXT}" stroke-width="1.5" stroke-dasharray="{dashes}"'
-        body.append(f'<polyline points="{path}" {style}/>')
+        shown, dashed = own.clip(low, top)[::step], f'stroke-dasharray="{dashes}"'
+        body.append(drawing.curve(x, y, range(1, len(own) + 1, step), shown, TEXT, 1.5, dashed))
         if len(lines) > 1:
-            body += [f'<path d="M{at} 9h20" {style}/>', drawing.text(at + 25, 13, words[name])]
+            key = f'<path d="M{at} 9h20" fill="none" stroke="{TEXT}" stroke-width="1.5" {dashed}/>'
+            body += [key, drawing.text(at + 25, 13, words[name])]
     if level:
         body += [drawing.dashed(x.start, y(level[1]), x.end, y(level[1]))]
         body.append(drawing.text(x.end - 4, y(level[1]) - 4, level[0], "end", QUIET))
