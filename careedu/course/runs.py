@@ -67,10 +67,10 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
         networks = {name: comparison.runs[arm][seed] for name, arm in experiment.embedded.items()}
         embed(networks, comparison.data.test).save(folder / "embeddings.safetensors")
     if experiment.tempted:
-        methods = experiment.methods(*experiment.tempted)
+        methods = {arm: experiment.methods()[arm] for arm in experiment.tempted}
         record_distractors(comparison, methods, **experiment.fit).save(folder / "distractors.safetensors")
     if experiment.generated:
-        methods = experiment.methods(*experiment.generated)
+        methods = {arm: experiment.methods()[arm] for arm in experiment.generated}
         known = {"shared_stages": Path(store) / "stages", **experiment.fit}
         record_generation(comparison, methods, **known).save(folder / "generated.safetensors")
     return folder

@@ -23,11 +23,6 @@ COLUMN, WHOLE = "404px", f"{WIDTH + 12}px"
 UNKNOWN = "not known"
 
 
-def same(value: Any) -> Any:
-    """Of a control that shows a setting as it is."""
-    return value
-
-
 class View:
     """A column of ipywidgets over a state, with a place for errors.
 
@@ -69,8 +64,8 @@ class View:
         *,
         kind: type = ipywidgets.IntSlider,
         usable: Callable[[], bool] = lambda: True,
-        shown: Callable[[Any], Any] = same,
-        meant: Callable[[Any], Any] = same,
+        shown: Callable[[Any], Any] = lambda setting: setting,
+        meant: Callable[[Any], Any] = lambda value: value,
         width: str = COLUMN,
         **options: Any,
     ) -> Any:

@@ -176,8 +176,7 @@ class NumberExercise(Exercise):
             return f"This is {number}, which is no number at all: is there a division by zero, or a log of zero?"
         if abs(number - self.right) <= self.tolerance:
             return None
-        recognised = next((why for why, test in self.mistakes.items() if test(number)), None)
-        if recognised:
+        if recognised := next((why for why, test in self.mistakes.items() if test(number)), None):
             return recognised
         if number < 0:
             kind = "cannot be negative"

@@ -10,6 +10,7 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from types import EllipsisType
 from typing import Any
 
@@ -26,15 +27,12 @@ Results = list[np.ndarray]
 
 def in_float32(arguments: Arguments) -> Arguments:
     """Arguments whose float arrays are float32, as everything in the notebooks is."""
-    floats = (isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in arguments)
-    return tuple(
-        a.astype(np.float32) if is_float else copy.deepcopy(a) for a, is_float in zip(arguments, floats, strict=True)
-    )
+    return _with_arrays(arguments, lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a.copy())
 
 
 def as_tensors(arguments: Arguments) -> Arguments:
     """Arguments whose arrays are tensors."""
-    return tuple(torch.from_numpy(a.copy()) if isinstance(a, np.ndarray) else copy.deepcopy(a) for a in arguments)
+    return _with_arrays(arguments, lambda a: torch.from_numpy(a.copy()))
 
 
 def as_float32_tensors(arguments: Arguments) -> Arguments:
@@ -44,7 +42,12 @@ def as_float32_tensors(arguments: Arguments) -> Arguments:
 
 def as_lists(arguments: Arguments) -> Arguments:
     """Arguments whose arrays are lists."""
-    return tuple(a.tolist() if isinstance(a, np.ndarray) else copy.deepcopy(a) for a in arguments)
+    return _with_arrays(arguments, np.ndarray.tolist)
+
+
+def _with_arrays(arguments: Arguments, change: Callable[[np.ndarray], Any]) -> Arguments:
+    """Copies of arguments, their arrays changed."""
+    return tuple(change(a) if isinstance(a, np.ndarray) else copy.deepcopy(a) for a in arguments)
 
 
 # Where an answer works in one form of a line, the lines below are not tried.
@@ -129,7 +132,7 @@ class FunctionExercise(Exercise):
         """The results on all cases, and what to say where it has changed what it was given."""
         given, untouched = ([form(case) for case in self.cases] for _ in range(2))
         results = [answer(*arguments) for arguments in given]
-        changed = not all(map(_same, _flat(given), _flat(untouched)))
+        changed = not all(map(_same, chain.from_iterable(given), chain.from_iterable(untouched)))
         said = "Your function changes its arguments in place: whoever uses them next gets others. Use a copy."
         return results, said if changed else ""
 
@@ -229,10 +232,6 @@ class FunctionExercise(Exercise):
                 "divisor above 0, for instance with `clamp(min=1e-6)`."
             )
         return None
-
-
-def _flat(cases: Sequence[Arguments]) -> list[Any]:
-    return [argument for case in cases for argument in case]
 
 
 def _unanswered(result: Any) -> bool:

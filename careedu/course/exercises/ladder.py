@@ -157,8 +157,7 @@ class LadderExercise(Exercise):
             return Nearly("Right, in percentage points. The table has shares; give those.")
         recognised = {
             f'That is the difference to "{self.steps[0]}", in which the steps before have a part. Take that to the '
-            "step "
-            "before.": row[FIRST, "difference"],
+            "step before.": row[FIRST, "difference"],
             "That is the mean itself. How much larger is it than that of the step before?": row["mean", ""],
             "That is the lower end of the interval; the difference lies within.": row[BEFORE, "low"],
             "That is the upper end of the interval; the difference lies within.": row[BEFORE, "high"],

@@ -52,13 +52,7 @@ _SIMCLR, _PNEUMONIA = {"method": "simclr"}, {"method": "deep-pneumonia"}
 _ON_CROSS_ENTROPY = {**_PNEUMONIA, "classification": {"method": "cross-entropy"}}
 _ATTENTION = {**_PNEUMONIA, "classification": {"method": "logit-adjusted"}, "regulation": "none", "pretrain": None}
 # With so few labels masks are as few: those of the labelled images.
-_WITH_MASKS = {"pretrained, attention": {**_ATTENTION, "pretrain": _SIMCLR}}
-
-
-def _label_arms(share: str) -> dict[str, Mapping[str, Any]]:
-    return {**_FEW_ARMS, **_SHUFFLED_PIXELS, **_WITH_MASKS} if share == str(FEW) else _FEW_ARMS
-
-
+_MORE_ARMS = {**_SHUFFLED_PIXELS, "pretrained, attention": {**_ATTENTION, "pretrain": _SIMCLR}}
 _EMBEDDED = {
     "untrained": "frozen, untrained",
     "pretrained": "frozen, pretrained",
@@ -98,7 +92,7 @@ EXPERIMENTS = (
         Experiment(
             f"04-labels-{share}-{organ}",
             pool if share == "all" else {**pool, "labels": int(share)},
-            _label_arms(share),
+            _FEW_ARMS | (_MORE_ARMS if share == str(FEW) else {}),
             fit,
             reference="from scratch",
             embedded=_EMBEDDED if share == str(FEW) else {},

@@ -73,14 +73,14 @@ class Experiment:
         options = dict(self.data)
         return load(options.pop("name"), **options)
 
-    def methods(self, *names: str) -> dict[str, Method]:
-        """The methods, or those of these names, by their names in tables."""
+    def methods(self) -> dict[str, Method]:
+        """The methods by their names in tables."""
         from careedu.methods.building import build_method
 
         def built(method: str, **options: Any) -> Method:
             return build_method(method, **options)
 
-        return {name: built(**self.arms[name]) for name in names or self.arms}
+        return {name: built(**options) for name, options in self.arms.items()}
 
 
 SKIN = {"name": "phantom-skin", "imbalance": 10}
