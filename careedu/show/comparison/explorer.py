@@ -14,7 +14,6 @@ import numpy as np
 from careedu.experiment.results import Results
 from careedu.measure.statistics import Difference, Estimate
 from careedu.show.results_state import ALL, RECORDED, PairState, of_class
-from careedu.show.style import if_rare
 from careedu.show.widget import SIDES
 
 GROUPS = ("only A right", "only B right", "both right", "both wrong", RECORDED)
@@ -79,7 +78,7 @@ class ComparisonExplorer(PairState):
 
     def __init__(self, results: Results, a: str | None = None, b: str | None = None) -> None:
         rare = results.rare
-        labels = {f"recall of {c}": if_rare(c, rare) for c in results.classes}
+        labels = {f"recall of {c}": f"{c} (rare)" if c in rare else c for c in results.classes}
         several = {"rare recall": "rare recall"} if len(rare) > 1 else {}
         self.metrics = labels | several | {"balanced accuracy": "balanced accuracy"}
         self.outdated: list[str] = []
