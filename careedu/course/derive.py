@@ -82,8 +82,7 @@ def cleaned(notebook: Notebook) -> Notebook:
         cell["source"] = cell["source"].rstrip()
         if cell["cell_type"] == "code":
             cell["execution_count"] = None
-            if KEPT not in cell["source"]:
-                cell["outputs"] = []
+            cell["outputs"] = cell["outputs"] if KEPT in cell["source"] else []
             for output in cell["outputs"]:
                 if "execution_count" in output:
                     output["execution_count"] = None

@@ -12,7 +12,7 @@ import numpy as np
 from careedu.errors import InvalidInputError
 from careedu.show.interval_rows import draw_intervals, draw_seeds, name_rows, wrap
 from careedu.show.picture import Picture
-from careedu.show.style import COLOURS, FAINT, INK, MARKERS, QUIET, figure
+from careedu.show.style import COLOURS, FAINT, INK, MARKERS, QUIET, figure, if_rare
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +79,7 @@ def plot_comparison(results: Results, methods: Sequence[str] | None = None) -> P
     names = list(results.methods if methods is None else methods)
     if not 0 < len(names) <= MOST_METHODS or len(set(names)) != len(names):
         raise InvalidInputError(f"one to {MOST_METHODS} different methods can be drawn, not {names}")
-    titles = {f"recall of {c}": f"{c} (rare)" if c in results.rare else c for c in results.classes}
+    titles = {f"recall of {c}": if_rare(c, results.rare) for c in results.classes}
     if len(results.rare) > 1:
         titles["rare recall"] = "rare recall (mean)"
     titles["balanced accuracy"] = "balanced accuracy"
@@ -148,7 +148,7 @@ def plot_methods(runs: Mapping[str, Run], reference: str | None = None) -> Pictu
     intervals = {name: run.recall_intervals() for name, run in runs.items()}
     panels = [
         _Panel(
-            f"{label} (rare)" if label in rare else label,
+            if_rare(label, rare),
             [rows[c] for rows in intervals.values()],
             intervals[reference][c].estimate,
             look=RARE if label in rare else PLAIN,
@@ -206,7 +206,7 @@ def plot_differences(results: Results, metric: str = "rare recall", reference: s
             axis.barh(row, 2 * half, left=-half, height=0.72, color=FAINT, alpha=0.75, zorder=0)
             look = {"better": (COLOURS[0], MARKERS[2]), "worse": (COLOURS[1], MARKERS[4])}.get(d.verdict, OVERALL)
             draw_intervals(axis, (d.effect, d.low, d.high), [row], *look, size=7)
-            p = "" if d.verdict in TOO_FEW else f", p {_p(d.adjusted_p)}"
+            p = "" if d.verdict in TOO_FEW else f", p {p_words(d.adjusted_p)}"
             _beside(axis, row, f"{SIGNS[d.verdict]} {d.verdict}{p}", color=INK)
         axis.axvline(0, color=INK, lw=1.2, zorder=1)
         name_rows(axis, names)
@@ -252,13 +252,14 @@ def _beside(axis: Axes, row: int, text: str, **look: Any) -> None:
     axis.text(1.03, row, text, transform=axis.get_yaxis_transform(), va="center", **look)
 
 
-def _p(p: float) -> str:
+def p_words(p: float) -> str:
+    """A p-value as it stands behind its sign."""
     return "< .001" if p < 0.001 else f"= {p:.3f}".replace("0.", ".")
 
 
 def _difference_in_words(d: Difference) -> str:
     smallest = f"{d.smallest:.2f}" if np.isfinite(d.smallest) else "none"
     return (
-        f"{d.effect:+.2f} ({d.low:+.2f} to {d.high:+.2f}), {d.verdict}, adjusted p {_p(d.adjusted_p)}, "
+        f"{d.effect:+.2f} ({d.low:+.2f} to {d.high:+.2f}), {d.verdict}, adjusted p {p_words(d.adjusted_p)}, "
         f"smallest difference that could be shown {smallest}"
     )

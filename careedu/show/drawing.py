@@ -48,10 +48,16 @@ class Scale:
         """Upright lines at the ticks."""
         return [line(self(tick), top, self(tick), bottom) for tick in ticks]
 
-    def levels(self, across: Scale, ticks: Sequence[float] = (0, 0.5, 1), room: float = 10) -> list[str]:
-        """Of an upright axis: lines at the ticks over the whole of the other, with their numbers on the right."""
-        lines = ((line(across.start, self(t), across.end, self(t)), self(t) + 4, f"{t:g}") for t in ticks)
-        return [part for one, y, n in lines for part in (one, text(across.end + room, y, n, colour=QUIET))]
+    def levels(
+        self, across: Scale, ticks: Sequence[float] = (0, 0.5, 1), room: float = 10, digits: str = "g"
+    ) -> list[str]:
+        """Of an upright axis: lines at the ticks over the other, numbers on its right; `room` < 0: on its left."""
+        x, anchor = (across.end + room, "start") if room > 0 else (across.start + room, "end")
+        body = []
+        for y, tick in ((self(tick), tick) for tick in ticks):
+            number = f"{tick:{digits}}".replace("-", "−")
+            body += [line(across.start, y, across.end, y), text(x, y + 4, number, anchor, QUIET)]
+        return body
 
     def numbers(self, y: float, ticks: Sequence[float] = (0, 0.5, 1), signed: bool = False) -> list[str]:
         """The ticks' numbers, in a row."""
@@ -82,10 +88,12 @@ def line(x0: float, y0: float, x1: float, y1: float, colour: str = FAINT, width:
     return f'<line {points} stroke="{colour}" stroke-width="{width:g}"/>'
 
 
-def curve(x: Scale, y: Scale, at: Sequence[float], values: Sequence[float], colour: str, width: float) -> str:
-    """Values joined by lines."""
+def curve(
+    x: Scale, y: Scale, at: Sequence[float], values: Sequence[float], colour: str, width: float, more: str = ""
+) -> str:
+    """Values joined by lines; `more` of their looks."""
     points = " ".join(f"{x(place):.1f},{y(value):.1f}" for place, value in zip(at, values, strict=True))
-    return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{width}"/>'
+    return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{width}"{more and " "}{more}/>'
 
 
 def mark(x: float, y: float, shape: str, colour: str, filled: bool = True) -> str:
@@ -115,10 +123,7 @@ def recall_rows(
     body = [*x.grid(0, bottom, (0, 0.25, 0.5, 0.75, 1)), *x.numbers(bottom + 15)]
     for row, (name, interval) in enumerate(zip(names, intervals, strict=True)):
         y = 26 * row + 13
-        body.append(text(left - 8, y + 4, name, "end"))
-        if np.isfinite(interval.estimate):
-            body += estimate(x, interval, y, side)
-            body.append(text(x(1) + 12, y + 4, f"{interval.estimate:.2f}"))
+        body += [text(left - 8, y + 4, name, "end"), *estimate(x, interval, y, side, room=12)]
         if len(extra):
             body.append(mark(x(extra[row]), y, SHAPES[side], TEXT, filled=False))
     return body
@@ -193,9 +198,13 @@ def whiskers(x: Scale, low: float, high: float, y: float, colour: str = TEXT) ->
     return [line(low, y, high, y, colour, 2), *(line(end, y - 4, end, y + 4, colour, 2) for end in (low, high))]
 
 
-def estimate(x: Scale, found: Interval, y: float, side: str) -> list[str]:
-    """An estimate of one side, with its interval."""
-    return [*whiskers(x, found.low, found.high, y, HUES[side]), mark(x(found.estimate), y, SHAPES[side], HUES[side])]
+def estimate(x: Scale, found: Interval, y: float, side: str, room: float = 0) -> list[str]:
+    """An estimate of one side, if any, with its interval, and where there is `room` its number behind the axis."""
+    if not np.isfinite(found.estimate):
+        return []
+    number = [text(x.end + room, y + 4, f"{found.estimate:.2f}")] if room else []
+    sign = mark(x(found.estimate), y, SHAPES[side], HUES[side])
+    return [*whiskers(x, found.low, found.high, y, HUES[side]), sign, *number]
 
 
 def dashed(x0: float, y0: float, x1: float, y1: float) -> str:

@@ -12,7 +12,7 @@ from careedu.errors import InvalidInputError
 from careedu.experiment.run import Run
 from careedu.show.interval_rows import draw_intervals, name_rows, wrap
 from careedu.show.picture import Picture
-from careedu.show.style import COLOURS, INK, LESION, MARKERS, QUIET, figure
+from careedu.show.style import COLOURS, INK, LESION, MARKERS, QUIET, figure, if_rare
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,7 +147,7 @@ def plot_counts(data: Splits) -> Picture:
     from matplotlib.ticker import LogLocator, NullLocator
 
     table = data.table()
-    names = [wrap(f"{name} (rare)" if name in data.rare else name) for name in data.classes]
+    names = [wrap(if_rare(name, data.rare)) for name in data.classes]
     with figure(7, 0.9 + _row_height(names, 0.42) * len(names)) as fig:
         fig.get_layout_engine().set(w_pad=0.03, h_pad=0.03)
         axis = fig.subplots()

@@ -43,7 +43,7 @@ class RecordState(ResultsState):
         self._recorded, self._made_by = record, made_by
         self.labels, self.ids, self.classes = record.labels, record.ids, record.classes
         super().__init__(a=record.names[0], b=record.names[:2][-1], **settings)
-        self.images = None if images is None else self._own(images)
+        self.tests = None if images is None else self._own(images)
 
     def _own(self, images: LesionDataset) -> LesionDataset:
         place, given = {name: row for row, name in enumerate(images.ids.tolist())}, f"careedu.show.{self._made_by}"
@@ -58,27 +58,13 @@ class RecordState(ResultsState):
             raise InvalidInputError(f"the images are of other classes than those recorded: give those of {given}")
         return own
 
-    @property
-    def tests(self) -> LesionDataset | None:
-        """The images that can be looked at."""
-        return self.images
-
-    @property
-    def wants_images(self) -> bool:
-        """Whether nobody has asked for the images."""
-        return self.images is None and not self.missing
-
     def load_images(self) -> None:
         """Load or draw the images; where they are not on this machine, `missing` says why."""
         from careedu.experiment.configuration import splits_of
 
         def load() -> None:
             splits = splits_of(self._recorded.data, instead=f"{type(self).__name__}(images=...)")
-            self.images = self._own(getattr(splits, self.part))
+            self.tests = self._own(getattr(splits, self.part))
 
         self.missing = why_missing(load)
         self.notify()
-
-    def method(self, side: str) -> str:
-        """Name of the network of side "A" or "B"."""
-        return self.settings[side.lower()]

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from careedu.errors import InvalidInputError
+from careedu.experiment.results import Results
+from careedu.experiment.run import Run
 from careedu.measure.metrics import confusion
+from careedu.measure.statistics import Estimate
 from careedu.show.interval_rows import wrap
 from careedu.show.picture import Picture
 from careedu.show.style import COLOURS, MARKERS, figure
-
-if TYPE_CHECKING:
-    from careedu.experiment.results import Results
-    from careedu.experiment.run import Run
-    from careedu.measure.statistics import Estimate
 
 MOST_MATRICES = 6
 """So many confusion matrices stand in one picture: it fits a printed page."""

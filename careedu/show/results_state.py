@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
@@ -20,8 +20,14 @@ if TYPE_CHECKING:
 
 RECORDED = "recorded each epoch"
 """Images of which a run has kept maps and probabilities after each epoch."""
-ALL = "all classes"
+ALL, ANY = "all classes", "any"
+"""What stands for every class where one is asked for."""
 T = TypeVar("T")
+
+
+def of_class(wanted: str, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """Which labels are of the class, bool (N,); all where it is `ALL` or `ANY`."""
+    return np.ones(len(labels), dtype=bool) if wanted in (ALL, ANY) else labels == classes.index(wanted)
 
 
 def why_missing(load: Callable[[], Any]) -> str:
@@ -53,15 +59,17 @@ class ResultsState(Memory, WidgetState):
     Attributes
     ----------
     results : Results
+    tests : LesionDataset or None
+        The images, after `load_images`.
     missing : str
         Why there are no images; empty while nobody has asked, and where there are some.
-    wants_images : bool
-        Whether nobody has asked for images that would be shown.
+    members : ndarray
+        Rows of the pictures that can be chosen.
     """
 
     results: Results
+    tests: LesionDataset | None = None
     missing: str = ""
-    wants_images: bool = False
     chooses: tuple[str, ...] = ()
     """Settings on which it depends which pictures there are."""
     place: str = "picture"
@@ -72,6 +80,30 @@ class ResultsState(Memory, WidgetState):
         if any(changes.get(name, self.settings.get(name)) != self.settings.get(name) for name in self.chooses):
             changes = {self.place: 1, **changes}
         super().set(**changes)
+
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Clamped above, not refused: what else is chosen has other pictures."""
+        return {self.place: (1, inf)}
+
+    def pick(self, members: np.ndarray) -> int | None:
+        """The row at the chosen place among those that can be chosen; None where there are none."""
+        self.members = members
+        place = self.settings[self.place] = int(min(self.settings[self.place], max(1, len(members))))
+        return int(members[place - 1]) if len(members) else None
+
+    def method(self, side: str) -> str:
+        """Name of the method, or network, of side "A" or "B"."""
+        return self.settings[side.lower()]
+
+    @property
+    def images(self) -> LesionDataset | None:
+        """The images that the picture comes from; None where they are not here."""
+        return self.tests
+
+    @property
+    def wants_images(self) -> bool:
+        """Whether nobody has asked for images that would be shown."""
+        return self.tests is None and not self.missing
 
     def load_images(self) -> None:
         """Load or draw the images; `missing` says why that cannot be."""
@@ -133,18 +165,14 @@ class PairState(ResultsState):
 
     Attributes
     ----------
-    members : ndarray
-        Rows of the pictures that can be chosen.
     row : int or None
-        The chosen one; None where there is none.
+        The chosen picture; None where there is none.
     true_class, picture_id : str
         Of the picture; empty where there is none.
     seen : dict of str to Seen
         By side; empty where there is no picture.
     epochs : int
         Of the longer training.
-    tests : LesionDataset or None
-        The test images, after `load_images`.
 
     Raises
     ------
@@ -161,7 +189,6 @@ class PairState(ResultsState):
         first = results.reference if a is None else a
         b = self._other(first) if b is None else b
         super().__init__(a=first, b=b, picture_of=ALL, picture=1, epoch=1, **settings)
-        self.tests: LesionDataset | None = None
         self.check()
         self.settings["epoch"] = max(1, *(len(self.run(side).history) for side in SIDES))
 
@@ -177,19 +204,14 @@ class PairState(ResultsState):
 
     def limits(self) -> dict[str, tuple[float, float]]:
         """Clamped above, not refused: another pair of methods has other pictures and epochs."""
-        return {"picture": (1, inf), "epoch": (1, inf)}
+        return super().limits() | {"epoch": (1, inf)}
 
     def update(self) -> None:
         """Compute everything that is shown from the settings."""
-        settings, labels = self.settings, self.labels
-        rows = self.rows()
-        if settings["picture_of"] != ALL:
-            rows = rows[labels[rows] == self.results.classes.index(settings["picture_of"])]
-        self.members = rows
+        settings, labels, rows = self.settings, self.labels, self.rows()
+        self.row = self.pick(rows[of_class(settings["picture_of"], labels[rows], self.results.classes)])
         self.epochs = max(1, *(len(self.run(side).history) for side in SIDES))
-        settings["picture"] = int(min(settings["picture"], max(1, len(rows))))
         settings["epoch"] = int(min(settings["epoch"], self.epochs))
-        self.row = int(rows[settings["picture"] - 1]) if len(rows) else None
         self.label = -1 if self.row is None else int(labels[self.row])
         self.true_class = "" if self.row is None else self.results.classes[self.label]
         self.picture_id = "" if self.row is None else str(self.ids[self.row])
@@ -204,18 +226,9 @@ class PairState(ResultsState):
         """The seed whose runs are looked at."""
         return self.settings.get("seed", self.results.seeds[0])
 
-    def method(self, side: str) -> str:
-        """Name of the method of side "A" or "B"."""
-        return self.settings[side.lower()]
-
     def run(self, side: str) -> Run:
         """The run of one side that is looked at."""
         return self.results.runs[self.method(side)][self.seed]
-
-    @property
-    def images(self) -> LesionDataset | None:
-        """The images that the picture comes from; None where they are not here."""
-        return self.tests
 
     @property
     def labels(self) -> np.ndarray:
@@ -294,11 +307,6 @@ class PairState(ResultsState):
         method = self.method(side)
         of_tests = self.images is self.tests
         return self.once("answer", method, self.seed, of_tests, self.row, self.mapped, of=answer)
-
-    @property
-    def wants_images(self) -> bool:
-        """Whether nobody has asked for the test images."""
-        return self.tests is None and not self.missing
 
     def load_images(self) -> None:
         """Load or draw the test images; where they are not on this machine, `missing` says why."""

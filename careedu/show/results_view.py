@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from careedu.show.drawing import capital, key_mark, note
 from careedu.show.layered_picture import image_uri, layer, lesion_shape
 from careedu.show.results_state import PairState, ResultsState
+from careedu.show.style import if_rare
 from careedu.show.view import COLUMN, WHOLE, View
 
 WAIT = 0.4
@@ -46,10 +48,7 @@ class PairView(ResultsView):
 
     def picture_class(self, width: str = WHOLE) -> Any:
         """Of which class the picture is."""
-        rare = self.state.results.rare
-        return self.buttons(
-            "picture_of", "Class", width=width, label=lambda name: f"{name} (rare)" if name in rare else name
-        )
+        return self.buttons("picture_of", "Class", width=width, label=partial(if_rare, rare=self.state.results.rare))
 
     def picture_and_epoch(self, usable: Callable[[], bool]) -> Any:
         """Which picture of its class, and after which epoch, where that is to be chosen."""

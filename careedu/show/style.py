@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,11 @@ SETTINGS = {
     "legend.frameon": False,
     "text.parse_math": False,  # a dollar in the name of a class is a dollar
 }
+
+
+def if_rare(name: str, rare: Collection[str]) -> str:
+    """The name of a class, which says so where it is rare."""
+    return f"{name} (rare)" if name in rare else name
 
 
 @contextlib.contextmanager

@@ -23,11 +23,6 @@ COLUMN, WHOLE = "404px", f"{WIDTH + 12}px"
 UNKNOWN = "not known"
 
 
-def same(value: Any) -> Any:
-    """Of a control that shows a setting as it is."""
-    return value
-
-
 class View:
     """A column of ipywidgets over a state, with a place for errors.
 
@@ -69,8 +64,8 @@ class View:
         *,
         kind: type = ipywidgets.IntSlider,
         usable: Callable[[], bool] = lambda: True,
-        shown: Callable[[Any], Any] = same,
-        meant: Callable[[Any], Any] = same,
+        shown: Callable[[Any], Any] = lambda setting: setting,
+        meant: Callable[[Any], Any] = lambda value: value,
         width: str = COLUMN,
         **options: Any,
     ) -> Any:
@@ -170,9 +165,9 @@ class View:
         self.parts[name] = ipywidgets.HTML(value, layout=Layout(overflow="hidden", margin="2px 0"))
         return self.parts[name]
 
-    def pictures(self, size: tuple[int, int], outlined: str = "", beside: bool = False) -> LayeredPicture:
-        """The layered pictures, of `size` (width, height) pixels; their notes stand below or beside them."""
-        found = LayeredPicture(size=list(size), outlined=outlined)
+    def pictures(self, width: int, size: tuple[int, int], outlined: str = "", beside: bool = False) -> LayeredPicture:
+        """The layered pictures, so wide, of images of `size` (height, width); notes stand below or beside them."""
+        found = LayeredPicture(size=[width, round(width * size[0] / size[1])], outlined=outlined)
         if beside:
             found.add_class("careedu-beside")
         self.parts["pictures"] = found
@@ -185,7 +180,7 @@ class View:
     def open(self, *children: Any) -> None:
         """Put the parts below one another, the place for errors last, and show what the state says."""
         # Without pictures it only names the sliders.
-        rest = () if "pictures" in self.parts else (self.pictures((0, 0)),)
+        rest = () if "pictures" in self.parts else (self.pictures(0, (1, 1)),)
         self.widget = VBox([*children, self.message, *rest], layout=Layout(overflow="hidden"))
         self.widget.add_class(ROOT)
         self.state.listen(self.refresh)

@@ -113,10 +113,7 @@ enough_exercise = NumberExercise(
         "The standard error of a share p among n images is √(p(1 − p)/n). Set it to .1, with p = .3, and solve for n.",
         "Of all validation images of the class 5 % are such: divide n by .05.",
     ],
-    code="""
-unmarked = 0.3 * 0.7 / 0.1**2
-enough = round(unmarked / 0.05)
-""",
+    code="unmarked = 0.3 * 0.7 / 0.1**2\nenough = round(unmarked / 0.05)",
     why="21 images without the plaster, of which there is one in twenty.",
 )
 
@@ -146,10 +143,7 @@ needed_exercise = NumberExercise(
         "k coins that all fall to one side: the two-sided p-value is 2 · 0.5ᵏ. Which is the smallest k with p < .05?",
         "Each image won takes 23 test images.",
     ],
-    code="""
-won = next(k for k in range(1, 100) if 2 * 0.5**k < 0.05)
-needed = 23 * won
-""",
+    code="won = next(k for k in range(1, 100) if 2 * 0.5**k < 0.05)\nneeded = 23 * won",
     why="The exact sign test on the images that changed side; 5 would give .0625.",
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
@@ -16,16 +18,14 @@ def excess(maps: torch.Tensor, rare: torch.Tensor) -> torch.Tensor:
     return shares[rare].mean(0) - shares[~rare].mean(0)
 
 
-def _excess_cases() -> list[tuple]:
+def _excess_cases() -> Iterator[tuple]:
     """Maps in [0, 1], weak and strong, narrow and wide; those of the rare class are high in a corner too."""
     random = np.random.default_rng(20181)
-    cases = []
     for count, height, width in ((9, 5, 6), (7, 6, 4)):
         maps, rare = random.random((count, height, width)) ** random.uniform(1, 6, (count, 1, 1)), np.arange(count) < 3
         maps[:3, :2, :2] += 0.5
         order = random.permutation(count)
-        cases.append(((maps * random.uniform(0.1, 0.6, (count, 1, 1)))[order], rare[order]))
-    return cases
+        yield (maps * random.uniform(0.1, 0.6, (count, 1, 1)))[order], rare[order]
 
 
 def _shares(maps: torch.Tensor) -> torch.Tensor:
@@ -38,7 +38,7 @@ def _difference(shares: torch.Tensor, rare: torch.Tensor) -> torch.Tensor:
 
 excess_exercise = FunctionExercise(
     excess,
-    cases=_excess_cases(),
+    cases=tuple(_excess_cases()),
     mistakes={
         "The maps come as they are, so that one which is high everywhere outvotes ten that are high in one place. "
         "Divide each by its own sum first.": _difference,
@@ -90,23 +90,21 @@ def _counted(features: torch.Tensor, weight: torch.Tensor, inside: torch.Tensor)
     return ((seen & ~inside).sum((1, 2)) / seen.sum((1, 2))).mean()
 
 
-def _trap_cases() -> list[tuple]:
+def _trap_cases() -> Iterator[tuple]:
     """Features, positive as after a ReLU, weights of both signs, and a box an image."""
     random = np.random.default_rng(20172)
-    cases = []
     for images, channels, height, width in ((4, 5, 6, 7), (3, 4, 5, 5)):
         features = np.maximum(random.normal(0.5, 1, size=(images, channels, height, width)), 0)
         weight = random.normal(0.2, 1, size=(images, channels)) * np.geomspace(0.2, 3, images)[:, None]
         inside = np.zeros((images, height, width), dtype=bool)
         for i in range(images):
             inside[i, i % 3 : i % 3 + 2, 1 : 3 + i % 2] = True
-        cases.append((features, weight, inside))
-    return cases
+        yield features, weight, inside
 
 
 repaired_exercise = FunctionExercise(
     repaired,
-    cases=_trap_cases(),
+    cases=tuple(_trap_cases()),
     learns="the features",
     in_torch=True,
     mistakes={
@@ -167,22 +165,20 @@ def _each(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     return _correlation(_ranks(before.flatten(1)), _ranks(after.flatten(1)))
 
 
-def _similarity_cases() -> list[tuple]:
+def _similarity_cases() -> Iterator[tuple]:
     """Pairs of maps without ties: alike, unrelated, and turned round; of different strength, with a bright spot."""
     random = np.random.default_rng(20183)
-    cases = []
     for height, width, alike in ((5, 6, (0.9, 0.0, 0.5, -0.8)), (6, 4, (0.7, -0.6, 0.2, 0.4, -0.3))):
         shape = (len(alike), height, width)
         level, kept = random.uniform(0, 2, (len(alike), 1, 1)), np.array(alike)[:, None, None]
         before, noise = random.normal(size=(2, *shape))
         after = kept * before + np.sqrt(1 - kept**2) * noise
-        cases.append((np.exp(before) + level, np.exp(1.5 * after) + 3 * level))
-    return cases
+        yield np.exp(before) + level, np.exp(1.5 * after) + 3 * level
 
 
 similarity_exercise = FunctionExercise(
     similarity,
-    cases=_similarity_cases(),
+    cases=tuple(_similarity_cases()),
     mistakes={
         "This compares the values (Pearson): one bright spot decides. Compare the ranks of the pixels.": (
             lambda a, b: _correlation(a.flatten(1), b.flatten(1)).mean()

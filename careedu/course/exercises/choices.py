@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any
 
@@ -71,6 +72,7 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ChoiceExercise(Exercise):
     """Which of several have a property that is measured when an answer is checked.
 
@@ -92,21 +94,12 @@ class ChoiceExercise(Exercise):
         As for `Exercise`.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        options: Mapping[str, str],
-        measure: Callable[[], Mapping[str, float]],
-        bound: float,
-        measured: str,
-        aliases: Mapping[str, str],
-        other_way: str,
-        **texts: Any,
-    ) -> None:
-        super().__init__(name, **texts)
-        self.options, self.aliases, self.other_way = dict(options), dict(aliases), other_way
-        self.measure, self.bound, self.measured = measure, bound, measured
+    options: Mapping[str, str]
+    measure: Callable[[], Mapping[str, float]]
+    bound: float
+    measured: str
+    aliases: Mapping[str, str]
+    other_way: str
 
     def reason(self, answer: Any) -> str | EllipsisType | None:
         """Why a choice is wrong; of several faults, the first that is named wrongly, then one that is missing."""

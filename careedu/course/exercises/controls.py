@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any
 
@@ -12,6 +13,7 @@ from careedu.course.exercises.contained import shown
 from careedu.course.exercises.exercise import Exercise
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ControlExercise(Exercise):
     """Which arm of an experiment could refute each of several claims, or what else belongs to what.
 
@@ -35,24 +37,19 @@ class ControlExercise(Exercise):
         As for `Exercise`.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        claims: Mapping[str, tuple[str | tuple[str, ...], str]],
-        arms: Mapping[str, str],
-        aliases: Mapping[str, str],
-        method: str = "",
-        asked: tuple[str, str] = ("claim", "claims"),
-        given: tuple[str, str] = ("arm", "arms"),
-        **texts: Any,
-    ) -> None:
-        self.accepted = {claim: (arms,) if isinstance(arms, str) else arms for claim, (arms, _) in claims.items()}
+    code: str = field(init=False)
+    claims: Mapping[str, tuple[str | tuple[str, ...], str]]
+    arms: Mapping[str, str]
+    aliases: Mapping[str, str]
+    method: str = ""
+    asked: tuple[str, str] = ("claim", "claims")
+    given: tuple[str, str] = ("arm", "arms")
+
+    def __post_init__(self) -> None:
+        self.accepted = {claim: (arms,) if isinstance(arms, str) else arms for claim, (arms, _) in self.claims.items()}
         self.right = {claim: arms[0] for claim, arms in self.accepted.items()}
-        code = "\n".join([f"{name} = {{", *(f'    "{claim}": "{arm}",' for claim, arm in self.right.items()), "}"])
-        super().__init__(name, code=code, **texts)
-        self.claims, self.arms, self.aliases, self.method = dict(claims), dict(arms), dict(aliases), method
-        self.asked, self.given = asked, given
+        lines = (f'    "{claim}": "{arm}",' for claim, arm in self.right.items())
+        self.code = "\n".join([f"{self.name} = {{", *lines, "}"])
 
     def reason(self, answer: Any) -> str | EllipsisType | None:
         """Why a pairing is wrong; of several wrong ones, the first in the order of the claims."""

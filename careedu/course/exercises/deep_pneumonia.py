@@ -5,6 +5,7 @@ Each function is the solution that readers are shown, and what their answers are
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,13 +33,13 @@ def nt_xent(z1: torch.Tensor, z2: torch.Tensor, temperature: float) -> torch.Ten
     return torch.nn.functional.cross_entropy(similarities.masked_fill(itself, -torch.inf), other)
 
 
-def _contrast_cases() -> list[tuple]:
+def _contrast_cases() -> Iterator[tuple]:
     """The number that can be worked out by hand, and views that are alike, of any length."""
-    random, cases = np.random.default_rng(20200), [(np.eye(2), np.eye(2), 1.0)]
+    random = np.random.default_rng(20200)
+    yield np.eye(2), np.eye(2), 1.0
     for images, width, temperature in ((5, 3, 0.5), (4, 6, 0.2)):
         first = random.normal(size=(images, width)) * random.uniform(0.5, 2, (images, 1))
-        cases.append((first, first + random.normal(0, 0.7, (images, width)), temperature))
-    return cases
+        yield first, first + random.normal(0, 0.7, (images, width)), temperature
 
 
 def _cosines(z1: torch.Tensor, z2: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,7 +71,7 @@ def _without_positive(z1: torch.Tensor, z2: torch.Tensor, temperature: float) ->
 
 contrast_exercise = FunctionExercise(
     nt_xent,
-    cases=_contrast_cases(),
+    cases=tuple(_contrast_cases()),
     learns="the views",
     in_torch=True,
     mistakes={

@@ -5,7 +5,7 @@ Each function is the solution that readers are shown, and what their answers are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,15 +26,14 @@ def relevance(features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return r / r.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12)
 
 
-def _relevance_cases() -> list[tuple]:
+def _relevance_cases() -> Iterator[tuple]:
     """Features as a ReLU leaves them, of unequal strength; in one image nothing speaks for the class."""
-    random, cases = np.random.default_rng(20072), []
+    random = np.random.default_rng(20072)
     for shape in ((3, 4, 3, 2), (4, 3, 2, 5)):
         features = np.maximum(random.normal(0.3, 1, shape), 0) * np.linspace(0.5, 3, shape[0])[:, None, None, None]
         weight = random.normal(size=shape[:2])
         weight[1] = -np.abs(weight[1])
-        cases.append((features, weight))
-    return cases
+        yield features, weight
 
 
 def _speaks(features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -47,7 +46,7 @@ def _shares(r: torch.Tensor, *axes: int) -> torch.Tensor:
 
 relevance_exercise = FunctionExercise(
     relevance,
-    cases=_relevance_cases(),
+    cases=tuple(_relevance_cases()),
     mistakes={
         "The ReLU is missing, or its place is taken by the absolute value: what speaks *against* the class is no part "
         "of what tempts to it.": (
@@ -97,7 +96,7 @@ def _slope(features: torch.Tensor, value: Callable[[torch.Tensor], torch.Tensor]
 
 slope_exercise = FunctionExercise(
     slope,
-    cases=_relevance_cases(),
+    cases=tuple(_relevance_cases()),
     in_torch=True,
     mistakes={
         "The gradient runs through r as well. Then the network may learn to look tempting elsewhere, instead of "
@@ -265,10 +264,8 @@ gained_exercise = NumberExercise(
         "Before: 182/200, 80/100, 20/40. Their mean is balanced accuracy.",
         "After: 166/200, 76/100, 30/40. Take the difference of the two means.",
     ],
-    code="""
-before, after = 182 / 200 + 80 / 100 + 20 / 40, 166 / 200 + 76 / 100 + 30 / 40
-gained = (after - before) / 3
-""",
+    code="before, after = 182 / 200 + 80 / 100 + 20 / 40, 166 / 200 + 76 / 100 + 30 / 40\n"
+    "gained = (after - before) / 3",
     why="The mean of the recalls is .737 before and .780 after.",
 )
 

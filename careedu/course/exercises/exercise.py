@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any
 
@@ -45,6 +46,7 @@ class Nearly(str):
     """A reason that is said where an answer is right but for its form."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Exercise(ABC):
     """A question with `check(answer)`, `hint()` and `solution()`.
 
@@ -71,11 +73,15 @@ class Exercise(ABC):
         How long an answer may take.
     """
 
-    def __init__(self, name: str, *, praise: str, thought: str, hints: Sequence[str], code: str, why: str) -> None:
-        self.name, self.praise, self.thought = name, praise, thought
-        self.hints, self.code, self.why = tuple(hints), code.strip(), why
-        self.state, self.seconds = "not yet", SECONDS
-        self._hints_given = 0
+    name: str = field(kw_only=False)
+    praise: str
+    thought: str
+    hints: Sequence[str]
+    code: str
+    why: str
+    state = "not yet"
+    seconds = SECONDS
+    _hints_given = 0
 
     @abstractmethod
     def reason(self, answer: Any) -> str | EllipsisType | None:
@@ -131,6 +137,7 @@ class Exercise(ABC):
         return f"exercise `{self.name}` ({self.state}): .check({self.name}), .hint(), .solution()"
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class NumberExercise(Exercise):
     """A question whose answer is one number, and not a negative one.
 
@@ -149,18 +156,10 @@ class NumberExercise(Exercise):
         As for `Exercise`.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        right: float,
-        mistakes: Mapping[str, Callable[[float], bool]],
-        expected: str,
-        tolerance: float = 0.01,
-        **texts: Any,
-    ) -> None:
-        super().__init__(name, **texts)
-        self.right, self.mistakes, self.expected, self.tolerance = right, dict(mistakes), expected, tolerance
+    right: float
+    mistakes: Mapping[str, Callable[[float], bool]]
+    expected: str
+    tolerance: float = 0.01
 
     def reason(self, answer: Any) -> str | None:
         """Why a number is wrong."""
@@ -177,8 +176,7 @@ class NumberExercise(Exercise):
             return f"This is {number}, which is no number at all: is there a division by zero, or a log of zero?"
         if abs(number - self.right) <= self.tolerance:
             return None
-        recognised = next((why for why, test in self.mistakes.items() if test(number)), None)
-        if recognised:
+        if recognised := next((why for why, test in self.mistakes.items() if test(number)), None):
             return recognised
         if number < 0:
             kind = "cannot be negative"

@@ -5,6 +5,7 @@ Each function is the solution that readers are shown, and what their answers are
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,17 +25,16 @@ def generator_loss(source: torch.Tensor, classes: torch.Tensor, wanted: torch.Te
     return taken_for_real + torch.nn.functional.cross_entropy(classes, wanted)
 
 
-def _verdicts() -> list[tuple]:
+def _verdicts() -> Iterator[tuple]:
     """What a discriminator says of generated features: unsure, and sure that they are none, as it soon is."""
-    random, cases = np.random.default_rng(2209), []
+    random = np.random.default_rng(2209)
     for mean, n, c in ((0.0, 5, 3), (-9.0, 4, 2)):
-        cases.append((random.normal(mean, 1, n), random.normal(0, 2, (n, c)), np.arange(n) % c))
-    return cases
+        yield random.normal(mean, 1, n), random.normal(0, 2, (n, c)), np.arange(n) % c
 
 
 generator_exercise = FunctionExercise(
     generator_loss,
-    cases=_verdicts(),
+    cases=tuple(_verdicts()),
     learns="what the discriminator says",
     in_torch=True,
     mistakes={
@@ -109,15 +109,14 @@ def memorised(made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
     return (torch.cdist(made, real).min(dim=1).values <= limit).float().mean()
 
 
-def _features() -> list[tuple]:
+def _features() -> Iterator[tuple]:
     """Real features, and generated ones of which some lie close to a real one; the one cloud wider than the other."""
-    random, cases = np.random.default_rng(14097), []
+    random = np.random.default_rng(14097)
     for wide, n, copies in ((1.0, 9, 4), (3.0, 11, 9)):
         real = random.normal(0, wide, (n, 3))
         near_real = real[:copies] + random.normal(0, 0.02 * wide, (copies, 3))
         between = random.normal(0, 0.9 * wide, (12 - copies, 3))
-        cases.append((np.concatenate([near_real, between]), real))
-    return cases
+        yield np.concatenate([near_real, between]), real
 
 
 def _distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -130,7 +129,7 @@ def _next(real: torch.Tensor) -> torch.Tensor:
 
 memorised_exercise = FunctionExercise(
     memorised,
-    cases=_features(),
+    cases=tuple(_features()),
     mistakes={
         "Every real feature is its own nearest neighbour, at a distance of 0, and so the limit is 0: leave out the "
         "diagonal.": lambda m, r: (
@@ -219,15 +218,13 @@ leaking_exercise = ChoiceExercise(
         "What a head looks like is in all of its slices; a gap between two of them does not change that.",
         "Only two of the seven move whole patients.",
     ],
-    code="""
-leaking = [
+    code="""leaking = [
     "slices at random",
     "every fifth slice",
     "slices at random within each class",
     "the last slice of each patient",
     "slices at random, next ones left out",
-]
-""",
+]""",
     why="Whatever draws slices, and not patients, puts patients on both sides.",
 )
 
@@ -240,21 +237,18 @@ def gaussian(features: torch.Tensor, labels: torch.Tensor, c: int, noise: torch.
     return own.mean(dim=0) + own.std(dim=0) * noise
 
 
-def _classes() -> list[tuple]:
+def _classes() -> Iterator[tuple]:
     """Three classes that lie apart and are not equally wide, and standard normal noise."""
-    random, cases = np.random.default_rng(61), []
+    random = np.random.default_rng(61)
     for c, n in ((2, 4), (1, 3)):
         labels = np.repeat([0, 1, 2], [500, 400, 450])
         wide = np.array([1.0, 0.5, 2.0])[labels][:, None] * [1.0, 2.0, 0.3]
-        cases.append(
-            (5 * labels[:, None] + random.normal(size=(1350, 3)) * wide, labels, c, random.normal(size=(n, 3)))
-        )
-    return cases
+        yield 5 * labels[:, None] + random.normal(size=(1350, 3)) * wide, labels, c, random.normal(size=(n, 3))
 
 
 gaussian_exercise = FunctionExercise(
     gaussian,
-    cases=_classes(),
+    cases=tuple(_classes()),
     mistakes={
         "Mean and spread are those of all classes: then a new feature belongs to none.": (
             lambda f, y, c, e: f.mean(dim=0) + f.std(dim=0) * e

@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from types import EllipsisType
 from typing import Any
 
@@ -25,15 +27,12 @@ Results = list[np.ndarray]
 
 def in_float32(arguments: Arguments) -> Arguments:
     """Arguments whose float arrays are float32, as everything in the notebooks is."""
-    floats = (isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in arguments)
-    return tuple(
-        a.astype(np.float32) if is_float else copy.deepcopy(a) for a, is_float in zip(arguments, floats, strict=True)
-    )
+    return _with_arrays(arguments, lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a.copy())
 
 
 def as_tensors(arguments: Arguments) -> Arguments:
     """Arguments whose arrays are tensors."""
-    return tuple(torch.from_numpy(a.copy()) if isinstance(a, np.ndarray) else copy.deepcopy(a) for a in arguments)
+    return _with_arrays(arguments, lambda a: torch.from_numpy(a.copy()))
 
 
 def as_float32_tensors(arguments: Arguments) -> Arguments:
@@ -43,13 +42,19 @@ def as_float32_tensors(arguments: Arguments) -> Arguments:
 
 def as_lists(arguments: Arguments) -> Arguments:
     """Arguments whose arrays are lists."""
-    return tuple(a.tolist() if isinstance(a, np.ndarray) else copy.deepcopy(a) for a in arguments)
+    return _with_arrays(arguments, np.ndarray.tolist)
+
+
+def _with_arrays(arguments: Arguments, change: Callable[[np.ndarray], Any]) -> Arguments:
+    """Copies of arguments, their arrays changed."""
+    return tuple(change(a) if isinstance(a, np.ndarray) else copy.deepcopy(a) for a in arguments)
 
 
 # Where an answer works in one form of a line, the lines below are not tried.
 _FORMS = (as_float32_tensors, as_tensors), (in_float32, copy.deepcopy), (as_lists,)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class FunctionExercise(Exercise):
     """A question whose answer is a function.
 
@@ -80,23 +85,22 @@ class FunctionExercise(Exercise):
         As for `Exercise`.
     """
 
-    def __init__(
-        self,
-        right: Callable[..., Any],
-        *,
-        cases: Sequence[Arguments],
-        mistakes: Mapping[str, Callable[..., Any] | tuple[Callable[..., Any], ...]],
-        expected: str,
-        learns: str = "",
-        in_torch: bool = False,
-        seen: Callable[..., Any] = lambda result, *arguments: result,
-        tolerance: float = 1e-3,
-        **texts: Any,
-    ) -> None:
-        super().__init__(right.__name__, code=inspect.getsource(right), why=inspect.getdoc(right) or "", **texts)
-        self.right, self.cases, self.expected = right, tuple(cases), expected
-        self.mistakes = {why: made if isinstance(made, tuple) else (made,) for why, made in mistakes.items()}
-        self.learns, self.in_torch, self.seen, self.tolerance = learns, in_torch, seen, tolerance
+    name: str = field(init=False)
+    code: str = field(init=False)
+    why: str = field(init=False)
+    right: Callable[..., Any] = field(kw_only=False)
+    cases: Sequence[Arguments]
+    mistakes: Mapping[str, Any]
+    expected: str
+    learns: str = ""
+    in_torch: bool = False
+    seen: Callable[..., Any] = lambda result, *arguments: result
+    tolerance: float = 1e-3
+
+    def __post_init__(self) -> None:
+        self.name, self.code = self.right.__name__, inspect.getsource(self.right).strip()
+        self.why = inspect.getdoc(self.right) or ""
+        self.mistakes = {why: made if isinstance(made, tuple) else (made,) for why, made in self.mistakes.items()}
 
     def reason(self, answer: Any) -> str | EllipsisType | None:
         """Why a function is wrong."""
@@ -128,7 +132,7 @@ class FunctionExercise(Exercise):
         """The results on all cases, and what to say where it has changed what it was given."""
         given, untouched = ([form(case) for case in self.cases] for _ in range(2))
         results = [answer(*arguments) for arguments in given]
-        changed = not all(map(_same, _flat(given), _flat(untouched)))
+        changed = not all(map(_same, chain.from_iterable(given), chain.from_iterable(untouched)))
         said = "Your function changes its arguments in place: whoever uses them next gets others. Use a copy."
         return results, said if changed else ""
 
@@ -228,10 +232,6 @@ class FunctionExercise(Exercise):
                 "divisor above 0, for instance with `clamp(min=1e-6)`."
             )
         return None
-
-
-def _flat(cases: Sequence[Arguments]) -> list[Any]:
-    return [argument for case in cases for argument in case]
 
 
 def _unanswered(result: Any) -> bool:

@@ -5,6 +5,7 @@ Each function is the solution that readers are shown, and what their answers are
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -188,22 +189,20 @@ def scores(values: torch.Tensor, zone: torch.Tensor) -> tuple[torch.Tensor, torc
     return score, 1 - score
 
 
-def _score_cases() -> list[tuple]:
+def _score_cases() -> Iterator[tuple]:
     """Maps in [0, 1] with many ties, with none, and a flat one."""
     random = np.random.default_rng(1943)
-    cases = []
     for height, width, levels in ((5, 6, 4), (6, 4, 7), (4, 7, None), (4, 4, 1)):
         zone = np.zeros((height, width), dtype=bool)
         zone[1 : height - 1, 1:3] = True
         values = random.random((height, width)) + 0.2 * zone
         values = values / values.max() if levels is None else np.floor(levels * values / 1.21) / levels
-        cases.append((values if levels != 1 else np.full((height, width), 0.6), zone))
-    return cases
+        yield values if levels != 1 else np.full((height, width), 0.6), zone
 
 
 score_exercise = FunctionExercise(
     scores,
-    cases=_score_cases(),
+    cases=tuple(_score_cases()),
     mistakes={
         "Ties count whole: a flat map would be perfect. A tie is half a win.": lambda m, zone: [
             (sign * m[zone][:, None] >= sign * m[~zone]).double().mean() for sign in (1, -1)

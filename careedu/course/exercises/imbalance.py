@@ -191,17 +191,15 @@ def choose(validation: dict[float, float], test: dict[float, float]) -> tuple[fl
     return beta, test[beta]
 
 
+def _by_beta(*scores: float) -> dict[float, float]:
+    return dict(zip((0.0, 0.9, 0.99, 0.999, 0.9999), scores, strict=True))
+
+
 choice_exercise = FunctionExercise(
     choose,
     cases=[
-        (
-            {0.0: 0.61, 0.9: 0.66, 0.99: 0.74, 0.999: 0.71, 0.9999: 0.70},
-            {0.0: 0.58, 0.9: 0.64, 0.99: 0.69, 0.999: 0.75, 0.9999: 0.68},
-        ),
-        (
-            {0.0: 0.52, 0.9: 0.68, 0.99: 0.63, 0.999: 0.65, 0.9999: 0.60},
-            {0.0: 0.55, 0.9: 0.57, 0.99: 0.67, 0.999: 0.66, 0.9999: 0.71},
-        ),
+        (_by_beta(0.61, 0.66, 0.74, 0.71, 0.70), _by_beta(0.58, 0.64, 0.69, 0.75, 0.68)),
+        (_by_beta(0.52, 0.68, 0.63, 0.65, 0.60), _by_beta(0.55, 0.57, 0.67, 0.66, 0.71)),
     ],
     tolerance=1e-5,  # βs lie close to each other
     mistakes={

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from types import EllipsisType
 from typing import Any
@@ -20,11 +21,8 @@ from careedu.measure.statistics import FEWEST_GROUPS, FEWEST_SEEDS, holm
 
 BEFORE, FIRST = "to the step before", "to the first"
 _PARTS = ("difference", "low", "high", "p")
-_HELPS, _OPEN, _NOTHING = (
-    {"helps", "better", "shown"},
-    {"not shown", "no difference shown", "unknown", "?"},
-    {"no effect"},
-)
+_HELPS = {"helps", "better", "shown"}
+_OPEN, _NOTHING = {"not shown", "no difference shown", "unknown", "?"}, {"no effect"}
 _ROUNDED = 0.0051
 
 
@@ -65,6 +63,7 @@ def ladder_table(results: Results, steps: Sequence[str], metric: str = "rare rec
     return pandas.DataFrame(columns, index=pandas.Index(steps, name="step"))
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LadderExercise(Exercise):
     """Which steps of a ladder are shown to help, and by how much.
 
@@ -73,7 +72,7 @@ class LadderExercise(Exercise):
     Parameters
     ----------
     name : str
-    steps : sequence of str
+    steps : tuple of str
         Names of the ladder's methods, from the first on.
     table : DataFrame
         As `ladder_table` gives it: what is asked about until `read` is given results.
@@ -81,10 +80,12 @@ class LadderExercise(Exercise):
         As for `Exercise`.
     """
 
-    def __init__(self, name: str, *, steps: Sequence[str], table: pandas.DataFrame, **texts: Any) -> None:
-        super().__init__(name, code="", **texts)
-        self.steps = tuple(steps)
-        self._ask(table)
+    code: str = field(init=False)
+    steps: tuple[str, ...]
+    table: pandas.DataFrame
+
+    def __post_init__(self) -> None:
+        self._ask(self.table)
 
     def read(self, results: Results, metric: str = "rare recall") -> pandas.DataFrame:
         """Ask about these results from now on; returns their `ladder_table`."""
@@ -156,8 +157,7 @@ class LadderExercise(Exercise):
             return Nearly("Right, in percentage points. The table has shares; give those.")
         recognised = {
             f'That is the difference to "{self.steps[0]}", in which the steps before have a part. Take that to the '
-            "step "
-            "before.": row[FIRST, "difference"],
+            "step before.": row[FIRST, "difference"],
             "That is the mean itself. How much larger is it than that of the step before?": row["mean", ""],
             "That is the lower end of the interval; the difference lies within.": row[BEFORE, "low"],
             "That is the upper end of the interval; the difference lies within.": row[BEFORE, "high"],

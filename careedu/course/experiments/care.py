@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from careedu.course.experiments.experiment import (
+    AT_DOSE,
     BRAIN,
     CAST,
     DOSE,
@@ -19,17 +20,9 @@ from careedu.course.experiments.experiment import (
     exploratory,
 )
 
-_AT_DOSE = {
-    f"CARE, dose {DOSE}": care(DOSE),
-    f"CARE, dose {DOSE}, shifted boxes": care(DOSE, boxes="shifted"),
-    f"CARE, dose {DOSE}, random boxes": care(DOSE, boxes="random"),
-}
-_RIVALS = {
-    **arms("lesion transplant"),
-    "marks painted over": {"method": "paint-over"},
-    "group weights": {"method": "group-weights"},
-    "random erasing": {"method": "random-erasing"},
-}
+_MAIN = ("logit adjustment", "CARE", AT_DOSE)
+_SHIFTED, _RANDOM = (f"{AT_DOSE}, {boxes} boxes" for boxes in ("shifted", "random"))
+_RIVALS = ("lesion transplant", "marks painted over", "group weights", "random erasing")
 # What breaks, or takes boxes of all images.
 _OTHER_RIVALS = {
     "marked images dropped": {"method": "drop-marked"},
@@ -38,10 +31,7 @@ _OTHER_RIVALS = {
 }
 _LOOKED = arms("logit adjustment", "CARE", "CARE, random boxes", "CARE without attention", "lesion transplant")
 DOSES = (0.25, 1, 4, 16)
-_CURVE = {
-    **arms("logit adjustment", "CARE without attention"),
-    **{f"dose {dose:g}": care(dose) for dose in DOSES},
-}
+_CURVE = {**arms("logit adjustment", "CARE without attention"), **{f"dose {dose:g}": care(dose) for dose in DOSES}}
 _ELSEWHERE = {
     f"dose {dose:g}, {where} boxes": care(dose, boxes=where) for dose in (1, 4) for where in ("shifted", "random")
 }
@@ -64,47 +54,17 @@ EXPERIMENTS = (
     _attention(
         "02-marked-skin",
         MARKED,
-        {
-            **arms("logit adjustment", "CARE"),
-            **_AT_DOSE,
-            **arms("CARE without attention"),
-            f"CARE, dose {DOSE}, energy": care(DOSE, form="energy"),
-            **_RIVALS,
-        },
+        arms(*_MAIN, _SHIFTED, _RANDOM, "CARE without attention", f"{AT_DOSE}, energy", *_RIVALS),
         ON_SKIN,
+        courses=True,
     ),
-    _attention(
-        "02-cast-skin",
-        CAST,
-        {
-            **arms("logit adjustment", "CARE"),
-            f"CARE, dose {DOSE}": care(DOSE),
-            **{name: _RIVALS[name] for name in ("lesion transplant", "group weights")},
-        },
-        ON_SKIN,
-        courses=False,
-    ),
-    _attention("02-phantom-skin", SKIN, _LOOKED, ON_SKIN, courses=False),
-    _attention("02-brain-tumor", BRAIN, _LOOKED, ON_BRAIN, courses=False),
-    _attention(
-        "02-lettered-brain",
-        LETTERED,
-        {
-            **arms("logit adjustment", "CARE"),
-            f"CARE, dose {DOSE}": care(DOSE),
-            f"CARE, dose {DOSE}, random boxes": care(DOSE, boxes="random"),
-            **arms("lesion transplant"),
-        },
-        ON_BRAIN,
-        courses=False,
-    ),
+    _attention("02-cast-skin", CAST, arms(*_MAIN, "lesion transplant", "group weights"), ON_SKIN),
+    _attention("02-phantom-skin", SKIN, _LOOKED, ON_SKIN),
+    _attention("02-brain-tumor", BRAIN, _LOOKED, ON_BRAIN),
+    _attention("02-lettered-brain", LETTERED, arms(*_MAIN, _RANDOM, "lesion transplant"), ON_BRAIN),
     # The attention microscope opens on these.
     _tuning(
-        "02-dose-marked",
-        {**MARKED, "seed": 1},
-        {**_CURVE, **_ELSEWHERE, **_FORMS},
-        weights=tuple(_CURVE),
-        courses=True,
+        "02-dose-marked", {**MARKED, "seed": 1}, {**_CURVE, **_ELSEWHERE, **_FORMS}, weights=tuple(_CURVE), courses=True
     ),
     _tuning("02-dose-plain", {**SKIN, "seed": 1}, _CURVE),
     _tuning("02-boxes-marked", {**MARKED, "seed": 1}, {**_SHARES, **_SOURCES}, reference="boxes for 50%"),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from careedu.course.experiments.experiment import (
+    AT_DOSE,
     CHEST,
-    DOSE,
     MARKED,
     ON_SKIN,
     ON_XRAYS,
@@ -16,7 +16,7 @@ from careedu.course.experiments.experiment import (
     XRAYS,
     Experiment,
     arms,
-    care,
+    exploratory,
 )
 
 # Notebook 04. What pretraining buys is asked at three shares of labels, all images being there without them.
@@ -50,20 +50,9 @@ _PRETRAININGS = {
 # The four parts, one after the other; then what the masks of one of them are worth, on a loss that is balanced.
 _SIMCLR, _PNEUMONIA = {"method": "simclr"}, {"method": "deep-pneumonia"}
 _ON_CROSS_ENTROPY = {**_PNEUMONIA, "classification": {"method": "cross-entropy"}}
-_ATTENTION = {
-    **_PNEUMONIA,
-    "classification": {"method": "logit-adjusted"},
-    "regulation": "none",
-    "pretrain": None,
-}
+_ATTENTION = {**_PNEUMONIA, "classification": {"method": "logit-adjusted"}, "regulation": "none", "pretrain": None}
 # With so few labels masks are as few: those of the labelled images.
-_WITH_MASKS = {"pretrained, attention": {**_ATTENTION, "pretrain": _SIMCLR}}
-
-
-def _label_arms(share: str) -> dict[str, Mapping[str, Any]]:
-    return {**_FEW_ARMS, **_SHUFFLED_PIXELS, **_WITH_MASKS} if share == str(FEW) else _FEW_ARMS
-
-
+_MORE_ARMS = {**_SHUFFLED_PIXELS, "pretrained, attention": {**_ATTENTION, "pretrain": _SIMCLR}}
 _EMBEDDED = {
     "untrained": "frozen, untrained",
     "pretrained": "frozen, pretrained",
@@ -97,23 +86,22 @@ _LEFT_OUT = {
 }
 
 EXPERIMENTS = (
-    Experiment("04-phantom-chest", CHEST, {**_LADDER, **_OTHER_ATTENTION}, {"epochs": 16}, courses=False),
-    Experiment("04-brain-tumor", SMALL_BRAIN, _LADDER, {"epochs": 12}, courses=False),
+    Experiment("04-phantom-chest", CHEST, {**_LADDER, **_OTHER_ATTENTION}, {"epochs": 16}),
+    Experiment("04-brain-tumor", SMALL_BRAIN, _LADDER, {"epochs": 12}),
     *(
         Experiment(
             f"04-labels-{share}-{organ}",
             pool if share == "all" else {**pool, "labels": int(share)},
-            _label_arms(share),
+            _FEW_ARMS | (_MORE_ARMS if share == str(FEW) else {}),
             fit,
             reference="from scratch",
-            courses=False,
             embedded=_EMBEDDED if share == str(FEW) else {},
         )
         for organ, pool in POOLS.items()
         for share, fit in LABELS.items()
     ),
-    Experiment("04-leave-one-out", CHEST, _LEFT_OUT, {"epochs": 16}, 3, "all four", courses=False, exploratory=True),
-    Experiment(
+    exploratory("04-leave-one-out", CHEST, _LEFT_OUT, {"epochs": 16}, seeds=3, reference="all four"),
+    exploratory(
         "04-marked-skin",
         MARKED,
         {
@@ -121,16 +109,13 @@ EXPERIMENTS = (
             "attention": _ATTENTION,
             "attention, no masks": _LADDER["attention, no masks"],
             "attention, product": _OTHER_ATTENTION["attention, product"],
-            f"CARE, dose {DOSE}": care(DOSE),
-            **arms("lesion transplant"),
+            **arms(AT_DOSE, "lesion transplant"),
         },
         ON_SKIN,
-        3,
-        "logit adjustment",
-        courses=False,
-        exploratory=True,
+        seeds=3,
+        reference="logit adjustment",
     ),
-    Experiment(
+    exploratory(
         "04-pneumonia",
         XRAYS,
         {
@@ -140,20 +125,16 @@ EXPERIMENTS = (
             "attention, no masks": _LADDER["attention, no masks"],
         },
         ON_XRAYS,
-        3,
-        courses=False,
-        exploratory=True,
+        seeds=3,
     ),
     *(
-        Experiment(
+        exploratory(
             f"04-search-{organ}",
             {**pool, "seed": 1, "labels": FEW},
             _PRETRAININGS,
             LABELS[str(FEW)],
-            TUNING_SEEDS[:2],
+            seeds=TUNING_SEEDS[:2],
             reference=next(iter(_PRETRAININGS)),
-            courses=False,
-            exploratory=True,
         )
         for organ, pool in POOLS.items()
     ),

@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from careedu.course.experiments.experiment import (
-    ON_SKIN,
-    SKIN,
-    SMALL_BRAIN,
-    TUNING_SEEDS,
-    Experiment,
-    arms,
-)
+from careedu.course.experiments.experiment import ON_SKIN, SKIN, SMALL_BRAIN, TUNING_SEEDS, Experiment, arms
 
 _DISTRACTOR = {"method": "distractor"}
 _CONTROLS = {
@@ -44,7 +37,7 @@ BEST, WORST = (0.0, 0.0, 3), (0.5, 0.0, 3)
 
 
 def _on_skin(name: str, data: Mapping[str, Any], tried: Mapping[str, Any], **more: Any) -> Experiment:
-    return Experiment(name, data, tried, ON_SKIN, reference="logit adjustment", courses=False, **more)
+    return Experiment(name, data, tried, ON_SKIN, reference="logit adjustment", **more)
 
 
 EXPERIMENTS = (
@@ -62,7 +55,6 @@ EXPERIMENTS = (
         {**_WITH_MINING, **arms("CARE", "lesion transplant")},
         {"epochs": 8},
         reference="logit adjustment",
-        courses=False,
     ),
     *(
         _on_skin(regime(*knobs), {**staged(*knobs), "seed": 1}, _CONTROLS, seeds=TUNING_SEEDS, exploratory=True)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from careedu.course.experiments.experiment import ON_SKIN, SMALL_BRAIN, TUNING_SEEDS, Experiment, arms
+from careedu.course.experiments.experiment import ON_SKIN, SMALL_BRAIN, TUNING_SEEDS, Experiment, arms, exploratory
 
 # Two images of a patient, so 150, 28 and 5 patients; a hundred patients a class at test.
 PHANTOM = {"name": "phantom-brain", "imbalance": 30, "images_per_patient": 2, "test": 200}
 IMAGES = {"phantom": PHANTOM, "brain": SMALL_BRAIN}
 # The segmentation network, and one of the size that the other notebooks train from images to classes.
 SEGMENTED, END_TO_END = {**ON_SKIN, "model": "unet"}, ON_SKIN
-ON_FEATURES = {
-    "segmentation": (SEGMENTED, {}),
-    "cross-entropy": (END_TO_END, {"pretrain": None}),
-}
+ON_FEATURES = {"segmentation": (SEGMENTED, {}), "cross-entropy": (END_TO_END, {"pretrain": None})}
 _WAYS = {
     "plain": {"generator": "none"},
     "class weights": {"generator": "none", "classification": {"method": "class-balanced", "weighting": "inverse"}},
@@ -29,10 +26,7 @@ _WAYS = {
 CHEAP = ("class weights", "balanced sampling", "SMOTE", "Gaussian", "deviations")
 GENERATORS = ("ACGAN", "WGAN-GP")
 # What the features are of, which images, and the training images of the rarest class.
-REGIMES = (
-    ("segmentation", "brain", 10),
-    ("cross-entropy", "brain", 30),
-)
+REGIMES = (("segmentation", "brain", 10), ("cross-entropy", "brain", 30))
 # By the gain of the better generator over the best rival in balanced accuracy, in validation.
 BEST = ("cross-entropy", "brain", 30)
 AMOUNTS = (0.25, 0.5, 2.0)
@@ -52,12 +46,11 @@ def regime(features: str, images: str, rare: int) -> str:
 def _staged(name: str, features: str, images: str, rare: int, tried: tuple[str, ...], **more: Any) -> Experiment:
     fit, options = ON_FEATURES[features]
     data = PHANTOM if images == "phantom" else {**SMALL_BRAIN, "counts": {"meningioma": rare}}
-    return Experiment(name, data, ways(*tried, **options), fit, reference="class weights", courses=False, **more)
+    return Experiment(name, data, ways(*tried, **options), fit, reference="class weights", **more)
 
 
 def _tried(name: str, tried: Mapping[str, Mapping[str, Any]]) -> Experiment:
-    more = {"reference": next(iter(tried)), "seeds": _SWEPT, "courses": False, "exploratory": True}
-    return Experiment(f"{name}-phantom", PHANTOM, tried, SEGMENTED, **more)
+    return exploratory(f"{name}-phantom", PHANTOM, tried, SEGMENTED, seeds=_SWEPT, reference=next(iter(tried)))
 
 
 _ALL = ("plain", *CHEAP, *GENERATORS)
@@ -73,7 +66,6 @@ EXPERIMENTS = (
             {**arms("logit adjustment", "balanced sampling"), **ways("class weights", pretrain=None)},
             END_TO_END,
             reference="logit adjustment",
-            courses=False,
         )
         for name, data in IMAGES.items()
     ),

@@ -110,10 +110,7 @@ EXPERIMENTS = (
             f"03-images-{images}",
             CHEST,
             # The free mask sees no image: it is the same whatever N is, and trained once.
-            {
-                **_spatial("after: pixel classifier", "after: components", images=images),
-                **_spatial("after: free mask"),
-            },
+            {**_spatial("after: pixel classifier", "after: components", images=images), **_spatial("after: free mask")},
             reference="after: free mask",
         )
         for images in IMAGES

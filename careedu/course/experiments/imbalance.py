@@ -7,6 +7,6 @@ from careedu.course.experiments.experiment import BRAIN, IMBALANCE, ON_BRAIN, ON
 _SHOWN = ("cross-entropy", "inverse-frequency weights", "logit adjustment", "balanced sampling")
 
 EXPERIMENTS = (
-    Experiment("01-phantom-skin", SKIN, IMBALANCE, ON_SKIN, weights=_SHOWN),
-    Experiment("01-brain-tumor", BRAIN, IMBALANCE, ON_BRAIN),
+    Experiment("01-phantom-skin", SKIN, IMBALANCE, ON_SKIN, weights=_SHOWN, courses=True),
+    Experiment("01-brain-tumor", BRAIN, IMBALANCE, ON_BRAIN, courses=True),
 )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from careedu.experiment.results import Results
+from careedu.experiment.results import Results
 
 
 def dose_series(results: Results) -> dict[float, str]:

@@ -10,7 +10,7 @@ from ipywidgets import Layout, VBox
 from careedu.show import drawing
 from careedu.show.care import drawings
 from careedu.show.care.drawings import PICTURE
-from careedu.show.care.microscope import AttentionMicroscope, Look
+from careedu.show.care.microscope import AttentionMicroscope
 from careedu.show.drawing import capital
 from careedu.show.layered_picture import map_layer, mark_shape, panel
 from careedu.show.results_view import PairView
@@ -35,14 +35,13 @@ class AttentionView(PairView):
     def __init__(self, state: AttentionMicroscope) -> None:
         super().__init__(state)
         self.state: AttentionMicroscope = state
-        height, width = state.size
         self.open(
             self.methods(),
             self.row(self.buttons("source", "Pictures", width=COLUMN), self.picture_class(COLUMN)),
             self.picture_and_epoch(lambda: state.per_epoch),
             self.buttons("map_of", "Map of", usable=lambda: not state.per_epoch),
             *map(self.part, ("note", "heading")),
-            self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion"),
+            self.pictures(PICTURE, state.size, "the lesion"),
             self.part("course"),
         )
 
@@ -97,9 +96,6 @@ class AttentionView(PairView):
         lines += [f"{side}: {look.about}" for side, look in state.seen.items() if look.map is None]
         return self.notes(lines)
 
-    def _map(self, look: Look, side: str = "") -> dict[str, str]:
-        return map_layer(look.map, self.state.size, side)
-
     def _panel(self, side: str) -> dict[str, Any]:
         state, look = self.state, self.state.seen[side]
         image, lesion = self.image_and_lesion()
@@ -109,7 +105,7 @@ class AttentionView(PairView):
             side,
             self.title(side),
             f"{side}, {method}: {self._about}; {said}",
-            [image, self._map(look), lesion],
+            [image, map_layer(look.map, state.size), lesion],
             look.about if there else "no map",
             drawings.energy(side, method, look, state.chance, state.mark_chance),
         )
@@ -117,7 +113,7 @@ class AttentionView(PairView):
     def _wiped(self) -> dict[str, Any]:
         """Both maps on one picture, A left of the divider and B right of it."""
         image, lesion = self.image_and_lesion()
-        maps = [self._map(look, side) for side, look in self.state.seen.items()]
+        maps = [map_layer(look.map, self.state.size, side) for side, look in self.state.seen.items()]
         names = " and right of it ".join(f"{side}, {self.state.method(side)}" for side in SIDES)
         alt = f"Left of the divider the map of {names}: {self._about}"
         legend = drawing.legend(LEGEND + ("" if np.isnan(self.state.mark_chance) else MARKED))

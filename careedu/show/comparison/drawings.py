@@ -10,7 +10,7 @@ import numpy as np
 from careedu.measure.statistics import Difference
 from careedu.show import drawing
 from careedu.show.comparison.explorer import Row
-from careedu.show.comparison_plots import SIGNS
+from careedu.show.comparison_plots import SIGNS, p_words
 from careedu.show.drawing import FAINT, HUES, QUIET, SHAPES, TEXT, WIDTH, Scale, short, whiskers
 from careedu.show.widget import SIDES
 
@@ -49,9 +49,7 @@ def overview(rows: Sequence[Row], metric: str, names: Sequence[str], seeds: int)
         y = top + height * (number + 0.5)
         body.append(_label(row.label, y + 4, "bold" if row.metric == metric else "normal"))
         for side, found, at in (("A", row.a, y - 8), ("B", row.b, y + 8)):
-            if np.isfinite(found.estimate):
-                body += drawing.estimate(share, found, at, side)
-                body.append(drawing.text(share.end + 12, at + 4, f"{found.estimate:.2f}"))
+            body += drawing.estimate(share, found, at, side, room=12)
         said, weight = row.difference.verdict, "bold" if row.difference.verdict in ("better", "worse") else "normal"
         body += [*_difference(change, row, y), drawing.text(VERDICTS, y + 4, verdict(said), weight=weight)]
         told.append(f"{row.label}: A {row.a}, B {row.b}, difference {change_words(row.difference)}, {said}")
@@ -78,7 +76,7 @@ def seed_strip(row: Row, values: np.ndarray, adjusted_over: int, reference: str)
     body += [f'<circle cx="{at:.1f}" cy="{y}" r="3" fill="{TEXT}" fill-opacity="0.45"/>' for at, y in dots]
     body += _difference(x, row, 36)
     over = f"Holm over {adjusted_over}" if adjusted_over > 1 else "this pair alone"
-    p = "< .001" if d.adjusted_p < 0.001 else f"= {d.adjusted_p:.3f}".replace("0.", ".")
+    p = p_words(d.adjusted_p)
     said = [verdict(d.verdict), change_words(d), f"p {p}, {over}"]
     body += [drawing.text(VERDICTS, 26 + 17 * n, line, weight="normal" if n else "bold") for n, line in enumerate(said)]
     smallest = f"±{d.smallest:.2f}" if np.isfinite(d.smallest) else "none"

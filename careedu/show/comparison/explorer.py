@@ -7,16 +7,14 @@ epoch by epoch are those of one seed's run, which says where it has none.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from careedu.show.results_state import ALL, RECORDED, PairState
+from careedu.experiment.results import Results
+from careedu.measure.statistics import Difference, Estimate
+from careedu.show.results_state import ALL, RECORDED, PairState, of_class
 from careedu.show.widget import SIDES
-
-if TYPE_CHECKING:
-    from careedu.experiment.results import Results
-    from careedu.measure.statistics import Difference, Estimate
 
 GROUPS = ("only A right", "only B right", "both right", "both wrong", RECORDED)
 """Which images are looked at. A method is right where more than half of its seeds are."""
@@ -115,8 +113,7 @@ class ComparisonExplorer(PairState):
         self.adjusted_over = len(results.methods) - 1 if a != b and results.reference in (a, b) else 1
         self.seed_differences = results.values_per_seed(b, metric) - results.values_per_seed(a, metric)
         self.confusions = {side: self._confusion(self.method(side)) for side in SIDES}
-        named = np.array(results.classes)[results.labels]
-        own = (named == self.settings["picture_of"]) | (self.settings["picture_of"] == ALL)
+        own = of_class(self.settings["picture_of"], results.labels, results.classes)
         self.group_sizes = {group: int(own[rows].sum()) for group, rows in self._groups().items()}
         super().update()
 

@@ -29,7 +29,7 @@ class ComparisonView(PairView):
     def __init__(self, state: ComparisonExplorer) -> None:
         super().__init__(state)
         self.state: ComparisonExplorer = state
-        height, width = self.size = tuple(state.results.first.configuration["data"]["image shape"][1:])
+        self.size = tuple(state.results.first.configuration["data"]["image shape"][1:])
         self.open(
             self.part("outdated"),
             self.methods(),
@@ -41,7 +41,7 @@ class ComparisonView(PairView):
             *map(self.part, ("heading", "strip")),
             self.buttons("seed", "Seed"),
             self.part("course"),
-            self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion", beside=True),
+            self.pictures(PICTURE, self.size, "the lesion", beside=True),
             self.row(*(self.part(f"confusion {side}") for side in SIDES)),
         )
         for side in SIDES:

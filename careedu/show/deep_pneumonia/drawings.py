@@ -12,7 +12,7 @@ from careedu.show.comparison.drawings import verdict
 from careedu.show.comparison.explorer import Row
 from careedu.show.deep_pneumonia.explorer import COLLAPSED, PRETRAINED, SCRATCH, Neighbourhood
 from careedu.show.drawing import FAINT, HUES, QUIET, TEXT, WIDTH, Scale, short, signed_number
-from careedu.show.style import COLOURS
+from careedu.show.style import COLOURS, if_rare
 
 WIDE, HIGH, THUMBNAIL = 396, 290, 70
 # The signs of sides A and B, blue circle and vermillion square, come last, so that few classes look like them.
@@ -45,7 +45,7 @@ def class_key(classes: Sequence[str], rare: Sequence[str]) -> str:
     """Which mark is which class, and which of them are rare."""
     parts = [
         f'<svg aria-hidden="true" width="14" height="14" style="vertical-align:-3px">{class_mark(c, [(7, 7)])}</svg> '
-        f"{html.escape(name)}{' (rare)' if name in rare else ''}"
+        f"{html.escape(if_rare(name, rare))}"
         for c, name in enumerate(classes)
     ]
     return f'<div style="padding:2px 9px;color:{TEXT}">{" &emsp; ".join(parts)}</div>'
@@ -125,10 +125,7 @@ def with_few_labels(rows: Sequence[Row], values: Mapping[str, Sequence[np.ndarra
         body.append(drawing.text(0, top + 20, row.label, weight="bold"))
         for place, (side, arm, found) in enumerate((("A", SCRATCH, row.a), ("B", PRETRAINED, row.b))):
             at = top + 16 + 27 * place
-            body.append(drawing.text(190, at + 4, arm, "end"))
-            if np.isfinite(found.estimate):
-                body += drawing.estimate(x, found, at, side)
-                body.append(drawing.text(x.end + 10, at + 4, f"{found.estimate:.2f}"))
+            body += [drawing.text(190, at + 4, arm, "end"), *drawing.estimate(x, found, at, side, room=10)]
             seeds = (x(value) for value in values[row.metric][place] if np.isfinite(value))
             body += [drawing.line(seed, at + 7, seed, at + 13, HUES[side]) for seed in seeds]
         effect, low, high = (signed_number(value, ".2f") for value in (d.effect, d.low, d.high))
@@ -155,10 +152,9 @@ def spread(spreads: Mapping[int, np.ndarray]) -> str:
     body = [drawing.text(190, 40, "embedding spread", "end"), drawing.text(190, 57, "after each epoch", "end", QUIET)]
     body += [*y.levels(x), drawing.dashed(x.start, y(COLLAPSED), x.end, y(COLLAPSED))]
     body.append(drawing.text(x.start + 4, y(COLLAPSED) - 4, "collapse below", colour=QUIET))
-    style = f'fill="none" stroke="{HUES["B"]}" stroke-width="1.4" stroke-opacity="0.7"'
     for values in spreads.values():
-        line = " ".join(f"{x(n):.1f},{y(v):.1f}" for n, v in enumerate(values, 1))
-        body.append(f'<polyline points="{line}" {style}/>')
+        at = range(1, len(values) + 1)
+        body.append(drawing.curve(x, y, at, values, HUES["B"], 1.4, 'stroke-opacity="0.7"'))
     body += x.numbers(102, sorted({1, epochs}))
     mean = ", ".join(f"{value:.2f}" for value in np.mean(list(spreads.values()), axis=0))
     return drawing.svg(WIDTH, 108, body, f"{spread_words(spreads)} After each epoch, mean over seeds: {mean}.")

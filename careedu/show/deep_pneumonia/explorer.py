@@ -17,13 +17,12 @@ from careedu.measure.map_quality import inside_share
 from careedu.show.comparison.explorer import Row
 from careedu.show.deep_pneumonia import embeddings as embedded
 from careedu.show.record_state import RecordState
-from careedu.show.results_state import ALL
+from careedu.show.results_state import ALL, of_class
 from careedu.show.widget import SIDES
 
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
     from careedu.experiment.results import Results
-    from careedu.show.deep_pneumonia.embeddings import Embeddings
 
 PLANES = {"pca": "PCA", "tsne": "t-SNE"}
 TEMPERATURES = (0.05, 0.063, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.63, 0.8, 1.0)
@@ -126,7 +125,7 @@ class EmbeddingExplorer(RecordState):
 
     def __init__(
         self,
-        embeddings: Embeddings,
+        embeddings: embedded.Embeddings,
         by_labels: Mapping[Hashable, Results] | None = None,
         images: LesionDataset | None = None,
     ) -> None:
@@ -148,17 +147,10 @@ class EmbeddingExplorer(RecordState):
         kept = {"plane": tuple(PLANES), "temperature": TEMPERATURES, "labels": tuple(self.by_labels) or (None,)}
         return networks | kept | {"image_of": (ALL, *self.present)}
 
-    def limits(self) -> dict[str, tuple[float, float]]:
-        """Clamped above, not refused: another class has other images."""
-        return {"image": (1, np.inf)}
-
     def update(self) -> None:
         """Compute everything that is shown from the settings."""
-        settings, wanted = self.settings, self.settings["image_of"]
-        named = np.array(self.classes)[self.labels]
-        self.members = np.flatnonzero((named == wanted) | (wanted == ALL))
-        settings["image"] = int(min(settings["image"], len(self.members)))
-        self.row = int(self.members[settings["image"] - 1])
+        settings = self.settings
+        self.row = self.pick(np.flatnonzero(of_class(settings["image_of"], self.labels, self.classes)))
         self.label = int(self.labels[self.row])
         self.true_class, self.image_id = self.classes[self.label], str(self.ids[self.row])
         self.seen = {side: self._see(self.method(side)) for side in SIDES}

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from careedu.errors import InvalidInputError
+from careedu.experiment.results import Results
 from careedu.show.interval_rows import draw_along
 from careedu.show.picture import Picture
 from careedu.show.style import COLOURS, figure
-
-if TYPE_CHECKING:
-    from careedu.experiment.results import Results
 
 
 def plot_label_shares(

@@ -16,6 +16,7 @@ from careedu.show.deep_pneumonia.embeddings import Embeddings
 from careedu.show.deep_pneumonia.explorer import METRICS, PLANES, PRETRAINED, SCRATCH, EmbeddingExplorer
 from careedu.show.layered_picture import map_layer, panel
 from careedu.show.results_view import PairView
+from careedu.show.style import if_rare
 from careedu.show.view import COLUMN
 from careedu.show.widget import SIDES
 
@@ -45,21 +46,20 @@ class EmbeddingView(PairView):
     def __init__(self, state: EmbeddingExplorer) -> None:
         super().__init__(state)
         self.state: EmbeddingExplorer = state
-        height, width = self.size = tuple(state.embeddings.data["image shape"][1:])
+        self.size = tuple(state.embeddings.data["image shape"][1:])
         rare = state.embeddings.data["rare"]
-        of_class = {"label": lambda name: f"{name} (rare)" if name in rare else name}
         map_layer(np.zeros((1, 1)), (1, 1))  # the colours of maps are made now, not at the first move that shows one
         self.open(
             self.row(*(self.buttons(side.lower(), f"{side}: network", width=COLUMN) for side in SIDES)),
             self.row(
                 self.buttons("plane", "Plane", width=COLUMN, label=PLANES.get),
-                self.buttons("image_of", "Class", width=COLUMN, **of_class),
+                self.buttons("image_of", "Class", width=COLUMN, label=partial(if_rare, rare=rare)),
             ),
             self.slider("image", "Image", lambda: (1, len(state.members))),
             *(self.part(name) for name in ("note", "heading")),
             self.part("key", drawings.class_key(state.classes, rare)),
             *(self.part(name) for name in ("planes", "neighbours")),
-            self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion", beside=True),
+            self.pictures(PICTURE, self.size, "the lesion", beside=True),
             self.choice("temperature", "Temperature", label=lambda value: f"{value:g}"),
             self.part("negatives"),
             self.part("legend", drawing.legend(LEGEND)),

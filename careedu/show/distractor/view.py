@@ -14,6 +14,7 @@ from careedu.show.distractor.records import DistractorRecord
 from careedu.show.distractor.viewer import ANY, DISTRACTOR, MAPS, TRUE, WRONG, DistractorViewer
 from careedu.show.layered_picture import lesion_shape, map_layer, mark_shape, panel
 from careedu.show.results_view import PairView
+from careedu.show.style import if_rare
 from careedu.show.view import COLUMN
 from careedu.show.widget import SIDES
 
@@ -41,7 +42,7 @@ class DistractorView(PairView):
     def __init__(self, state: DistractorViewer) -> None:
         super().__init__(state)
         self.state: DistractorViewer = state
-        height, width = self.size = tuple(state.distractors.data["image shape"][1:])
+        self.size = tuple(state.distractors.data["image shape"][1:])
         map_layer(np.zeros((1, 1)), (1, 1))  # the colours of maps are made now, not at the first move that shows one
         self.open(
             self.row(*(self.buttons(side.lower(), f"{side}: network", width=COLUMN) for side in SIDES)),
@@ -53,7 +54,7 @@ class DistractorView(PairView):
                 self.slider("margin", "Margin", kind=ipywidgets.FloatSlider, min=0, max=2, step=0.05),
             ),
             *(self.part(name) for name in ("note", "heading")),
-            self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion and look-alikes", beside=True),
+            self.pictures(PICTURE, self.size, "the lesion and look-alikes", beside=True),
             self.part("key", drawings.outlines_key()),
             *(self.part(name) for name in ("measures", "verdict")),
             self.part("legend", drawing.legend(LEGEND)),
@@ -80,9 +81,9 @@ class DistractorView(PairView):
 
     def _about_image(self) -> str:
         state = self.state
-        rare = " (rare)" if state.true_class in state.distractors.data["rare"] else ""
+        true_class = if_rare(state.true_class, state.distractors.data["rare"])
         look_alikes = "no look-alikes" if state.look_alike < 0 else f"look-alikes of {state.classes[state.look_alike]}"
-        return f"image {state.image_id}, true class {state.true_class}{rare}, {look_alikes}"
+        return f"image {state.image_id}, true class {true_class}, {look_alikes}"
 
     def _cells(self) -> str:
         """Which images are chosen, in words."""

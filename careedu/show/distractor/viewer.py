@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from careedu.show.record_state import RecordState
+from careedu.show.results_state import ANY, of_class
 from careedu.show.widget import SIDES
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from careedu.measure.statistics import Difference, Estimate
     from careedu.show.distractor.records import DistractorRecord
 
-ANY = "any"
-"""Of the true and of the predicted class: every one."""
 TRUE, WRONG, DISTRACTOR = "true class", "wrong class", "distractor"
 MAPS = (TRUE, WRONG, DISTRACTOR, "neuron 1", "neuron 2", "neuron 3")
 """What can be shown over the image."""
@@ -131,32 +130,28 @@ class DistractorViewer(RecordState):
 
     def limits(self) -> dict[str, tuple[float, float]]:
         """The image is clamped above, not refused: other cells have other images."""
-        return {"image": (1, np.inf), "margin": (0, 2)}
+        return super().limits() | {"margin": (0, 2)}
 
     def update(self) -> None:
         """Compute everything that is shown from the settings."""
         settings, record = self.settings, self.distractors
-        of_class = self._of(settings["true"], self.labels)
-        chosen = of_class & self._of(settings["predicted"], self.now("A", record.probabilities).argmax(axis=1))
+        predicted = self.now("A", record.probabilities).argmax(axis=1)
+        own = of_class(settings["true"], self.labels, self.classes)
+        chosen = own & of_class(settings["predicted"], predicted, self.classes)
         self.empty = not chosen.any()
         if self.empty:
-            chosen = of_class if of_class.any() else np.ones(len(self.labels), dtype=bool)
+            chosen = own if own.any() else np.ones(len(self.labels), dtype=bool)
         wrong = np.where(np.eye(len(self.classes))[self.labels], -1, self.of_network("A", record.probabilities)[-1])
         order = np.argsort(-wrong.max(axis=1), kind="stable")
-        self.members = order[chosen[order]]
-        cells = settings["true"], settings["predicted"]
+        members, cells = order[chosen[order]], (settings["true"], settings["predicted"])
         if self._choice == (settings["image"], *cells):
             rank = np.argsort(order)
-            settings["image"] = 1 + int(np.searchsorted(rank[self.members], rank[self.row]))
-        settings["image"] = int(min(settings["image"], len(self.members)))
+            settings["image"] = 1 + int(np.searchsorted(rank[members], rank[self.row]))
+        self.row = self.pick(members)
         self._choice = settings["image"], *cells
-        self.row = int(self.members[settings["image"] - 1])
         self.label, self.look_alike = int(self.labels[self.row]), int(record.patch_labels[self.row])
         self.true_class, self.image_id = self.classes[self.label], str(record.ids[self.row])
         self.seen = {side: self._see(side) for side in SIDES}
-
-    def _of(self, wanted: str, classes: np.ndarray) -> np.ndarray:
-        return np.ones(len(classes), dtype=bool) if wanted == ANY else classes == self.classes.index(wanted)
 
     def of_network(self, side: str, values: np.ndarray) -> np.ndarray:
         """What the record holds (A, E, …) of a side's network."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -78,17 +79,15 @@ def curves(
     x, y = Scale(LEFT, WIDE - 12, 1, max(2, len(next(iter(lines.values()))[0]))), Scale(126, 26, low, top)
     words = {name: f"{name} {own[epoch - 1]:.2f}".replace("-", "−") for name, (own, _) in lines.items()}
     body = [drawing.text(0, 13, title if len(lines) > 1 else f"{title}:{words[next(iter(lines))]}", weight="bold")]
-    for tick in (low, top):
-        body.append(drawing.line(x.start, y(tick), x.end, y(tick)))
-        body.append(drawing.text(LEFT - 5, y(tick) + 4, f"{tick:.2g}".replace("-", "−"), "end", QUIET))
+    body += [*y.levels(x, (low, top), room=-5, digits=".2g")]
     body += [drawing.line(x(epoch), y(top) - 4, x(epoch), y(low) + 4, TEXT, 1.4), *x.numbers(142, (1, x.high))]
     for number, (name, (own, dashes)) in enumerate(lines.items()):
         step, at = max(1, len(own) // 130), 70 + 160 * number
-        path = " ".join(f"{x(n):.1f},{y(min(max(v, low), top)):.1f}" for n, v in list(enumerate(own, 1))[::step])
-        style = f'fill="none" stroke="{TEXT}" stroke-width="1.5" stroke-dasharray="{dashes}"'
-        body.append(f'<polyline points="{path}" {style}/>')
+        shown, dashed = own.clip(low, top)[::step], f'stroke-dasharray="{dashes}"'
+        body.append(drawing.curve(x, y, range(1, len(own) + 1, step), shown, TEXT, 1.5, dashed))
         if len(lines) > 1:
-            body += [f'<path d="M{at} 9h20" {style}/>', drawing.text(at + 25, 13, words[name])]
+            key = f'<path d="M{at} 9h20" fill="none" stroke="{TEXT}" stroke-width="1.5" {dashed}/>'
+            body += [key, drawing.text(at + 25, 13, words[name])]
     if level:
         body += [drawing.dashed(x.start, y(level[1]), x.end, y(level[1]))]
         body.append(drawing.text(x.end - 4, y(level[1]) - 4, level[0], "end", QUIET))
@@ -114,19 +113,17 @@ def amounts(names: Sequence[str], found: Mapping[str, Mapping[float, list[Estima
     for panel, name in enumerate(names):
         x, y = Scale(panel * wide + 30, (panel + 1) * wide - 16, 0, len(steps) - 1), Scale(150, 46)
         body.append(drawing.text(x.start - 12, 13, short(name, 26), weight="bold"))
-        for tick in (0, 0.5, 1):
-            body.append(drawing.line(x.start - 8, y(tick), x.end + 8, y(tick)))
-            body.append(drawing.text(x.start - 12, y(tick) + 4, f"{tick:g}", "end", QUIET))
+        body += y.levels(Scale(x.start - 8, x.end + 8), room=-4)
         at = x(steps.index(amount))
         body.append(drawing.line(at, y(1) - 4, at, y(0) + 4, TEXT, 1.4))
         body += [drawing.text(x(n), 166, f"{step:g}", "middle", QUIET) for n, step in enumerate(steps)]
         for shift, (side, by_amount) in zip((-3, 3), found.items(), strict=True):
             own = [by_amount[step][panel] for step in steps]
-            path = " ".join(f"{x(n) + shift:.1f},{y(one.estimate):.1f}" for n, one in enumerate(own))
-            body.append(f'<polyline points="{path}" fill="none" stroke="{HUES[side]}" stroke-width="1.5"/>')
+            beside = replace(x, start=x.start + shift, end=x.end + shift)
+            body.append(drawing.curve(beside, y, range(len(own)), [one.estimate for one in own], HUES[side], 1.5))
             for n, one in enumerate(own):
                 low, high = (y(float(np.clip(end, 0, 1))) for end in (one.low, one.high))
-                body.append(drawing.line(x(n) + shift, low, x(n) + shift, high, HUES[side], 1.5))
+                body.append(drawing.line(beside(n), low, beside(n), high, HUES[side], 1.5))
             now = by_amount[amount][panel]
             body.append(drawing.mark(at + shift, y(now.estimate), SHAPES[side], HUES[side]))
             change = drawing.signed_number(now.estimate - by_amount[0][panel].estimate, ".2f")

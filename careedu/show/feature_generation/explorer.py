@@ -7,15 +7,14 @@ all results have.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from careedu.errors import InvalidInputError, unknown_name
+from careedu.errors import InvalidInputError, check_known
 from careedu.measure.feature_quality import near_copies
 from careedu.show.record_state import RecordState
-from careedu.show.results_state import ALL
+from careedu.show.results_state import ALL, of_class
 from careedu.show.widget import SIDES
 
 if TYPE_CHECKING:
@@ -32,11 +31,15 @@ STAGE = "generation"
 DISCRIMINATOR, GENERATOR = "loss: discriminator, source", "loss: generator, source"
 
 
-@dataclass(frozen=True)
 class Generated:
     """What one side generates, and what is next to the chosen feature.
 
     Parameters
+    ----------
+    explorer : FeatureExplorer
+    way : str
+
+    Attributes
     ----------
     places : ndarray
         float32 (M, 2), generated features in the plane of the two main directions of the real ones.
@@ -56,15 +59,14 @@ class Generated:
         Fréchet distance of that class to the real features, of as many as it has images, after the chosen epoch.
     """
 
-    places: np.ndarray
-    agreed: np.ndarray
-    row: int
-    same: bool
-    distance: float
-    usual: float
-    copy: bool
-    copies: float
-    frechet: float
+    def __init__(self, explorer: FeatureExplorer, way: str) -> None:
+        record, epoch, label, chosen = explorer.record_of, explorer.settings["epoch"], explorer.label, explorer.chosen
+        self.places, nearest, distances, copies = explorer.compared(way, epoch)
+        self.agreed = record.agreed[record.names.index(way), record.epochs.index(epoch)]
+        self.row, self.distance, self.copy = int(nearest[chosen]), float(distances[chosen]), bool(copies[chosen])
+        self.same = bool(record.labels[self.row] == label)
+        self.copies = float(copies[record.made_labels == label].mean())
+        self.usual, self.frechet = explorer.usual(label), explorer.frechet(way, epoch)
 
 
 class FeatureExplorer(RecordState):
@@ -112,8 +114,7 @@ class FeatureExplorer(RecordState):
             raise InvalidInputError("give results with amount 1 too: they hold what is recorded after each epoch")
         for amount, results in self.by_amount.items():
             for way in (*record.names, *([NOTHING] if amount == 1 else [])):
-                if way not in results.methods:
-                    raise unknown_name(f"way in the results with amount {amount:g}", way, results.methods)
+                check_known(f"way in the results with amount {amount:g}", way, results.methods)
         # Of the same seeds, so that a curve does not jump where there are more.
         seeds = [s for s in self.by_amount[1].seeds if all(s in of.seeds for of in self.by_amount.values())]
         self._swept = {
@@ -130,7 +131,7 @@ class FeatureExplorer(RecordState):
         super().__init__(record, images, "record_generation", **opening)
         for way in record.names:  # now, and not while a slider waits for it
             for epoch in record.epochs:
-                self.once("compared", way, epoch, of=lambda way=way, epoch=epoch: self._compared(way, epoch))
+                self.compared(way, epoch)
         self.update()
 
     def choices(self) -> dict[str, Any]:
@@ -140,18 +141,11 @@ class FeatureExplorer(RecordState):
         amounts = (0, *self.by_amount)
         return ways | {"epoch": self.record_of.epochs, "generated_of": (ALL, *present), "amount": amounts}
 
-    def limits(self) -> dict[str, tuple[float, float]]:
-        """Clamped above, not refused: another class has other features."""
-        return {"generated": (1, np.inf)}
-
     def update(self) -> None:
         """Compute everything that is shown from the settings."""
-        settings, wanted = self.settings, self.settings["generated_of"]
-        named = np.array(self.classes)[self.record_of.made_labels]
-        self.members = np.flatnonzero((named == wanted) | (wanted == ALL))
-        settings["generated"] = int(min(settings["generated"], len(self.members)))
-        self.chosen = int(self.members[settings["generated"] - 1])
-        self.label = int(self.record_of.made_labels[self.chosen])
+        labels = self.record_of.made_labels
+        self.chosen = self.pick(np.flatnonzero(of_class(self.settings["generated_of"], labels, self.classes)))
+        self.label = int(labels[self.chosen])
         self.seen = {side: self._see(self.method(side)) for side in SIDES}
 
     @property
@@ -159,8 +153,11 @@ class FeatureExplorer(RecordState):
         """The class that the chosen feature was asked to be of."""
         return self.classes[self.label]
 
-    def _compared(self, way: str, epoch: int) -> tuple[np.ndarray, ...]:
+    def compared(self, way: str, epoch: int) -> tuple[np.ndarray, ...]:
         """Of all generated features: place, nearest real one, distance to it, and whether it is a near copy."""
+        return self.once("compared", way, epoch, of=lambda: self._compared(way, epoch))
+
+    def _compared(self, way: str, epoch: int) -> tuple[np.ndarray, ...]:
         from scipy.spatial.distance import cdist
 
         record, made, real = self.record_of, self.record_of.of(way, epoch), self.record_of.real.astype(np.float32)
@@ -171,31 +168,22 @@ class FeatureExplorer(RecordState):
         return (made - self._mean) @ self._directions, between.argmin(axis=1), between.min(axis=1), copies
 
     def _see(self, way: str) -> Generated:
-        record, epoch, label = self.record_of, self.settings["epoch"], self.label
-        found = self.once("compared", way, epoch, of=lambda: self._compared(way, epoch))
-        places, nearest, distances, copies = found
-        row = int(nearest[self.chosen])
-        return Generated(
-            places=places,
-            agreed=record.agreed[record.names.index(way), record.epochs.index(epoch)],
-            row=row,
-            same=bool(record.labels[row] == label),
-            distance=float(distances[self.chosen]),
-            usual=self.once("usual", label, of=lambda: self._usual(label)),
-            copy=bool(copies[self.chosen]),
-            copies=float(copies[record.made_labels == label].mean()),
-            frechet=self._frechet(way, epoch),
-        )
+        return Generated(self, way)
 
-    def _usual(self, label: int) -> float:
+    def usual(self, label: int) -> float:
+        """Median distance of a class's real features to the next one; NaN of a single one."""
         from scipy.spatial.distance import cdist
 
-        own = self.record_of.real[self.record_of.labels == label].astype(np.float32)
-        between = cdist(own, own)
-        np.fill_diagonal(between, np.inf)
-        return float(np.median(between.min(axis=1))) if len(own) > 1 else np.nan
+        def measured() -> float:
+            own = self.record_of.real[self.record_of.labels == label].astype(np.float32)
+            between = cdist(own, own)
+            np.fill_diagonal(between, np.inf)
+            return float(np.median(between.min(axis=1))) if len(own) > 1 else np.nan
 
-    def _frechet(self, way: str, epoch: int) -> float:
+        return self.once("usual", label, of=measured)
+
+    def frechet(self, way: str, epoch: int) -> float:
+        """Fréchet distance to the real features of what a way generates of the chosen class after an epoch."""
         course = self.course(way)
         if len(course):
             return float(course[f"Fréchet distance: {self.asked}"].iloc[epoch - 1])

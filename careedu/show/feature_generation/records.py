@@ -97,8 +97,7 @@ class GeneratedFeatures(RecordFile):
         images, tests, classes = len(self.labels), len(self.test_ids), len(self.data["classes"])
         shapes = {
             "real": (images, self.made.shape[-1]),
-            "ids": (images,),
-            "groups": (images,),
+            **dict.fromkeys(("ids", "groups"), (images,)),
             "made": (*told, self.made.shape[-1]),
             "agreed": told,
             "quality": (told[0], classes + 1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from careedu.show.feature_generation.explorer import DISCRIMINATOR, GENERATOR, F
 from careedu.show.feature_generation.records import GeneratedFeatures
 from careedu.show.layered_picture import panel
 from careedu.show.results_view import PairView
+from careedu.show.style import if_rare
 from careedu.show.view import COLUMN
 from careedu.show.widget import SIDES
 
@@ -45,25 +47,22 @@ class FeatureView(PairView):
     def __init__(self, state: FeatureExplorer) -> None:
         super().__init__(state)
         self.state: FeatureExplorer = state
-        height, width = state.record_of.data["image shape"][1:]
         rare = state.record_of.data["rare"]
-        key, legend = self.part("key"), self.part("legend")
-        key.value, legend.value = class_key(state.classes, rare), drawing.legend(LEGEND)
         self.open(
             self.row(*(self.buttons(side.lower(), f"{side}: way", width=COLUMN) for side in SIDES)),
-            self.buttons("generated_of", "Class", label=lambda name: f"{name} (rare)" if name in rare else name),
+            self.buttons("generated_of", "Class", label=partial(if_rare, rare=rare)),
             self.row(
                 self.slider("generated", "Generated", lambda: (1, len(state.members))),
                 self.choice("epoch", "Epoch"),
             ),
             *(self.part(name) for name in ("note", "heading")),
-            key,
+            self.part("key", class_key(state.classes, rare)),
             self.part("planes"),
-            self.pictures((PICTURE, round(PICTURE * height / width)), beside=True),
+            self.pictures(PICTURE, tuple(state.record_of.data["image shape"][1:]), beside=True),
             self.part("courses"),
             self.choice("amount", "Amount", label=lambda value: f"{value:g}"),
             self.part("amounts"),
-            legend,
+            self.part("legend", drawing.legend(LEGEND)),
         )
 
     def draw(self) -> dict[str, Any]:
@@ -71,13 +70,8 @@ class FeatureView(PairView):
         state, settings = self.state, self.state.settings
         found = {side: state.recalls(state.method(side)) for side in SIDES}
         names = [*(f"recall of {name}" for name in state.classes), "balanced accuracy"]
-        amounts = state.once(
-            "amounts",
-            settings["a"],
-            settings["b"],
-            settings["amount"],
-            of=lambda: drawings.amounts(names, found, settings["amount"]),
-        )
+        chosen, amount = (settings["a"], settings["b"]), settings["amount"]
+        amounts = state.once("amounts", *chosen, amount, of=lambda: drawings.amounts(names, found, amount))
         # In the order in which they are sent: what the browser takes longest for comes first.
         return {
             "planes": beside(*map(self._plane, SIDES)),
@@ -135,20 +129,16 @@ class FeatureView(PairView):
         epoch, table, floor = state.settings["epoch"], state.course(way), float(state.record_of.floor[state.label])
         distance = f"Fréchet distance of {state.asked}"
         if not len(table):
-            words = (
-                f"{side}, {way}: no generator is trained. {distance} {state.seen[side].frechet:.1f}, floor {floor:.1f}."
-            )
-            return drawing.note(words)
+            now = f"{distance} {state.seen[side].frechet:.1f}, floor {floor:.1f}"
+            return drawing.note(f"{side}, {way}: no generator is trained. {now}.")
 
         def drawn() -> str:
             about, quality = f"{side}, {way}", table[f"Fréchet distance: {state.asked}"].to_numpy()
-            losses = {
-                "discriminator": (table[DISCRIMINATOR].to_numpy(), ""),
-                "generator": (table[GENERATOR].to_numpy(), "5 3"),
-            }
-            return drawings.curves("Real or generated", losses, epoch, about) + drawings.curves(
-                distance, {"": (quality, "")}, epoch, about, ("floor (half as many)", floor)
-            )
+            dashes = {"discriminator": (DISCRIMINATOR, ""), "generator": (GENERATOR, "5 3")}
+            losses = {name: (table[column].to_numpy(), dash) for name, (column, dash) in dashes.items()}
+            level = "floor (half as many)", floor
+            of_quality = drawings.curves(distance, {"": (quality, "")}, epoch, about, level)
+            return drawings.curves("Real or generated", losses, epoch, about) + of_quality
 
         return state.once("courses", side, way, epoch, state.label, of=drawn)
 

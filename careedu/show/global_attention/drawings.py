@@ -36,7 +36,7 @@ def measures(look: SpatialMap, rival: float, rival_name: str, no_zone: str) -> s
         top = height * number
         body += [*x.grid(top + 36, top + height - 4), drawing.text(0, top + 13, name, colour=QUIET)]
         body.append(drawing.text(0, top + 29, interval_words(interval), weight="bold"))
-        if interval is not None and np.isfinite(interval.estimate):
+        if interval is not None:
             body += estimate(x, interval, top + 46, "A")
         if not number and np.isfinite(rival) and look.role != MEAN:
             body.append(drawing.mark(x(rival), top + 46, "square", TEXT, filled=False))

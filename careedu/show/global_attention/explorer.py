@@ -11,16 +11,14 @@ from functools import partial
 from math import inf
 from numbers import Integral, Real
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from careedu.errors import InvalidInputError
+from careedu.experiment.results import Results
 from careedu.show.global_attention.maps import FILLS, MEAN, ORDERS, ROLES, SpatialMap, SpatialMaps, Way, known_zone
 from careedu.show.results_state import ResultsState
-
-if TYPE_CHECKING:
-    from careedu.experiment.results import Results
 
 BEST = ("after", "mean")
 """Order and fill that the widget opens on."""

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from careedu.errors import InvalidInputError
 from careedu.experiment.attention import recorded_maps, trained_map
+from careedu.experiment.results import Results
+from careedu.experiment.run import Run
+from careedu.measure.intervals import Interval
 from careedu.measure.map_quality import interval_over_seeds, map_auroc, map_difference
-from careedu.measure.statistics import holm
+from careedu.measure.statistics import Difference, Estimate, holm
 from careedu.show.results_state import Memory, why_missing
-
-if TYPE_CHECKING:
-    from careedu.experiment.results import Results
-    from careedu.experiment.run import Run
-    from careedu.measure.intervals import Interval
-    from careedu.measure.statistics import Difference, Estimate
 
 ROLES = {
     "pixels": "Pixel classifier",
@@ -157,6 +154,8 @@ class SpatialMaps(Memory):
                 'careedu.GlobalAttention(map="free") beside it'
             )
         self._means: dict[int, np.ndarray] = {}
+        found = {option: arm_with(results, option) for option in ("mean-image", "negative-mean-image")}
+        self._mean_arms = {option: arm for option, arm in found.items() if arm is not None}
 
     @property
     def point(self) -> Point:
@@ -175,8 +174,7 @@ class SpatialMaps(Memory):
         """The map of a role: of one seed, after one epoch or the nearest that is known; its scores over seeds."""
         shown, scores = None, {}
         if role == MEAN:
-            arms = (arm_with(self.results, option) for option in ("mean-image", "negative-mean-image"))
-            arm, shown = next((one for one in arms if one is not None), None), self.mean(seed)
+            arm, shown = next(iter(self._mean_arms.values()), None), self.mean(seed)
             about = f"no mean image: {self.missing or 'the training images are being loaded'}"
             if shown is not None:
                 about, scores = "mean of the training images, stretched to [0, 1]", self.mean_aurocs()
@@ -204,10 +202,8 @@ class SpatialMaps(Memory):
     def mean(self, seed: int) -> np.ndarray | None:
         """A seed's mean training image stretched to [0, 1]: the map of an arm, or loaded; None as long as neither."""
         if seed not in self._means:
-            for option in ("mean-image", "negative-mean-image"):
-                arm = arm_with(self.results, option)
-                found = None if arm is None else trained_map(self.results.runs[arm][seed])
-                if found is not None:
+            for option, arm in self._mean_arms.items():
+                if (found := trained_map(self.results.runs[arm][seed])) is not None:
                     self._means[seed] = found if option == "mean-image" else 1 - found
                     break
         return self._means.get(seed)

@@ -44,7 +44,6 @@ class SpatialView(ResultsView):
     def __init__(self, state: SpatialExplorer) -> None:
         super().__init__(state)
         self.state: SpatialExplorer = state
-        height, width = state.size
         self.open(
             self.row(
                 self.buttons("order", "Map learns", width=COLUMN, label=ORDERS.get),
@@ -55,7 +54,7 @@ class SpatialView(ResultsView):
                 self.choice("jitter", "Alignment jitter", label=lambda value: f"{value:g}"),
             ),
             *map(self.part, ("note", "heading")),
-            self.pictures((PICTURE, round(PICTURE * height / width)), "the lesion zones"),
+            self.pictures(PICTURE, state.size, "the lesion zones"),
             self.part("verdict"),
             self.part("legend", LEGEND),
         )
