@@ -67,7 +67,7 @@ def near_duplicates(images: Tensor, progress: bool = False) -> Pairs:
     Pairs
         Those among which copies of one picture are: of each image the five others of most like thumbnails, and the
         five of most like mirrored, cropped, and mirrored and cropped ones. Each pair's likeness is the largest
-        Σ f(x) g(s·x + d) / (‖f‖ ‖g‖) over side, scales s and shift d, where f and g are the images less their coarse and
+        Σ f(x) g(s·x + d) / (‖f‖ ‖g‖) over side, scales s and shift d; f and g are the images less their coarse and
         finest detail; the best of a
         coarse search is made better by steps of Gauss and Newton (Lucas and Kanade, IJCAI 1981), each axis with a scale
         of its own, as a crop gives it, and the margin left out.
