@@ -66,32 +66,26 @@ def header_faults(columns: Sequence[str], chosen: Collection[str], needed: Colle
         Empty where nothing is wrong. A column that looks like one of ours, where that is missing, would be ignored in
         silence, and splits, patients or boxes with it.
     """
+    faults: list[str] = []
     likely: dict[str, str] = {}
     for name in columns:
         ours = meant_column(name)
-        if ours is not None and ours not in columns and name not in chosen:
+        # That a column tells patients apart is assumed aloud.
+        if ours not in (None, "group", *columns) and name not in chosen:
             likely.setdefault(ours, name)
-    likely.pop("group", None)  # that a column tells patients apart is assumed aloud
-    faults = []
-    for ours in (*needed, *(name for name in likely if name not in needed)):
-        if ours in needed and ours not in columns:
-            meant = f". Did you mean {likely[ours]!r}? Rename it" if ours in likely else "; write it"
-            faults.append(f"it lacks the column {ours!r}{meant}")
-        elif ours not in columns:
-            name = likely[ours]
-            faults.append(
-                f"the column {name!r} looks like {ours!r} and would be ignored: rename it, to that or away from it"
-            )
+    for ours in (name for name in needed if name not in columns):
+        meant = f". Did you mean {likely.pop(ours)!r}? Rename it" if ours in likely else "; write it"
+        faults.append(f"it lacks the column {ours!r}{meant}")
+    for ours, name in likely.items():
+        text = f"the column {name!r} looks like {ours!r} and would be ignored"
+        faults.append(f"{text}: rename it, to that or away from it")
     plain = [re.sub(r"[\W_]+", "", name.casefold()) for name in columns]
-    if not set(BOX) & set(columns):
-        for form in _BOX_FORMS:
-            if set(form) <= set(plain):
-                kind = "cxcywh" if "center" in form[0] else "xywh"
-                faults.append(
-                    f"the columns {', '.join(columns[plain.index(part)] for part in form)} look like a box and would "
-                    f"be ignored: rename them x0,y0,x1,y1 and load with box_format={kind!r} (or {kind + '-fraction'!r})"
-                )
-                break
+    form = next((form for form in _BOX_FORMS if set(form) <= set(plain)), None)
+    if form and not set(BOX) & set(columns):
+        kind = "cxcywh" if "center" in form[0] else "xywh"
+        text = f"the columns {', '.join(columns[plain.index(part)] for part in form)} look like a box"
+        remedy = f"rename them x0,y0,x1,y1 and load with box_format={kind!r} (or {kind + '-fraction'!r})"
+        faults.append(f"{text} and would be ignored: {remedy}")
     return faults
 
 

@@ -29,7 +29,7 @@ from careedu.errors import InvalidInputError
 # Named, so that no other plugin of Pillow is tried on files of others (that of EPS starts a program).
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
 _GREY = ("1", "L", "LA", *DEEP_GREY)
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 # Large enough to keep the threads busy, small enough that a batch in flight costs little memory.
 _BATCH = 64
 _BAR_FROM = 2000
@@ -241,12 +241,15 @@ def _decode_entry(
     if len(faults.rows) > before:
         return None
     height, width = image.shape[1:]
-    parts = {"images": image, "boxes": _enclosing(boxes, header, width, height), "has_mask": np.array(False)}
     union = np.any(list(masks.values()), axis=0) if masks else np.zeros((header.height, header.width), dtype=bool)
-    # An empty mask says that there is no lesion. No method learns from it: what has no lesion has no mask to learn.
-    parts["has_mask"] = np.array(bool(union.any()))
-    parts["lesion_free"] = np.array(bool(entry.lesions) and not union.any() and not boxes)
-    parts["stored"] = np.array([header.width, header.height])
+    parts = {
+        "images": image,
+        "boxes": _enclosing(boxes, header, width, height),
+        # An empty mask says that there is no lesion. No method learns from it: what has no lesion has no mask to learn.
+        "has_mask": union.any(),
+        "lesion_free": np.array(bool(entry.lesions) and not union.any() and not boxes),
+        "stored": np.array([header.width, header.height]),
+    }
     if parts["has_mask"]:
         parts["masks"] = union if reading.size is None else resized_mask(union, reading.size)
     elif with_masks:
@@ -259,8 +262,7 @@ def _box(lesion: Lesion, header: Header, masks: dict[Path, np.ndarray]) -> tuple
         columns, rows = (np.flatnonzero(masks[lesion.mask].any(axis=axis)) for axis in (0, 1))
         return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
     if lesion.fraction:
-        x0, y0, x1, y1 = lesion.box
-        return x0 * header.width, y0 * header.height, x1 * header.width, y1 * header.height
+        return tuple(np.multiply(lesion.box, [header.width, header.height] * 2))
     x1, y1 = lesion.box[2:]
     if x1 > header.width or y1 > header.height:
         raise InvalidInputError(
@@ -274,11 +276,9 @@ def _enclosing(boxes: list[tuple[float, ...]], header: Header, width: int, heigh
     """Box around all boxes, in pixels of the resized image, at least one pixel wide and high."""
     if not boxes:
         return np.full(4, np.nan, dtype=np.float32)
-    every = np.array(boxes, dtype=np.float64)
-    low, high = every[:, :2].min(axis=0), every[:, 2:].max(axis=0)
-    side = np.array([width, height])
+    every, side = np.array(boxes, dtype=np.float64), np.array([width, height])
     scale = side / [header.width, header.height]
-    low, high = low * scale, high * scale
+    low, high = every[:, :2].min(axis=0) * scale, every[:, 2:].max(axis=0) * scale
     short = np.maximum(1 - (high - low), 0) / 2 if tuple(side) != (header.width, header.height) else 0.0
     low, high = low - short, high + short
     # Widening may have pushed it over an edge.
@@ -307,15 +307,10 @@ def _opened(path: Path, what: str) -> Iterator[Image.Image]:
             yield image
     except InvalidInputError:
         raise
-    except UnidentifiedImageError as error:
-        raise InvalidInputError(
-            f"the {what} {path.name!r} is not an image that can be read ({', '.join(FORMATS)}); export it as PNG"
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise InvalidInputError(
-            f"the {what} {path.name!r} has more pixels than are read ({error}); save it smaller"
-        ) from error
     except _BROKEN as error:
-        raise InvalidInputError(
-            f"the {what} {path.name!r} is broken or truncated ({error}); copy it again from its source"
-        ) from error
+        fault = f"is broken or truncated ({error}); copy it again from its source"
+        if isinstance(error, UnidentifiedImageError):
+            fault = f"is not an image that can be read ({', '.join(FORMATS)}); export it as PNG"
+        elif isinstance(error, Image.DecompressionBombError):
+            fault = f"has more pixels than are read ({error}); save it smaller"
+        raise InvalidInputError(f"the {what} {path.name!r} {fault}") from error

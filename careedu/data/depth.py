@@ -48,8 +48,7 @@ def stored_values(image: Image.Image, path: Path) -> np.ndarray | None:
         from torchvision.io import ImageReadMode, decode_image
 
         values = decode_image(str(path), mode=ImageReadMode.UNCHANGED).numpy()  # uint16 (C, H, W)
-        values = values[: 3 if len(values) > 2 else 1].transpose(1, 2, 0)
-        return values[..., 0] if values.shape[-1] == 1 else values
+        return values[:3].transpose(1, 2, 0) if len(values) > 2 else values[0]
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     bits = tags.get(_BITS, (8,))
     kind = tags.get(_SAMPLE_FORMAT, (1,))[0]

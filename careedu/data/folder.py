@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +34,8 @@ _REVISION = 2
 # A lesion of more than this share of its image is rather an inverted mask.
 _MOST = 0.6
 _NAMED = 3
+
+Arrays = Mapping[str, np.ndarray]
 
 
 def read_folder(
@@ -108,18 +109,15 @@ def read_folder(
     rows = _split_rows(table, labels, classes, seed)
     contents = _contents(table)
     key = _key(table, contents, reading)
-    arrays = dict(cached_arrays(key, len(labels), lambda: decode(table.entries, reading, table.faults)))
-    stored = arrays.pop("stored")
-    splits = {name: _dataset(table, rows[name], {**arrays, "labels": labels}, classes) for name in SPLITS}
-    if advise:
-        for text in _doubts(table, contents, rows, arrays, stored, reading, group):
-            warnings.warn(text, stacklevel=2)
+    arrays = cached_arrays(key, len(labels), lambda: decode(table.entries, reading, table.faults))
+    of_images = {name: array for name, array in arrays.items() if name != "stored"} | {"labels": labels}
+    splits = {name: _dataset(table, rows[name], of_images, classes) for name in SPLITS}
+    doubts = _doubts(table, contents, rows, arrays, size, group) if advise else []
     for name in ("val", "test"):
-        absent = [c for c, n in zip(classes, splits[name].counts.tolist(), strict=True) if n == 0]
-        if absent:
-            warnings.warn(
-                f"no {name} image of {', '.join(absent)}, so that its recall cannot be measured there", stacklevel=2
-            )
+        if absent := [c for c, n in zip(classes, splits[name].counts.tolist(), strict=True) if n == 0]:
+            doubts.append(f"no {name} image of {', '.join(absent)}, so that its recall cannot be measured there")
+    for text in doubts:
+        warnings.warn(text, stacklevel=2)
     return splits
 
 
@@ -130,20 +128,16 @@ def _classes(table: Table) -> tuple[str, ...]:
 
 
 def _check_whole(table: Table, classes: Sequence[str]) -> None:
-    faults = table.faults
+    note = table.faults.add_whole
     if len(classes) < 2:
-        faults.add_whole(f"all images have the label {classes[0]!r}; at least two classes are needed")
-    if not table.has_splits:
-        return
-    count = Counter((entry.split, entry.label) for entry in table.entries)
-    for name in classes:
-        if not count["train", name]:
-            faults.add_whole(f"class {name!r} has no training image; give it rows with split train")
-    if not any(entry.split == "test" for entry in table.entries):
-        faults.add_whole(
-            "no row has the split test; mark images to be measured on, or remove the column split to have the splits "
-            "drawn"
-        )
+        note(f"all images have the label {classes[0]!r}; at least two classes are needed")
+    if table.has_splits:
+        trained = {entry.label for entry in table.entries if entry.split == "train"}
+        for name in (name for name in classes if name not in trained):
+            note(f"class {name!r} has no training image; give it rows with split train")
+        if not any(entry.split == "test" for entry in table.entries):
+            remedy = "mark images to be measured on, or remove the column split to have the splits drawn"
+            note(f"no row has the split test; {remedy}")
 
 
 def _split_rows(table: Table, labels: np.ndarray, classes: Sequence[str], seed: int) -> dict[str, np.ndarray]:
@@ -164,8 +158,7 @@ def _split_rows(table: Table, labels: np.ndarray, classes: Sequence[str], seed: 
 
 def _reading(size: int | None, window: Sequence[float] | None, lesion: Lesion) -> Reading:
     if window is not None:
-        pair = isinstance(window, Sequence) and not isinstance(window, str) and len(window) == 2
-        if not pair:
+        if isinstance(window, str) or not isinstance(window, Sequence) or len(window) != 2:
             raise InvalidInputError(f"window={window!r} must be two numbers, those that become black and white")
         for number in window:
             check_number("window: a bound", number, "(-inf, inf)")
@@ -192,10 +185,8 @@ def _contents(table: Table) -> dict[Path, str]:
         except OSError as error:
             raise MissingDataError(f"{str(path)!r} cannot be read ({error.strerror}); mend its permissions") from error
 
-    lesions = (lesion.mask for entry in table.entries for lesion in entry.lesions)
-    paths = list(
-        dict.fromkeys([entry.path for entry in table.entries] + [path for path in lesions if path is not None])
-    )
+    masks = [lesion.mask for entry in table.entries for lesion in entry.lesions if lesion.mask is not None]
+    paths = dict.fromkeys([*(entry.path for entry in table.entries), *masks])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(paths, pool.map(digest, paths), strict=True))
 
@@ -211,13 +202,7 @@ def _key(table: Table, contents: Mapping[Path, str], reading: Reading) -> str:
 
 
 def _doubts(
-    table: Table,
-    contents: Mapping[Path, str],
-    rows: Mapping[str, np.ndarray],
-    arrays: Mapping[str, np.ndarray],
-    stored: np.ndarray,
-    reading: Reading,
-    group: str | None,
+    table: Table, contents: Mapping[Path, str], rows: Arrays, arrays: Arrays, size: int | None, group: str | None
 ) -> list[str]:
     """What is doubtful, and what was assumed, in words."""
     entries, found = table.entries, []
@@ -232,22 +217,19 @@ def _doubts(
         same.setdefault(contents[entry.path], []).append(i)
     twins = [own for own in same.values() if len(own) > 1]
     for kind, of in (("splits", split_of.__getitem__), ("labels", lambda i: entries[i].label)):
-        apart = [own for own in twins if len({of(i) for i in own}) > 1]
-        if apart:
+        if apart := [own for own in twins if len({of(i) for i in own}) > 1]:
             what = "what is tested was trained on" if kind == "splits" else "one of the labels is wrong"
-            found.append(
-                f"{len(apart)} images are there more than once, in different {kind} (the first: {named(apart[0])}): "
-                f"{what}; keep one of each"
-            )
+            text = f"{len(apart)} images are there more than once, in different {kind} (the first: {named(apart[0])})"
+            found.append(f"{text}: {what}; keep one of each")
     if twins and not found:
-        found.append(
-            f"{len(twins)} images are there more than once (the first: {named(twins[0])}); each counts as one image"
-        )
-    if reading.size is not None:
-        width, height = (int(side) for side in stored[np.argmax(abs(np.log(stored[:, 0] / stored[:, 1])))])
+        text = f"{len(twins)} images are there more than once (the first: {named(twins[0])})"
+        found.append(f"{text}; each counts as one image")
+    if size is not None:
+        stored = arrays["stored"]
+        width, height = stored[np.argmax(abs(np.log(stored[:, 0] / stored[:, 1])))]
         if abs(np.log(width / height)) > np.log(1.1):
             found.append(
-                f"images are squeezed into squares of {reading.size} pixels (one of {width}x{height} the most), which "
+                f"images are squeezed into squares of {size} pixels (one of {width}x{height} the most), which "
                 "changes shapes; crop or pad the files where shape matters"
             )
     if table.group_column not in ("group", group):
@@ -256,18 +238,16 @@ def _doubts(
         by = "by group" if table.has_groups else "image by image, as no column 'group' tells patients apart"
         found.append(f"the splits were drawn {by}; a column 'split' keeps them, split_seed= draws others")
     if "masks" in arrays:
-        cover = arrays["masks"].mean(axis=(1, 2))
-        large = np.flatnonzero(cover > _MOST)
+        large = np.flatnonzero(arrays["masks"].mean(axis=(1, 2)) > _MOST)
         if len(large):
             found.append(
                 f"{len(large)} masks cover more than {_MOST:.0%} of their image ({named(large)}); lesion is white: are "
                 "they inverted, or masks of the organ?"
             )
-        apart = [i for i in np.flatnonzero(arrays["has_mask"]) if _misses(arrays["masks"][i], arrays["boxes"][i])]
-        if apart:
-            found.append(
-                f"{len(apart)} boxes do not meet the masks of their images ({named(apart)}); mend one of the two"
-            )
+        masked = np.flatnonzero(arrays["has_mask"])
+        if apart := [i for i in masked if _misses(arrays["masks"][i], arrays["boxes"][i])]:
+            text = f"{len(apart)} boxes do not meet the masks of their images ({named(apart)})"
+            found.append(f"{text}; mend one of the two")
     return found
 
 
@@ -278,14 +258,9 @@ def _misses(mask: np.ndarray, box: np.ndarray) -> bool:
     return not mask[y0:y1, x0:x1].any()
 
 
-def _dataset(table: Table, rows: np.ndarray, arrays: Mapping[str, np.ndarray], classes: Sequence[str]) -> LesionDataset:
+def _dataset(table: Table, rows: np.ndarray, arrays: Arrays, classes: Sequence[str]) -> LesionDataset:
     one_piece = len(rows) == rows[-1] - rows[0] + 1
     chosen = slice(rows[0], rows[-1] + 1) if one_piece else rows
     tensors = {name: torch.from_numpy(array[chosen]) for name, array in arrays.items()}
-    picked = [table.entries[row] for row in rows]
-    return LesionDataset(
-        **tensors,
-        classes=classes,
-        groups=[entry.group for entry in picked] if table.has_groups else None,
-        ids=[entry.image for entry in picked],
-    )
+    groups = [table.entries[row].group for row in rows] if table.has_groups else None
+    return LesionDataset(**tensors, classes=classes, groups=groups, ids=[table.entries[row].image for row in rows])

@@ -81,11 +81,7 @@ class Table:
 
 
 def read_table(
-    folder: Path,
-    *,
-    group: str | None = None,
-    where: Mapping[str, object] | None = None,
-    box_format: str | None = None,
+    folder: Path, *, group: str | None = None, where: Mapping[str, object] | None = None, box_format: str | None = None
 ) -> Table:
     """Read ``labels.csv``.
 
@@ -146,7 +142,6 @@ def read_table(
     # Asked once of each file, however many rows name it.
     find = functools.cache(functools.partial(_file, folder, os.path.realpath(folder)))
     boxes_of = functools.partial(box_of_cells, box_format or "xyxy")
-    names: dict[str, Entry] = {}
     filled = {name for name in columns if any(cells[name] for _, cells, _ in rows)}
     has_splits, has_groups = "split" in filled, group_column in filled
     entries: dict[str, Entry] = {}
@@ -157,23 +152,18 @@ def read_table(
         entry = _entry(row, cells, group_column if has_groups else None, has_splits, find, boxes_of, faults)
         if entry is None:
             continue
-        there = names.setdefault(os.path.realpath(entry.path), entry)
-        if there.image != entry.image:
-            text = f"it is a link to the same file as {there.image!r} in row {there.row}; name an image in one way only"
+        first = entries.setdefault(os.path.realpath(entry.path), entry)
+        if first.image != entry.image:
+            text = f"it is a link to the same file as {first.image!r} in row {first.row}; name an image in one way only"
             faults.add(row, entry.image, text)
-            continue
-        first = entries.setdefault(entry.image, entry)
-        if first is not entry:
+        elif first is not entry:
             _join(first, entry, faults)
     if has_groups and has_splits:
         _check_groups(entries.values(), faults)
-    for what, column in (("label", "label"), ("group", group_column)):
-        alike = spellings(getattr(entry, what) for entry in entries.values()) if what == "label" or has_groups else []
-        for own in alike:
-            listed = ", ".join(map(repr, own))
-            faults.add_whole(
-                f"the {column}s {listed} differ in capitals, blanks, zeros or signs only; write them alike"
-            )
+    for what, column in {"label": "label", **({"group": group_column} if has_groups else {})}.items():
+        for own in spellings(getattr(entry, what) for entry in entries.values()):
+            text = f"the {column}s {', '.join(map(repr, own))} differ in capitals, blanks, zeros or signs only"
+            faults.add_whole(f"{text}; write them alike")
     return Table(list(entries.values()), has_splits, has_groups, group_column if has_groups else "group", faults)
 
 
@@ -263,7 +253,7 @@ def _entry(
         mask = find(cells["mask"], "mask") if cells.get("mask") else None
     if len(faults.rows) > before:
         return None
-    name = _normal(image)
+    name = posixpath.normpath(image)  # one spelling for one file, so that two rows of an image belong together
     lesions = [] if box is None and mask is None else [Lesion(row, box, mask, fraction)]
     return Entry(row, name, path, cells["label"], split, name if group is None else cells[group], lesions)
 
@@ -272,7 +262,7 @@ def _file(folder: Path, inside: str, name: str, what: str) -> Path:
     """The file of a name, which must lie in a folder; `inside` is where that really is."""
     if not name:
         raise InvalidInputError(f"it names no {what} file")
-    path = folder / _normal(name)
+    path = folder / posixpath.normpath(name)
     # Asked of the file that is really there: a link may lead anywhere.
     if Path(name).is_absolute() or not Path(os.path.realpath(path)).is_relative_to(inside):
         raise InvalidInputError(
@@ -280,27 +270,19 @@ def _file(folder: Path, inside: str, name: str, what: str) -> Path:
         )
     if not os.path.isfile(path):  # noqa: PTH113 - unlike Path.is_file it takes a name of any length
         remedy = "write / instead of \\" if "\\" in name else "correct the name (capitals count) or add the file"
-        near = {
-            os.path.relpath(there, inside)
-            for there in _files(inside)
-            if like(Path(name).name) in (like(os.path.basename(there)), like(Path(there).stem))  # noqa: PTH119
-        }
+        wanted = like(Path(name).name)
+        near = [there for there in _files(inside) if wanted in (like(there.name), like(there.stem))]
         if len(near) == 1:
-            remedy = f"did you mean {near.pop()!r}?"
+            remedy = f"did you mean {os.path.relpath(near[0], inside)!r}?"
         raise InvalidInputError(f"there is no {what} file {name!r}; {remedy}")
     return path
 
 
 @functools.lru_cache(maxsize=1)
-def _files(inside: str) -> tuple[str, ...]:
+def _files(inside: str) -> tuple[Path, ...]:
     """All files of a folder, to find the one that a name may mean; of very large ones the first hundred thousand."""
-    every = (os.path.join(place, name) for place, _, names in os.walk(inside) for name in names)  # noqa: PTH118
+    every = (Path(place, name) for place, _, names in os.walk(inside) for name in names)
     return tuple(itertools.islice(every, 100_000))
-
-
-def _normal(name: str) -> str:
-    """Give one spelling to one file, so that two rows of an image are seen to belong together."""
-    return posixpath.normpath(name)
 
 
 def _join(first: Entry, again: Entry, faults: Faults) -> None:
