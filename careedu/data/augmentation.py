@@ -163,17 +163,14 @@ class Draw:
             return boxes
         height, width = image_size
         scale = torch.tensor([width, height], dtype=torch.float64, device=boxes.device) / 2
-        x0, y0, x1, y1 = boxes.double().unbind(1)
-        corners = torch.stack([torch.stack(p, dim=1) for p in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))], dim=1)
-        corners = corners / scale - 1
+        corners = boxes.double()[:, [[0, 1], [2, 1], [2, 3], [0, 3]]] / scale - 1
         forward = self.forward.to(boxes.device)
         moved = corners @ forward[:, :2, :2].transpose(1, 2) + forward[:, None, :2, 2]
         moved = (moved + 1) * scale
-        low = torch.maximum(moved.amin(dim=1), torch.zeros_like(scale))
+        low = moved.amin(dim=1).clamp(min=0)
         high = torch.minimum(moved.amax(dim=1), 2 * scale)
-        enclosing = torch.cat([low, high], dim=1)
         gone = (high - low).amin(dim=1) < 1  # less than a pixel is left
-        return torch.where(gone[:, None], torch.nan, enclosing).float()
+        return torch.where(gone[:, None], torch.nan, torch.cat([low, high], dim=1)).float()
 
     def _sample(self, values: Tensor, mode: str) -> Tensor:
         if self.forward is None:

@@ -74,16 +74,19 @@ def phantom_parts(
     kind = name.removeprefix("phantom-")
     for option in options:
         check_known(f"option of {name}", option, _OPTIONS)
-    images_a_class = {key: _positive(key, options.get(key, default)) for key, default in _IMAGES_A_CLASS.items()}
-    noise = _noise(options.get("label_noise", 0.0))
+    images_a_class = {key: options.get(key, default) for key, default in _IMAGES_A_CLASS.items()}
+    for key, n in images_a_class.items():
+        check_number(key, n, "whole [1, inf)", "it counts images")
+    noise = options.get("label_noise", 0.0)
+    check_number("label_noise", noise, "[0, 1)", "it is a share of the labels")
     knobs = {key: options[key] for key in _KNOBS if key in options}
     if size is not None:
         knobs["size"] = size
-    available = dict.fromkeys(CLASSES[kind], images_a_class["largest"])
+    available = dict.fromkeys(CLASSES[kind], int(images_a_class["largest"]))
     train_counts = tuple(training_counts(available, imbalance, counts).values())
-    draw_train = partial(draw_training_phantoms, kind, train_counts, seed, noise, knobs)
+    draw_train = partial(draw_training_phantoms, kind, train_counts, seed, float(noise), knobs)
     held_out = {
-        part: _draw(kind, (images_a_class[part],) * len(available), (seed, number), own, part)
+        part: _draw(kind, (int(images_a_class[part]),) * len(available), (seed, number), own, part)
         # On test images a look-alike tells nothing of the class.
         for part, number, own in (("val", 1, knobs), ("test", 2, {**knobs, "look_alike_correlation": 0.0}))
     }
@@ -146,7 +149,6 @@ def _draw(
         rng = np.random.default_rng((*stream, _NOISE))
         wrong = rng.choice(len(truth), round(noise * len(truth)), replace=False)
         labels[wrong] = (truth[wrong] + rng.integers(1, len(counts), len(wrong))) % len(counts)
-    ids = [f"{prefix}-{i}" for i in range(len(truth))]
     return LesionDataset(
         images=torch.from_numpy(drawn.images[kept]),
         labels=torch.from_numpy(labels).long(),
@@ -154,17 +156,7 @@ def _draw(
         boxes=torch.from_numpy(drawn.boxes[kept]).float(),
         masks=torch.from_numpy(drawn.masks[kept]),
         groups=[f"{prefix}-{i}" for i in patient],
-        ids=ids,
+        ids=[f"{prefix}-{i}" for i in range(len(truth))],
         marks=None if drawn.patches is None else torch.from_numpy(drawn.patches[kept]),
         mark_labels=None if drawn.patches is None else torch.from_numpy(drawn.patch_labels[kept]),
     )
-
-
-def _positive(option: str, value: Any) -> int:
-    check_number(option, value, "whole [1, inf)", "it counts images")
-    return int(value)
-
-
-def _noise(value: Any) -> float:
-    check_number("label_noise", value, "[0, 1)", "it is a share of the labels")
-    return float(value)

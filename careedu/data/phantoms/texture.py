@@ -95,14 +95,6 @@ def wave(turns: FloatArray) -> FloatArray:
     return cubic
 
 
-def _spline_weights(length: int, cell: float) -> tuple[NDArray[np.intp], FloatArray, int]:
-    position = np.arange(length) / cell
-    start = np.floor(position).astype(np.intp)
-    f = position - start
-    weights = np.stack([(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3]) / 6
-    return start, weights.astype(np.float32), int(start[-1]) + 4
-
-
 def smooth_noise(rng: Draws, length: int, cell: float) -> FloatArray:
     """Draw smooth random fields.
 
@@ -120,16 +112,17 @@ def smooth_noise(rng: Draws, length: int, cell: float) -> FloatArray:
     array
         (as many as `rng` gives rows, length, length), mean 0, standard deviation about 1.
     """
-    start, weights, points = _spline_weights(length, cell)
+    position = np.arange(length) / cell
+    start = np.floor(position).astype(np.intp)
+    f, points = position - start, int(start[-1]) + 4
+    weights = np.stack([(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3]) / 6
+    weights = weights.astype(np.float32)
     grid = rng.standard_normal((rng.n, points, points), dtype=np.float32) * np.float32(_SPLINE_GAIN)
     # Columns first while the grid is still small; the rows that follow are then copied whole, which is the fast way.
     columns = sum(weights[k] * grid[:, :, start + k] for k in range(4))
-    field = columns[:, start]
-    field *= weights[0][:, None]
+    field = columns[:, start] * weights[0][:, None]
     for k in range(1, 4):
-        part = columns[:, start + k]
-        part *= weights[k][:, None]
-        field += part
+        field += columns[:, start + k] * weights[k][:, None]
     return field
 
 
