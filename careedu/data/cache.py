@@ -40,8 +40,7 @@ def cache_folder() -> Path:
     Path
         What the environment variable CAREEDU_CACHE names, else the user's cache. It need not exist yet.
     """
-    named = os.environ.get("CAREEDU_CACHE")
-    if named:
+    if named := os.environ.get("CAREEDU_CACHE"):
         return Path(named).expanduser()
     import pooch
 

@@ -100,7 +100,13 @@ def load(
 
     from careedu.data.dataset import Splits
 
-    _check(name_or_path, size, imbalance, seed)
+    if not isinstance(name_or_path, str | Path):
+        raise InvalidInputError(f"the data set must be a name or a path, not {name_or_path!r}")
+    if size is not None:
+        check_number("size", size, "whole [16, 1024]", "it counts pixels")
+    if imbalance is not None:
+        check_ratio(imbalance)
+    check_seed(seed)
     check_number("split_seed", split_seed, f"whole [0, {2**32 - 1}]")
     if counts is not None and not isinstance(counts, Mapping):
         raise InvalidInputError(f"counts must map names of classes to numbers of images, not {counts!r}")
@@ -179,16 +185,6 @@ def _thinned(
     return {**parts, "train": draw_train(seed)}, draw_train
 
 
-def _check(name_or_path: object, size: object, imbalance: object, seed: object) -> None:
-    if not isinstance(name_or_path, str | Path):
-        raise InvalidInputError(f"the data set must be a name or a path, not {name_or_path!r}")
-    if size is not None:
-        check_number("size", size, "whole [16, 1024]", "it counts pixels")
-    if imbalance is not None:
-        check_ratio(imbalance)
-    check_seed(seed)
-
-
 def _plain(value: Any) -> Any:
     """Turn numpy's numbers into Python's, which JSON knows."""
     return value.item() if isinstance(value, np.generic) else value
@@ -199,10 +195,8 @@ def _folder(name_or_path: str | Path) -> Path:
     if folder.is_dir():
         return folder
     if isinstance(name_or_path, Path) or "/" in name_or_path or os.sep in name_or_path:
-        raise MissingDataError(
-            f"there is no folder {str(name_or_path)!r}; give the name of a data set ({', '.join(available())}) or a "
-            "folder with labels.csv"
-        )
+        remedy = f"give the name of a data set ({', '.join(available())}) or a folder with labels.csv"
+        raise MissingDataError(f"there is no folder {str(name_or_path)!r}; {remedy}")
     known = unknown_name("data set", name_or_path, available())
     raise type(known)(f"{known} There is no folder of that name either; one's own images are a folder with labels.csv.")
 
