@@ -76,10 +76,8 @@ def box_of_cells(form: str, cells: Sequence[str]) -> tuple[tuple[float, ...] | N
     if not form.startswith("xyxy"):
         x1, y1 = x0 + x1, y0 + y1
     if x1 <= x0 or y1 <= y0:
-        raise InvalidInputError(
-            f"{said} is empty; x1 must be above x0 and y1 above y0 (both exclusive); where x1 and y1 are width and "
-            "height, load with box_format='xywh'"
-        )
+        remedy = "where x1 and y1 are width and height, load with box_format='xywh'"
+        raise InvalidInputError(f"{said} is empty; x1 must be above x0 and y1 above y0 (both exclusive); {remedy}")
     # A share that was written with few digits may end a hair outside.
     slack = 1e-3 if fraction else 0.0
     if min(x0, y0) < -slack:

@@ -103,10 +103,8 @@ class LesionDataset:
 
     def _check(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise InvalidInputError(
-                f"images must be uint8 (N, C, H, W), not {self.images.dtype} {tuple(self.images.shape)}; "
-                "scale intensities to 0-255 and add a channel axis where it is missing"
-            )
+            fault = f"images must be uint8 (N, C, H, W), not {self.images.dtype} {tuple(self.images.shape)}"
+            raise InvalidInputError(f"{fault}; scale intensities to 0-255 and add a channel axis where it is missing")
         n, _, height, width = self.images.shape
         expected = {
             "labels": (torch.int64, (n,)),
@@ -132,10 +130,8 @@ class LesionDataset:
         wrong = (self.labels < 0) | (self.labels >= len(self.classes))
         if wrong.any():
             row = int(wrong.nonzero()[0, 0])
-            raise InvalidInputError(
-                f"image {str(self.ids[row])!r} has label {int(self.labels[row])}; labels are indices into the "
-                f"{len(self.classes)} classes, 0 to {len(self.classes) - 1}"
-            )
+            due = f"labels are indices into the {len(self.classes)} classes, 0 to {len(self.classes) - 1}"
+            raise InvalidInputError(f"image {str(self.ids[row])!r} has label {int(self.labels[row])}; {due}")
         if self.masks is None and self.has_mask.any():
             raise InvalidInputError("has_mask is true somewhere, but no masks are given")
         missing = self.boxes.isnan()
@@ -144,10 +140,8 @@ class LesionDataset:
         wrong = (missing.any(1) & ~missing.all(1)) | outside
         if wrong.any():
             row = int(wrong.nonzero()[0, 0])
-            raise InvalidInputError(
-                f"image {str(self.ids[row])!r} has box {self.boxes[row].tolist()}; a box is x0 < x1 <= {width}, "
-                f"y0 < y1 <= {height}, nothing negative, or NaN in all four where there is none"
-            )
+            due = f"x0 < x1 <= {width}, y0 < y1 <= {height}, nothing negative, or NaN in all four where there is none"
+            raise InvalidInputError(f"image {str(self.ids[row])!r} has box {self.boxes[row].tolist()}; a box is {due}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -251,10 +245,8 @@ class Splits:
             if part.classes != self.train.classes:
                 raise InvalidInputError(f"{label} has classes {part.classes}, train has {self.train.classes}")
             if part.images.shape[1:] != self.train.images.shape[1:]:
-                raise InvalidInputError(
-                    f"{label} has images {tuple(part.images.shape[1:])}, train {tuple(self.train.images.shape[1:])}; "
-                    "resize them to one size"
-                )
+                both = f"{label} has images {tuple(part.images.shape[1:])}, train {tuple(self.train.images.shape[1:])}"
+                raise InvalidInputError(f"{both}; resize them to one size")
         for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
             shared = set(parts[first].groups.tolist()) & set(parts[second].groups.tolist())
             if shared and parts[first].grouped and parts[second].grouped:

@@ -191,10 +191,8 @@ def read_mask(path: Path, width: int, height: int, lesion: mask_levels.Lesion = 
     """
     with _opened(path, "mask") as mask:
         if mask.size != (width, height):
-            raise InvalidInputError(
-                f"the mask is {mask.size[0]}x{mask.size[1]} pixels, its image {width}x{height}; save it in the image's "
-                "size"
-            )
+            fault = f"the mask is {mask.size[0]}x{mask.size[1]} pixels, its image {width}x{height}"
+            raise InvalidInputError(f"{fault}; save it in the image's size")
         return mask_levels.lesion_pixels(mask, path, lesion)
 
 
@@ -265,10 +263,9 @@ def _box(lesion: Lesion, header: Header, masks: dict[Path, np.ndarray]) -> tuple
         return tuple(np.multiply(lesion.box, [header.width, header.height] * 2))
     x1, y1 = lesion.box[2:]
     if x1 > header.width or y1 > header.height:
-        raise InvalidInputError(
-            f"the box ends at x1={x1:g}, y1={y1:g}, outside the image of {header.width}x{header.height} pixels; x1 and "
-            "y1 are exclusive, in pixels of the stored image; other forms are named by box_format="
-        )
+        fault = f"the box ends at x1={x1:g}, y1={y1:g}, outside the image of {header.width}x{header.height} pixels"
+        remedy = "x1 and y1 are exclusive, in pixels of the stored image; other forms are named by box_format="
+        raise InvalidInputError(f"{fault}; {remedy}")
     return lesion.box
 
 

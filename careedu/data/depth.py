@@ -53,10 +53,8 @@ def stored_values(image: Image.Image, path: Path) -> np.ndarray | None:
     bits = tags.get(_BITS, (8,))
     kind = tags.get(_SAMPLE_FORMAT, (1,))[0]
     if len(bits) > 1 and max(bits) > 8:
-        raise InvalidInputError(
-            f"the TIFF stores {len(bits)} samples of {max(bits)} bits a pixel, which are not read whole; save it as "
-            "PNG of 16 bits, or with 8 bits"
-        )
+        fault = f"the TIFF stores {len(bits)} samples of {max(bits)} bits a pixel, which are not read whole"
+        raise InvalidInputError(f"{fault}; save it as PNG of 16 bits, or with 8 bits")
     if image.mode not in DEEP_GREY:
         return None
     values = np.asarray(image)

@@ -167,9 +167,8 @@ def _reading(size: int | None, window: Sequence[float] | None, lesion: Lesion) -
         window = (float(window[0]), float(window[1]))
     if lesion is not None and lesion != "above 0":
         if isinstance(lesion, str) or not isinstance(lesion, Sequence) or not lesion:
-            raise InvalidInputError(
-                f"lesion={lesion!r} must be 'above 0' or a list of values of the masks, such as [2, 3]"
-            )
+            known = "'above 0' or a list of values of the masks, such as [2, 3]"
+            raise InvalidInputError(f"lesion={lesion!r} must be {known}")
         for level in lesion:
             check_number("lesion: a value", level, "whole [0, inf)")
     return Reading(size, window, lesion)
@@ -228,10 +227,8 @@ def _doubts(
         stored = arrays["stored"]
         width, height = stored[np.argmax(abs(np.log(stored[:, 0] / stored[:, 1])))]
         if abs(np.log(width / height)) > np.log(1.1):
-            found.append(
-                f"images are squeezed into squares of {size} pixels (one of {width}x{height} the most), which "
-                "changes shapes; crop or pad the files where shape matters"
-            )
+            text = f"images are squeezed into squares of {size} pixels (one of {width}x{height} the most)"
+            found.append(f"{text}, which changes shapes; crop or pad the files where shape matters")
     if table.group_column not in ("group", group):
         found.append(f"patients are told apart by the column {table.group_column!r}; group= names another")
     if not table.has_splits:
@@ -240,10 +237,8 @@ def _doubts(
     if "masks" in arrays:
         large = np.flatnonzero(arrays["masks"].mean(axis=(1, 2)) > _MOST)
         if len(large):
-            found.append(
-                f"{len(large)} masks cover more than {_MOST:.0%} of their image ({named(large)}); lesion is white: are "
-                "they inverted, or masks of the organ?"
-            )
+            text = f"{len(large)} masks cover more than {_MOST:.0%} of their image ({named(large)})"
+            found.append(f"{text}; lesion is white: are they inverted, or masks of the organ?")
         masked = np.flatnonzero(arrays["has_mask"])
         if apart := [i for i in masked if _misses(arrays["masks"][i], arrays["boxes"][i])]:
             text = f"{len(apart)} boxes do not meet the masks of their images ({named(apart)})"

@@ -40,17 +40,15 @@ def long_tail_counts(available: Sequence[int], ratio: float) -> list[int]:
     """
     check_ratio(ratio)
     if len(available) < 2 or min(available) < 1:
-        raise InvalidInputError(
-            f"each of at least two classes needs images to choose from, there are {list(available)}"
-        )
+        there = f"there are {list(available)}"
+        raise InvalidInputError(f"each of at least two classes needs images to choose from, {there}")
     order = sorted(range(len(available)), key=lambda c: (-available[c], c))
     share = [float(ratio) ** (-place / (len(order) - 1)) for place in range(len(order))]
     largest = min(available[c] / s for c, s in zip(order, share, strict=True))
     if largest * share[-1] < 1 - 1e-9:
-        raise InvalidInputError(
-            f"imbalance={ratio:g} would leave less than one image of the smallest class; with {max(available)} images "
-            f"of the largest class the ratio can be at most {math.floor(largest + 1e-9)}"
-        )
+        fault = f"imbalance={ratio:g} would leave less than one image of the smallest class"
+        limit = f"the ratio can be at most {math.floor(largest + 1e-9)}"
+        raise InvalidInputError(f"{fault}; with {max(available)} images of the largest class {limit}")
     counts = [0] * len(available)
     for c, s in zip(order, share, strict=True):
         counts[c] = min(round(largest * s), available[c])
@@ -127,10 +125,8 @@ def thin(dataset: LesionDataset, counts: Mapping[str, int], seed: int) -> Lesion
         label = dataset.class_index(name)
         rows = np.flatnonzero(labels == label)
         if n > len(rows):
-            raise InvalidInputError(
-                f"counts asks for {n} training images of {name!r}, but there are {len(rows)}; real images can only be "
-                "left out"
-            )
+            fault = f"counts asks for {n} training images of {name!r}, but there are {len(rows)}"
+            raise InvalidInputError(f"{fault}; real images can only be left out")
         drawn = np.random.default_rng([seed, label]).permutation(rows)
         keep[drawn[n:]] = False
     return dataset[keep]
@@ -188,10 +184,9 @@ def hold_out_by_group(
     if not possible:
         spread = {classes[label]: len(np.unique(groups[labels == label])) for label in np.flatnonzero(counts)}
         fewest = min(spread, key=spread.__getitem__)
-        raise InvalidInputError(
-            f"images cannot be held out without class {fewest!r} vanishing from training: its images are in "
-            f"{spread[fewest]} group(s); give more, or a split column in labels.csv"
-        )
+        fault = f"images cannot be held out without class {fewest!r} vanishing from training"
+        remedy = "give more, or a split column in labels.csv"
+        raise InvalidInputError(f"{fault}: its images are in {spread[fewest]} group(s); {remedy}")
     return min(possible, key=lambda fold: (-(counts_of(fold[1]) > 0).sum(), abs(len(fold[1]) / n - fraction)))
 
 

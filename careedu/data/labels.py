@@ -111,10 +111,9 @@ def read_table(
     """
     path = folder / TABLE
     if not path.is_file():
-        raise MissingDataError(
-            f"there is no {TABLE} in {str(folder)!r}; make one with a row an image and the columns image,label "
-            "(and, where known, split,x0,y0,x1,y1,mask,group)"
-        )
+        columns = "image,label (and, where known, split,x0,y0,x1,y1,mask,group)"
+        remedy = f"make one with a row an image and the columns {columns}"
+        raise MissingDataError(f"there is no {TABLE} in {str(folder)!r}; {remedy}")
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -135,10 +134,8 @@ def read_table(
                 cells[name] = ""
     faults = Faults()
     if box_format is None and (likely := likely_fractions([cells for _, cells, _ in rows])):
-        raise InvalidInputError(
-            f"all boxes of {TABLE} lie between 0 and 1, as shares of the image do; load with box_format={likely!r}, or "
-            "write pixels (box_format='xyxy' says that these are pixels)"
-        )
+        remedy = f"load with box_format={likely!r}, or write pixels (box_format='xyxy' says that these are pixels)"
+        raise InvalidInputError(f"all boxes of {TABLE} lie between 0 and 1, as shares of the image do; {remedy}")
     # Asked once of each file, however many rows name it.
     find = functools.cache(functools.partial(_file, folder, os.path.realpath(folder)))
     boxes_of = functools.partial(box_of_cells, box_format or "xyxy")
@@ -173,9 +170,8 @@ def _parse(content: bytes) -> tuple[list[str], _Rows]:
         text = content.decode("utf-8-sig")  # spreadsheets put a byte order mark first
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n") + 1
-        raise InvalidInputError(
-            f"{TABLE} is not UTF-8 (row {row}); save it as 'CSV UTF-8' in the spreadsheet"
-        ) from error
+        remedy = "save it as 'CSV UTF-8' in the spreadsheet"
+        raise InvalidInputError(f"{TABLE} is not UTF-8 (row {row}); {remedy}") from error
     if "\0" in text:
         raise InvalidInputError(f"{TABLE} is no text; save it as 'CSV UTF-8' in the spreadsheet")
     try:
@@ -229,9 +225,9 @@ def _entry(
     row: int,
     cells: Mapping[str, str],
     group: str | None,
-    has_splits: bool,
-    find: Callable[..., Path],
-    box_of: Callable[..., tuple],
+    splits: bool,
+    find: Callable,
+    box_of: Callable,
     faults: Faults,
 ) -> Entry | None:
     """What a row says, or None where it has faults, which are noted."""
@@ -241,7 +237,7 @@ def _entry(
     if not cells["label"]:
         faults.add(row, image, "it has no label; write the name of its class (None, NA and the like count as no name)")
     split = cells.get("split", "")
-    if has_splits and split not in SPLITS:
+    if splits and split not in SPLITS:
         error = unknown_name("split", split, SPLITS) if split else "it has no split; write train, val or test"
         meant = meant_split(split)
         faults.add(row, image, f"unknown split {split!r}; write {meant!r}" if meant else str(error))
@@ -265,9 +261,8 @@ def _file(folder: Path, inside: str, name: str, what: str) -> Path:
     path = folder / posixpath.normpath(name)
     # Asked of the file that is really there: a link may lead anywhere.
     if Path(name).is_absolute() or not Path(os.path.realpath(path)).is_relative_to(inside):
-        raise InvalidInputError(
-            f"the {what} {name!r} lies outside the folder; copy it into the folder and name it from there"
-        )
+        remedy = "copy it into the folder and name it from there"
+        raise InvalidInputError(f"the {what} {name!r} lies outside the folder; {remedy}")
     if not os.path.isfile(path):  # noqa: PTH113 - unlike Path.is_file it takes a name of any length
         remedy = "write / instead of \\" if "\\" in name else "correct the name (capitals count) or add the file"
         wanted = like(Path(name).name)

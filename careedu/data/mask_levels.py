@@ -51,10 +51,9 @@ def lesion_pixels(mask: Image.Image, path: Path, lesion: Lesion = None) -> np.nd
     between = (levels > top / 10) & (levels < top * 0.9)
     if (2 < len(levels) <= _FEW and between.any()) or (levels[0] != levels[-1] and levels[-1] <= top / 2):
         listed = ", ".join(f"{level:g}" for level in levels[:_LISTED]) + (", …" if len(levels) > _LISTED else "")
-        raise InvalidInputError(
-            f"the mask holds no value above {levels[-1]:g}, or several levels ({listed}), and which are lesion is not "
-            f"known; load with lesion=[{levels[-1]:g}] or lesion='above 0', or write lesions as {top}"
-        )
+        fault = f"the mask holds no value above {levels[-1]:g}, or several levels ({listed})"
+        remedy = f"load with lesion=[{levels[-1]:g}] or lesion='above 0', or write lesions as {top}"
+        raise InvalidInputError(f"{fault}, and which are lesion is not known; {remedy}")
     return values > top / 2
 
 
@@ -72,8 +71,6 @@ def _values(mask: Image.Image, path: Path, lesion: Lesion) -> np.ndarray:
     opaque = colours[..., 3]
     seen = colours[opaque > 0][:, :3]
     if len(seen) and (seen != seen[0]).any():
-        raise InvalidInputError(
-            "the mask has both colours and transparency, and which of them is the lesion is not known; save it black "
-            "and white, without transparency"
-        )
+        fault = "the mask has both colours and transparency, and which of them is the lesion is not known"
+        raise InvalidInputError(f"{fault}; save it black and white, without transparency")
     return opaque

@@ -161,15 +161,12 @@ def read_npz(path: Path, name: str, size: int) -> tuple[dict[str, LesionDataset]
     for split in reversed(_SPLITS):
         images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
         if images.dtype != np.uint8 or images.shape[1:] != shape:
-            raise InvalidInputError(
-                f"{path.name}: {split}_images are {images.dtype} {images.shape}, those of {name} in {size} pixels "
-                f"uint8 {('N', *shape)}; check that it is the file of this set and size"
-            )
+            due = f"those of {name} in {size} pixels uint8 {('N', *shape)}"
+            fault = f"{path.name}: {split}_images are {images.dtype} {images.shape}, {due}"
+            raise InvalidInputError(f"{fault}; check that it is the file of this set and size")
         if labels.shape != (len(images), 1) or labels.dtype.kind not in "iu":
-            raise InvalidInputError(
-                f"{path.name}: {split}_labels are {labels.dtype} {labels.shape}, they must be whole numbers "
-                f"{(len(images), 1)}"
-            )
+            due = f"they must be whole numbers {(len(images), 1)}"
+            raise InvalidInputError(f"{path.name}: {split}_labels are {labels.dtype} {labels.shape}, {due}")
         labels = labels[:, 0].astype(np.int64)
         absent = set(range(len(facts.classes))) - set(labels.tolist())
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(facts.classes):
@@ -197,9 +194,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in names if key in file}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InvalidInputError(
-            f"{str(path)!r} cannot be read as a MedMNIST file ({error}); remove it and download it again"
-        ) from error
+        fault = f"{str(path)!r} cannot be read as a MedMNIST file ({error})"
+        raise InvalidInputError(f"{fault}; remove it and download it again") from error
     if missing := [key for key in names if key not in arrays]:
         raise InvalidInputError(f"{path.name} lacks {', '.join(missing)}; it is not in the MedMNIST layout")
     return arrays

@@ -120,9 +120,7 @@ def with_shortcut(
     )
 
 
-def _drawn(
-    draw: Callable[[int], LesionDataset], put: Callable[..., LesionDataset], shares: tuple[float, ...], seed: int
-) -> LesionDataset:
+def _drawn(draw: Callable, put: Callable, shares: tuple[float, ...], seed: int) -> LesionDataset:
     return put(shares, draw(seed))
 
 
@@ -183,9 +181,8 @@ def _chosen(images: LesionDataset, shares: Sequence[float], rng: Generator) -> n
 def _checked(share: Sequence[float]) -> tuple[float, float]:
     values = tuple(share) if isinstance(share, list | tuple) else ()
     if len(values) != 2 or not all(isinstance(v, Real) and not isinstance(v, bool) and 0 <= v <= 1 for v in values):
-        raise InvalidInputError(
-            f"shortcut_share must be two numbers from 0 to 1, for the rare classes and the others, not {share!r}"
-        )
+        what = "two numbers from 0 to 1, for the rare classes and the others"
+        raise InvalidInputError(f"shortcut_share must be {what}, not {share!r}")
     return float(values[0]), float(values[1])
 
 
@@ -271,8 +268,7 @@ def _letter(draws: Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> 
         across, down = np.minimum(u - left, right - u), np.minimum(v - top, bottom - v)
         return ramp(across * edge + np.float32(0.5)) * ramp(down * edge + np.float32(0.5))
 
-    cover = np.maximum(bar(-0.10, -0.16, -0.03, 0.16), bar(-0.10, 0.09, 0.11, 0.16))
-    return _white(draws, cover)
+    return _white(draws, np.maximum(bar(-0.10, -0.16, -0.03, 0.16), bar(-0.10, 0.09, 0.11, 0.16)))
 
 
 def _drain(draws: Draws, x: FloatArray, y: FloatArray, lesions: np.ndarray) -> tuple[FloatArray, FloatArray]:

@@ -171,9 +171,8 @@ def _read_medmnist(
         error = unknown_name(f"variant of {name}", variant, found)
         raise MissingDataError(f"there is no {file_name(name, size, variant)} in {_listed(folders)}: {error}")
     if path is None and root is not None:
-        raise MissingDataError(
-            f"there is no {file_name(name, size)} in {_listed(folders)}; leave root= out to have it downloaded"
-        )
+        fault = f"there is no {file_name(name, size)} in {_listed(folders)}"
+        raise MissingDataError(f"{fault}; leave root= out to have it downloaded")
     if path is None:
         path = download(name, size, cache_folder() / SOURCES[name].folder)
     parts, dropped = read_npz(path, name, size)

@@ -196,9 +196,8 @@ def _check_labels(labels: ArrayLike, kind: str) -> NDArray[np.int64]:
         array = array.astype(np.int64)
     last = len(CLASSES[kind]) - 1
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise InvalidInputError(
-            f"labels must be whole numbers from 0 to {last} in one row, not {array.dtype} of shape {array.shape}."
-        )
+        given = f"{array.dtype} of shape {array.shape}"
+        raise InvalidInputError(f"labels must be whole numbers from 0 to {last} in one row, not {given}.")
     faulty = np.flatnonzero((array < 0) | (array > last))
     if len(faulty):
         first = faulty[0]
