@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -57,6 +58,9 @@ def exit_status(command: Callable[[], int]) -> int:
         return command()
     except CareeduError as error:
         print(f"careedu: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("\ncareedu: interrupted; the same command goes on from the last whole epoch", file=sys.stderr)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import unicodedata
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ def check(options: Namespace) -> int:
     import careedu
     from careedu.data.load import available
 
+    _free_report(options)
     named = options.data in available()
     chosen = {**_options(options), "split_seed": options.split_seed, "rare": options.rare}
     if not named and options.size is not None:
@@ -39,23 +39,18 @@ def check(options: Namespace) -> int:
 def fit(options: Namespace) -> int:
     """`careedu fit`: one run, its table and its figure."""
     import careedu
+    from careedu.experiment.run import SAVED_RUN
+    from careedu.experiment.saved_folder import check_replaceable
     from careedu.methods.building import build_method
     from careedu.show.plots import plot_recalls
 
     method = build_method(options.method, **_pairs(options.method_option, "--method-option"))
+    if options.out is not None:
+        check_replaceable(options.out, SAVED_RUN)
     data = _load(options, seed=options.seed)
-    out = _free_folder(options, data.name, method.label(), f"seed={options.seed}", again=True)
+    out = _free_folder(options, data, method.label(), f"seed={options.seed}", again=True)
     checkpoint = out.with_name(f"{out.name}.checkpoint")
-    run = careedu.fit(
-        data,
-        method,
-        model=options.model,
-        epochs=options.epochs,
-        seed=options.seed,
-        device=options.device,
-        checkpoint=checkpoint,
-        progress=not options.quiet,
-    )
+    run = careedu.fit(data, method, seed=options.seed, checkpoint=checkpoint, **_training(options))
     run.save(out)
     checkpoint.unlink(missing_ok=True)
     figure = plot_recalls(run).save(out / "recall.png")
@@ -68,20 +63,18 @@ def compare(options: Namespace) -> int:
     """`careedu compare`: methods × seeds, the table, and a report."""
     import careedu
 
+    _free_report(options)
     data = _load(options, seed=0)
-    out = _free_folder(options, data.name, *options.methods, f"seeds={options.seeds}")
+    out = _free_folder(options, data, *options.methods, f"seeds={options.seeds}")
     comparison = careedu.compare(
         data,
         options.methods,
         seeds=options.seeds,
         n_jobs=options.jobs,
         store=_RUNS / "store",
-        progress=not options.quiet,
-        model=options.model,
-        epochs=options.epochs,
-        device=options.device,
+        **_training(options),
     )
-    if not out.exists():  # a comparison that stands there is this very one
+    if not out.exists():  # a comparison that stands there is of the same images and choices
         comparison.save(out)
     _tell_comparison(comparison)
     print(f"\ncomparison saved in {out}")
@@ -141,16 +134,14 @@ def lab(options: Namespace) -> int:
 def _load(options: Namespace, seed: int) -> Any:
     import careedu
 
-    return careedu.load(
-        options.data,
-        size=options.size,
-        imbalance=options.imbalance,
-        counts=_pairs(options.thin, "--thin") or None,
-        seed=seed,
-        rare=options.rare,
-        split_seed=options.split_seed,
-        **_options(options),
-    )
+    flags = {name: getattr(options, name) for name in ("size", "imbalance", "rare", "split_seed")}
+    counts = _pairs(options.thin, "--thin") or None
+    return careedu.load(options.data, counts=counts, seed=seed, **flags, **_options(options))
+
+
+def _training(options: Namespace) -> dict[str, Any]:
+    """What `fit` and `compare` take alike."""
+    return {"progress": not options.quiet, **{name: getattr(options, name) for name in ("model", "epochs", "device")}}
 
 
 def _options(options: Namespace) -> dict[str, Any]:
@@ -168,18 +159,25 @@ def _options(options: Namespace) -> dict[str, Any]:
     return read
 
 
-def _free_folder(options: Namespace, *parts: str, again: bool = False) -> Path:
-    """Where to save: a name that tells the choices, with a key of all of them; it must be free and can be written."""
+def _free_report(options: Namespace) -> None:
+    """Refuse, before the work, a report that would not be written, or in place of another."""
+    if options.report is not None and (
+        options.report.exists() or options.report.suffix.lower() not in (".html", ".htm")
+    ):
+        raise InvalidInputError(f"--report {options.report}: name an HTML page that is not there yet, such as new.html")
+
+
+def _free_folder(options: Namespace, data: Any, *parts: str, again: bool = False) -> Path:
+    """Where to save: a name that tells the choices, with a key of them and of the images; it must be free to write."""
     choices = {name: str(value) for name, value in sorted(vars(options).items()) if name not in _SILENT}
     where = os.path.realpath(options.data) if Path(options.data).is_dir() else options.data
-    key = hashlib.blake2b(json.dumps([choices, where]).encode(), digest_size=3).hexdigest()
+    key = hashlib.blake2b(json.dumps([choices, where, data.fingerprint()]).encode(), digest_size=3).hexdigest()
     told = [f"imbalance={options.imbalance:g}"] if options.imbalance else []
     told += [f"{name}={getattr(options, name)}" for name in ("size", "epochs") if getattr(options, name)]
     told += [options.model] if options.model != "small" else []
-    name, *more = parts
     out = (
         options.out
-        or _RUNS / f"{_folder_name(name, *more[:-1], *told, *options.option, *options.thin, more[-1])}-{key}"
+        or _RUNS / f"{_folder_name(data.name, *parts[:-1], *told, *options.option, *options.thin, parts[-1])}-{key}"
     )
     if out.exists() and (again or options.out):
         raise InvalidInputError(f"{out} is there already, and no run is overwritten; choose another --out")
@@ -194,18 +192,18 @@ _SILENT = ("command", "quiet", "out", "device", "jobs", "report", "data")
 
 
 def _folder_name(*parts: str) -> str:
-    plain = (unicodedata.normalize("NFKD", part).encode("ascii", "ignore").decode() for part in parts)
-    return "-".join(filter(None, (re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-") for part in plain)))[:150]
+    name = "-".join(filter(None, (re.sub(r"[^\w.]+", "-", part).strip("-_") for part in parts)))
+    return name.encode()[:150].decode(errors="ignore")  # a name may have 255 bytes
 
 
 def _tell(run: Any) -> None:
-    data = run.configuration["data"]
-    table = run.table()
-    unmeasured = [name for name, n in zip(table.index, table["n test"], strict=True) if n == 0]
-    ends = [f"[{low:.2f}, {high:.2f}]" for low, high in zip(table["low"], table["high"], strict=True)]
-    told = [("no test images", "") if name in unmeasured else None for name in table.index]
-    table["recall"] = [t[0] if t else f"{value:.2f}" for t, value in zip(told, table["recall"], strict=True)]
-    table["95 % interval"] = [t[1] if t else end for t, end in zip(told, ends, strict=True)]
+    data, table = run.configuration["data"], run.table()
+    rows = table[["n test", "recall", "low", "high"]].itertuples(index=False)
+    told = [
+        (f"{value:.2f}", f"[{low:.2f}, {high:.2f}]") if n else ("no test images", "") for n, value, low, high in rows
+    ]
+    unmeasured = list(table.index[table["n test"] == 0])
+    table["recall"], table["95 % interval"] = zip(*told, strict=True)
     print(f"\n{run.method} on {data['name']}, seed {run.configuration['seed']}\n")
     print(table.drop(columns=["low", "high"]).to_string())
     n = len(table)

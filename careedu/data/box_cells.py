@@ -29,7 +29,8 @@ def likely_fractions(rows: Sequence[Mapping[str, str]]) -> str:
     numbers = []
     for cells in rows:
         with contextlib.suppress(ValueError, KeyError):  # told with its row later
-            numbers.append([float(cells[name]) for name in BOX])
+            box = [float(cells[name]) for name in BOX]
+            numbers += [box] if any(box) else []  # four zeros say that there is no lesion
     if not numbers or not all(0 <= value <= 1 for box in numbers for value in box):
         return ""
     return "xyxy-fraction" if all(x1 > x0 and y1 > y0 for x0, y0, x1, y1 in numbers) else "cxcywh-fraction"

@@ -16,7 +16,7 @@ _ALSO = {
     "label": "class classname diagnosis dx target category finding labelname",
     "split": "subset partition datasetsplit datasplit traintest trainvaltest",
     "mask": "maskpath maskfile maskname segmentation segmentationpath segmask lesionmask maskid",
-    "group": "patient patientid patientname subject subjectid caseid personid",
+    "group": "patient patientid patientname subject subjectid groups caseid personid",
     "x0": "xmin left bboxx0 bboxxmin boxx0",
     "y0": "ymin top bboxy0 bboxymin boxy0",
     "x1": "xmax right bboxx1 bboxxmax boxx1",
@@ -24,6 +24,7 @@ _ALSO = {
 }
 _MEANT = {word: ours for ours, words in _ALSO.items() for word in [ours, *words.split()]}
 _BOX_FORMS = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("xcenter", "ycenter", "width", "height"))
+_BOX_FORMS += (("bboxx", "bboxy", "bboxwidth", "bboxheight"), ("bbox",), ("boundingbox",))
 _SPLITS_ALSO = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
 
 
@@ -44,7 +45,7 @@ def meant_column(name: str) -> str | None:
     plain = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
     if plain in _MEANT:
         return _MEANT[plain]
-    close = difflib.get_close_matches(plain, [ours for ours in OURS if len(ours) > 2], n=1, cutoff=0.8)
+    close = difflib.get_close_matches(plain, ["image", "label", "split", "mask"], n=1, cutoff=0.8)
     return close[0] if close else None
 
 
@@ -73,6 +74,8 @@ def header_faults(columns: Sequence[str], chosen: Collection[str], needed: Colle
         # That a column tells patients apart is assumed aloud.
         if ours not in (None, "group", *columns) and name not in chosen:
             likely.setdefault(ours, name)
+    if len(set(BOX) & {*likely, *columns}) < len(BOX):  # a side alone, left or right, is no box
+        likely = {ours: name for ours, name in likely.items() if ours not in BOX or ours in needed}
     for ours in (name for name in needed if name not in columns):
         meant = f". Did you mean {likely.pop(ours)!r}? Rename it" if ours in likely else "; write it"
         faults.append(f"it lacks the column {ours!r}{meant}")

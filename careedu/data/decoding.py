@@ -190,6 +190,8 @@ def read_mask(path: Path, width: int, height: int, lesion: mask_levels.Lesion = 
         If it is broken, of another size than its image, or does not tell which pixels are lesion.
     """
     with _opened(path, "mask") as mask:
+        if getattr(mask, "n_frames", 1) > 1 and mask.format != "MPO":
+            raise InvalidInputError(f"the mask holds {mask.n_frames} frames; save the one that belongs to the image")
         if mask.size != (width, height):
             fault = f"the mask is {mask.size[0]}x{mask.size[1]} pixels, its image {width}x{height}"
             raise InvalidInputError(f"{fault}; save it in the image's size")

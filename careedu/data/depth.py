@@ -47,6 +47,7 @@ def stored_values(image: Image.Image, path: Path) -> np.ndarray | None:
     if image.format == "PNG" and image.mode not in DEEP_GREY and _png_bits(path) == 16:
         from torchvision.io import ImageReadMode, decode_image
 
+        image.load()  # which tells a broken file in words; the other reader would end the program
         values = decode_image(str(path), mode=ImageReadMode.UNCHANGED).numpy()  # uint16 (C, H, W)
         return values[:3].transpose(1, 2, 0) if len(values) > 2 else values[0]
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}

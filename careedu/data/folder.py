@@ -113,6 +113,8 @@ def read_folder(
     of_images = {name: array for name, array in arrays.items() if name != "stored"} | {"labels": labels}
     splits = {name: _dataset(table, rows[name], of_images, classes) for name in SPLITS}
     doubts = _doubts(table, contents, rows, arrays, size, group) if advise else []
+    if lesion is not None and (arrays["lesion_free"] & [any(le.mask for le in e.lesions) for e in table.entries]).any():
+        doubts.append(f"some masks hold none of lesion={lesion!r}; their images are taken as free of lesions")
     for name in ("val", "test"):
         if absent := [c for c, n in zip(classes, splits[name].counts.tolist(), strict=True) if n == 0]:
             doubts.append(f"no {name} image of {', '.join(absent)}, so that its recall cannot be measured there")

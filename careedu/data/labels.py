@@ -124,15 +124,19 @@ def read_table(
     _check_columns(columns, {*(where or {}), *([group] if group else [])})
     free = [name for name in columns if name not in _TAKEN]
     if group is not None:
-        check_known("column for group=", group, free)
+        check_known("column for group=", str(group), free)
     told = [name for name in free if meant_column(name) == "group" and name not in (where or {})]
-    group_column = group or ("group" if "group" in columns or not told else told[0])
+    told = [
+        name for name in ("group", *told) if any(cells.get(name) for _, cells, _ in rows)
+    ]  # an empty one tells nothing
+    group_column = group or next(iter(told), "group")
     rows = _chosen(rows, free, where or {})
     for _, cells, _ in rows:
         for name in {"label", "split", "mask", group_column, *BOX} & set(columns):
             if cells[name].casefold() in MISSING:
                 cells[name] = ""
     faults = Faults()
+    _files.cache_clear()  # what was renamed since is seen
     if box_format is None and (likely := likely_fractions([cells for _, cells, _ in rows])):
         remedy = f"load with box_format={likely!r}, or write pixels (box_format='xyxy' says that these are pixels)"
         raise InvalidInputError(f"all boxes of {TABLE} lie between 0 and 1, as shares of the image do; {remedy}")
@@ -183,9 +187,13 @@ def _parse(content: bytes) -> tuple[list[str], _Rows]:
         raise InvalidInputError(f"{TABLE} is empty; its first row must name the columns: image,label")
     first = 1 if len(records) > 1 and records[0][0].startswith("sep=") else 0  # a line that spreadsheets write
     columns = [cell.strip() for cell in records[first]]
+    while not columns[-1] and len(columns) > 1:  # a spreadsheet may leave empty columns
+        columns.pop()
     rows = []
     for number, record in enumerate(records[first + 1 :], start=first + 2):
         cells = [cell.strip() for cell in record]
+        while len(cells) > len(columns) and not cells[-1]:
+            cells.pop()
         if any(cells):  # a spreadsheet may leave empty rows
             rows.append((number, dict(zip(columns, [*cells, *[""] * len(columns)], strict=False)), len(cells)))
     if not rows:
@@ -247,6 +255,8 @@ def _entry(
         box, fraction = box_of([cells.get(name, "") for name in BOX])
     with faults.noted(row, image):
         mask = find(cells["mask"], "mask") if cells.get("mask") else None
+        if mask is not None and posixpath.normpath(cells["mask"]) == posixpath.normpath(image):
+            raise InvalidInputError("its mask is the image itself; name the mask's own file")
     if len(faults.rows) > before:
         return None
     name = posixpath.normpath(image)  # one spelling for one file, so that two rows of an image belong together

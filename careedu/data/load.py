@@ -112,6 +112,8 @@ def load(
         raise InvalidInputError(f"counts must map names of classes to numbers of images, not {counts!r}")
     if isinstance(rare, str):
         rare = (rare,)
+    if rare is not None and not isinstance(rare, Sequence):
+        raise InvalidInputError(f"rare must be names of classes, not {rare!r}")
     name = str(name_or_path)
     recipe = {
         "name": name,

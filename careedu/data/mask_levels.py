@@ -45,11 +45,14 @@ def lesion_pixels(mask: Image.Image, path: Path, lesion: Lesion = None) -> np.nd
     if lesion is not None:
         return np.isin(values, list(lesion))
     levels = np.unique(values)
+    if not np.isfinite(levels).all():
+        raise InvalidInputError("the mask holds NaN or infinite values; write the ground as 0")
     top = 255 if levels[-1] <= 255 else 65_535
     if len(levels) <= 2 and levels[0] == 0 and levels[-1] > 255:
         return values > 0
-    between = (levels > top / 10) & (levels < top * 0.9)
-    if (2 < len(levels) <= _FEW and between.any()) or (levels[0] != levels[-1] and levels[-1] <= top / 2):
+    # Many levels are a soft edge; a few are labels, or what JPEG leaves of two.
+    inner = levels[(levels > top / 10) & (levels < top * 0.9)] if mask.format == "JPEG" else levels[1:-1]
+    if (len(levels) <= _FEW and len(inner)) or 0 < levels[-1] <= top / 2:
         listed = ", ".join(f"{level:g}" for level in levels[:_LISTED]) + (", …" if len(levels) > _LISTED else "")
         fault = f"the mask holds no value above {levels[-1]:g}, or several levels ({listed})"
         remedy = f"load with lesion=[{levels[-1]:g}] or lesion='above 0', or write lesions as {top}"
@@ -62,11 +65,18 @@ def _values(mask: Image.Image, path: Path, lesion: Lesion) -> np.ndarray:
     deep = stored_values(mask, path)
     if deep is not None:
         return deep if deep.ndim == 2 else deep.max(axis=2)
-    if mask.mode == "P" and lesion is not None and lesion != "above 0":
-        return np.asarray(mask)
+    chosen = lesion is not None and lesion != "above 0"
+    if mask.mode in ("1", "P") and chosen:
+        return np.asarray(mask).astype(np.uint8)
     clear = "transparency" in mask.info or mask.mode in ("LA", "PA", "RGBA")
     colours = np.asarray(mask.convert("RGBA" if clear else "RGB"))
     if not clear or (colours[..., 3] == 255).all():
+        several = mask.mode in ("P", "RGB", "RGBA") and not chosen and lesion is None
+        if several and 2 < len(np.unique(colours[..., :3].reshape(-1, 3), axis=0)) <= _FEW:
+            fault = f"the mask has several levels or colours, as {mask.mode} images do that mark several things"
+            raise InvalidInputError(
+                f"{fault}; load with lesion='above 0', or with lesion=[...] and what the file stores"
+            )
         return colours[..., :3].max(axis=2)
     opaque = colours[..., 3]
     seen = colours[opaque > 0][:, :3]

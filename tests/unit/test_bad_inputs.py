@@ -236,6 +236,21 @@ ERRORS |= {
     "mask of levels": (file("m3.png", lambda p: Image.fromarray(LEVELS).save(p)), "lesion="),
     "empty mask beside a box": (file("m3.png", lambda p: Image.new("L", (24, 24)).save(p)), "mask is empty, but"),
     "no box beside a mask": (cell(3, x0=0, y0=0, x1=0, y1=0), "shows a lesion, but"),
+    "mask that is the image": (cell(3, mask="./3.png"), "mask is the image itself"),
+    "one column for a box": (
+        both(without("x0", "y0", "x1", "y1"), every(bbox="[1, 2, 9, 9]")),
+        "'x|bbox look like a box",
+    ),
+    "mask of ones": (file("m3.png", lambda p: Image.new("L", (24, 24), 1).save(p)), r"lesion=\[1\]"),
+    "mask of frames": (
+        file(
+            "m3.png",
+            lambda p: Image.new("L", (24, 24)).save(
+                p, "GIF", save_all=True, append_images=[Image.new("L", (24, 24), 255)]
+            ),
+        ),
+        "2 frames",
+    ),
     "mask of text": (file("m3.png", lambda p: p.write_text("hello")), "mask 'm3.png' is not an image"),
     "group in two splits": (cell(8, group="p0"), "group 'p0' is in test, but in train in row 2"),
     "no training image": (cell(3, label="odd", split="test", group="q"), "class 'odd' has no training image"),
@@ -489,7 +504,7 @@ HEADERS = st.sampled_from(
 @given(data=st.data())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_table_image_or_mask_gives_a_traceback_from_a_library(folder, data):
-    place, rows = folder
+    place, rows = folder[0], [dict(row) for row in folder[1]]
     kind = data.draw(st.sampled_from(["cells", "columns", "image", "mask", "bytes", "options"]))
     target = place / {"image": "0.png", "mask": "m0.png"}.get(kind, "labels.csv")
     keep = {path: path.read_bytes() for path in (place / "0.png", place / "m0.png")}
@@ -533,3 +548,44 @@ def test_no_table_image_or_mask_gives_a_traceback_from_a_library(folder, data):
     assert {path: path.lstat().st_mtime_ns for path in place.rglob("*")} == before
     for path, content in keep.items():
         path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["left", "top", "remarks", "category", "path", "group2", "width"])
+def test_a_column_that_only_sounds_like_ours_is_no_fault(name, folder):
+    place, rows = folder
+    write(
+        place, [{**{key: row[key] for key in ("image", "label", "split", "mask", "group")}, name: "x"} for row in rows]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sum(map(len, read_folder(place).values())) == 20
+
+
+def test_an_empty_group_column_does_not_hide_the_patients(folder):
+    place, rows = folder
+    write(place, [{**row, "patient_id": row["group"], "group": ""} for row in rows])
+    with pytest.warns(UserWarning, match="by the column 'patient_id'"):
+        assert read_folder(place)["train"].grouped
+
+
+def test_masks_that_hold_none_of_the_values_chosen_are_said(folder):
+    place, rows = folder
+    for row in rows:
+        row.update(x0="", y0="", x1="", y1="")
+    write(place, rows)
+    with pytest.warns(UserWarning, match=r"hold none of lesion=\[7\]"):
+        assert read_folder(place, lesion=[7])["train"].lesion_free.all()
+
+
+def test_empty_columns_and_cells_at_the_end_are_passed_over(folder):
+    place, rows = folder
+    write(place, rows)
+    text = (place / "labels.csv").read_text()
+    (place / "labels.csv").write_text("\n".join(line + ",," for line in text.splitlines()))
+    assert sum(map(len, read_folder(place).values())) == 20
+
+
+def test_all_zeros_say_that_all_are_healthy(folder):
+    place, rows = folder
+    write(place, [{**row, "x0": 0, "y0": 0, "x1": 0, "y1": 0, "mask": ""} for row in rows])
+    assert read_folder(place)["train"].lesion_free.all()

@@ -514,7 +514,7 @@ def test_it_opens_on_files_and_on_what_is_given(embeddings, by_labels, tmp_path)
 
 def test_without_saved_results_it_says_what_is_missing(monkeypatch, tmp_path, embeddings, by_labels):
     monkeypatch.setattr("careedu.experiment.saved_results.shipped", lambda what: tmp_path)
-    monkeypatch.setattr("careedu.experiment.record_file.shipped", lambda what: tmp_path)
+    monkeypatch.setattr("careedu.show.record_file.shipped", lambda what: tmp_path)
     with pytest.raises(CheckpointError, match="04-labels-15-skin"):
         embedding_explorer(anatomy="skin")
     for n, results in by_labels.items():

@@ -140,7 +140,13 @@ def test_a_palette_of_black_and_one_colour_is_understood(tmp_path):
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [((1,), r"lesion=\[1\]"), ((1, 2), r"0, 1, 2.*lesion=\[2\]"), ((85, 170, 255), "85, 170"), ((60, 100), "above 0")],
+    [
+        ((1,), r"lesion=\[1\]"),
+        ((1, 2, 255), "1, 2, 255"),
+        ((1, 2), r"0, 1, 2.*lesion=\[2\]"),
+        ((85, 170, 255), "85, 170"),
+        ((60, 100), "above 0"),
+    ],
 )
 def test_levels_of_which_the_lesion_is_not_known_are_refused_and_can_be_chosen(values, words, tmp_path):
     mask = levels(*values)
@@ -170,3 +176,32 @@ def test_an_empty_mask_is_no_lesion_and_no_error(tmp_path):
 def test_a_mask_that_went_through_jpeg_is_nearly_whole(quality, tmp_path):
     Image.fromarray((INSIDE * 255).astype(np.uint8)).save(tmp_path / "a.jpg", quality=quality)
     assert (mask_of(tmp_path / "a.jpg") != INSIDE).mean() < 0.02
+
+
+@pytest.mark.parametrize("colours", [((255, 0, 0), (0, 255, 0)), ((128, 0, 0), (0, 128, 0))])
+def test_several_colours_are_not_merged_in_silence(colours, tmp_path):
+    index = levels(1, 2)
+    image = Image.fromarray(index.astype(np.uint8), "P")
+    image.putpalette([0, 0, 0, *colours[0], *colours[1]] + [0] * 759)
+    image.save(tmp_path / "a.png")
+    image.convert("RGB").save(tmp_path / "b.png")
+    for name in ("a.png", "b.png"):
+        with pytest.raises(InvalidInputError, match="several levels or colours"):
+            mask_of(tmp_path / name)
+    assert np.array_equal(mask_of(tmp_path / "a.png", [2]), index == 2)
+
+
+def test_a_mask_of_one_bit_is_chosen_by_its_own_values(tmp_path):
+    Image.fromarray(INSIDE).save(tmp_path / "a.png")
+    assert np.array_equal(mask_of(tmp_path / "a.png"), INSIDE) and np.array_equal(
+        mask_of(tmp_path / "a.png", [1]), INSIDE
+    )
+
+
+def test_a_broken_png_of_16_bits_is_refused_and_does_not_end_the_program(tmp_path):
+    png16(tmp_path / "a.png", np.random.default_rng(0).integers(0, 65536, (24, 32, 3)).astype("uint16"))
+    content = (tmp_path / "a.png").read_bytes()
+    for spoilt in (content[:900], content[:900] + bytes([content[900] ^ 255]) + content[901:]):
+        (tmp_path / "a.png").write_bytes(spoilt)
+        with pytest.raises(InvalidInputError, match="broken or truncated"):
+            read_image(tmp_path / "a.png", 3, None)

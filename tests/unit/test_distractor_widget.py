@@ -598,7 +598,7 @@ def test_an_error_is_shown_recorded_and_raised(view, monkeypatch):
 def test_it_opens_on_a_file_and_on_the_one_that_comes_with_careedu(record, tmp_path, monkeypatch):
     path = record.save(tmp_path / f"{SAVED}.safetensors")
     assert distractor_viewer(path, made_up_images()).state.distractors.names == NAMES
-    monkeypatch.setattr("careedu.experiment.record_file.shipped", lambda what: tmp_path)
+    monkeypatch.setattr("careedu.show.record_file.shipped", lambda what: tmp_path)
     view = distractor_viewer(images=made_up_images())
     assert view.state.images is not None and view.parts["note"].value == ""
     with pytest.raises(CheckpointError, match="no saved records of distractors in 'other'"):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from careedu.errors import InvalidInputError
-from careedu.experiment.record_file import RecordFile
+from careedu.show.record_file import RecordFile
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from careedu.errors import InvalidInputError, check_known
-from careedu.experiment.record_file import RecordFile, train_again
 from careedu.measure.crossed import spread_of_images
 from careedu.measure.statistics import Difference, Estimate, difference_of, estimate_of
+from careedu.show.record_file import RecordFile, train_again
 
 if TYPE_CHECKING:
     from torch import nn

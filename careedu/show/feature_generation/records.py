@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from careedu.errors import check_known
-from careedu.experiment.record_file import RecordFile, train_again
 from careedu.measure.crossed import spread_of_images
 from careedu.measure.feature_quality import feature_quality, frechet_distance
 from careedu.measure.statistics import Estimate, estimate_of
+from careedu.show.record_file import RecordFile, train_again
 
 if TYPE_CHECKING:
     from pathlib import Path
