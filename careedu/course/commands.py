@@ -66,14 +66,8 @@ def compare(options: Namespace) -> int:
     _free_report(options)
     data = _load(options, seed=0)
     out = _free_folder(options, data, *options.methods, f"seeds={options.seeds}")
-    comparison = careedu.compare(
-        data,
-        options.methods,
-        seeds=options.seeds,
-        n_jobs=options.jobs,
-        store=_RUNS / "store",
-        **_training(options),
-    )
+    grid = {"seeds": options.seeds, "n_jobs": options.jobs, "store": _RUNS / "store"}
+    comparison = careedu.compare(data, options.methods, **grid, **_training(options))
     if not out.exists():  # a comparison that stands there is of the same images and choices
         comparison.save(out)
     _tell_comparison(comparison)
@@ -101,11 +95,8 @@ def names(options: Namespace) -> int:
     from careedu.methods.registry import METHODS
     from careedu.nn.backbones import MODELS
 
-    sections = {
-        "data sets": available(),
-        "methods": {name: line for name, (_, _, line) in METHODS.items()},
-        "networks": MODELS,
-    }
+    methods = {name: line for name, (_, _, line) in METHODS.items()}
+    sections = {"data sets": available(), "methods": methods, "networks": MODELS}
     width = max(len(name) for lines in sections.values() for name in lines)
     for title, lines in sections.items():
         print(f"{title}:")
