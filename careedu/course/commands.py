@@ -13,8 +13,7 @@ from typing import Any
 
 from careedu.errors import InvalidInputError
 
-_FLAGS = {"size": "--size", "imbalance": "--imbalance", "counts": "--thin", "seed": "--seed", "rare": "--rare"}
-_FLAGS["split_seed"] = "--split-seed"
+_FLAGS = {name: f"--{name.replace('_', '-')}" for name in ("size", "imbalance", "seed", "rare", "split_seed")}
 _RUNS = Path("careedu-runs")
 
 
@@ -28,8 +27,8 @@ def check(options: Namespace) -> int:
     chosen = {**_options(options), "split_seed": options.split_seed, "rare": options.rare}
     if not named and options.size is not None:
         raise InvalidInputError("check looks at a folder at a size of its own; leave --size out")
-    what = careedu.load(options.data, size=options.size, **chosen) if named else options.data
-    audit = careedu.audit(what, progress=not options.quiet, **({} if named else chosen))
+    what, chosen = (careedu.load(options.data, size=options.size, **chosen), {}) if named else (options.data, chosen)
+    audit = careedu.audit(what, progress=not options.quiet, **chosen)
     print(audit)
     if options.report is not None:
         print(f"\nreport in {audit.report(options.report)}")
@@ -53,9 +52,9 @@ def fit(options: Namespace) -> int:
     run = careedu.fit(data, method, seed=options.seed, checkpoint=checkpoint, **_training(options))
     run.save(out)
     checkpoint.unlink(missing_ok=True)
-    figure = plot_recalls(run).save(out / "recall.png")
     _tell(run)
-    print(f"\n{run.seconds:.1f} seconds of training\nrun saved in {out}\nfigure in {figure}")
+    print(f"\n{run.seconds:.1f} seconds of training\nrun saved in {out}")
+    print(f"figure in {plot_recalls(run).save(out / 'recall.png')}")
     return 0
 
 
@@ -163,8 +162,7 @@ def _free_folder(options: Namespace, data: Any, *parts: str, again: bool = False
     choices = {name: str(value) for name, value in sorted(vars(options).items()) if name not in _SILENT}
     where = os.path.realpath(options.data) if Path(options.data).is_dir() else options.data
     key = hashlib.blake2b(json.dumps([choices, where, data.fingerprint()]).encode(), digest_size=3).hexdigest()
-    told = [f"imbalance={options.imbalance:g}"] if options.imbalance else []
-    told += [f"{name}={getattr(options, name)}" for name in ("size", "epochs") if getattr(options, name)]
+    told = [f"{name}={value:g}" for name in ("imbalance", "size", "epochs") if (value := getattr(options, name))]
     told += [options.model] if options.model != "small" else []
     out = (
         options.out
