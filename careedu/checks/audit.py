@@ -25,8 +25,8 @@ from careedu.measure.intervals import recall_interval
 if TYPE_CHECKING:
     import pandas
 
-SAME = 0.985
-"""Likeness from which on two images count as one picture: planted copies have .99, neighbouring slices .977."""
+SAME = 0.988
+"""Likeness from which on two images count as one picture: planted copies have .99, neighbouring slices .985."""
 ALIKE = 0.92
 """Likeness from which on two images may be of one patient, where the class goes with it."""
 LEAKING = 0.25
