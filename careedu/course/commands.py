@@ -15,6 +15,8 @@ from careedu.errors import InvalidInputError
 
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in ("size", "imbalance", "seed", "rare", "split_seed")}
 _RUNS = Path("careedu-runs")
+# What makes no other run; the data are told by their place and content.
+_SILENT = ("command", "quiet", "out", "device", "jobs", "report", "data")
 
 
 def check(options: Namespace) -> int:
@@ -174,10 +176,6 @@ def _free_folder(options: Namespace, data: Any, *parts: str, again: bool = False
     if not (there.is_dir() and os.access(there, os.W_OK)):
         raise InvalidInputError(f"{out} cannot be written, as {there} is no folder that may be; choose another --out")
     return out
-
-
-# What changes no result.
-_SILENT = ("command", "quiet", "out", "device", "jobs", "report", "data")
 
 
 def _folder_name(*parts: str) -> str:

@@ -126,10 +126,9 @@ def read_table(
     if group is not None:
         check_known("column for group=", str(group), free)
     told = [name for name in free if meant_column(name) == "group" and name not in (where or {})]
-    told = [
-        name for name in ("group", *told) if any(cells.get(name) for _, cells, _ in rows)
-    ]  # an empty one tells nothing
-    group_column = group or next(iter(told), "group")
+    # The first that says anything: an empty column must not hide the patients.
+    filled_first = (name for name in ("group", *told) if any(cells.get(name) for _, cells, _ in rows))
+    group_column = group or next(filled_first, "group")
     rows = _chosen(rows, free, where or {})
     for _, cells, _ in rows:
         for name in {"label", "split", "mask", group_column, *BOX} & set(columns):
@@ -163,7 +162,7 @@ def read_table(
         _check_groups(entries.values(), faults)
     for what, column in {"label": "label", **({"group": group_column} if has_groups else {})}.items():
         for own in spellings(getattr(entry, what) for entry in entries.values()):
-            text = f"the {column}s {', '.join(map(repr, own))} differ in capitals, blanks, zeros or signs only"
+            text = f"the {column}s {', '.join(map(repr, own))} differ in capitals, blanks or zeros only"
             faults.add_whole(f"{text}; write them alike")
     return Table(list(entries.values()), has_splits, has_groups, group_column if has_groups else "group", faults)
 
