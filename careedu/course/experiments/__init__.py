@@ -7,11 +7,19 @@ Nothing here was tuned on a test split.
 
 from __future__ import annotations
 
-from careedu.course.experiments import care, deep_pneumonia, distractor, feature_generation, global_attention, imbalance
+from careedu.course.experiments import (
+    care,
+    deep_pneumonia,
+    distractor,
+    everything,
+    feature_generation,
+    global_attention,
+    imbalance,
+)
 from careedu.course.experiments.experiment import Experiment
 from careedu.errors import check_known
 
-_ALL = (imbalance, care, global_attention, deep_pneumonia, distractor, feature_generation)
+_ALL = (imbalance, care, global_attention, deep_pneumonia, distractor, feature_generation, everything)
 EXPERIMENTS = {experiment.name: experiment for notebook in _ALL for experiment in notebook.EXPERIMENTS}
 
 
