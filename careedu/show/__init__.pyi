@@ -8,6 +8,7 @@ from .comparison import ComparisonView as ComparisonView
 from .comparison_plots import plot_comparison as plot_comparison
 from .comparison_plots import plot_differences as plot_differences
 from .comparison_plots import plot_methods as plot_methods
+from .comparison_plots import plot_sets as plot_sets
 from .deep_pneumonia import EmbeddingExplorer as EmbeddingExplorer
 from .deep_pneumonia import Embeddings as Embeddings
 from .deep_pneumonia import EmbeddingView as EmbeddingView

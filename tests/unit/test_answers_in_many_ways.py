@@ -1179,6 +1179,64 @@ def test_every_exercise_has_its_answers():
     assert all(len(answers) >= 3 for answers in (*RIGHT.values(), *WRONG.values()))
 
 
+# 07, 1: what to do, by what is at hand
+
+pairs(
+    "everything exercise_1",
+    [
+        {
+            "rare": "balanced sampling",
+            "plaster": "lesion transplant",
+            "labels": "pretraining",
+            "chest": "mask attention",
+        },
+        ["logit adjustment", "transplant", "SimCLR", "attention"],
+        {
+            "Rare": "Logit adjusted",
+            "plaster": "Lesion Transplant",
+            "labels": "simclr",
+            "chest": "mask-guided attention",
+        },
+    ],
+    [
+        (["pretraining", "transplant", "SimCLR", "attention"], "Labels are all there is"),
+        (["balanced sampling", "attention", "SimCLR", "attention"], "part the lesion"),
+        (["balanced sampling", "transplant", "ACGAN", "attention"], "nobody knows the class"),
+        (["balanced sampling", "transplant", "SimCLR", "wait"], "none of the remedies"),
+    ],
+)
+
+# 07, 2: a table of twenty methods
+
+pairs(
+    "everything exercise_2",
+    [1 - 0.95**20, 0.64, "0.6415", 1 - math.exp(20 * math.log(0.95)), stats.binom.sf(0, 20, 0.05)],
+    [
+        (1.0, "counts the false findings"),
+        (0.95**20, "chance that *none*"),
+        (0.05, "for one method"),
+        (0.05 / 20, "level for each method"),
+        (1 - 0.05**20, "That is"),
+        (64.15, "in percent"),
+    ],
+)
+
+# 07, 3: the effective number of patients
+
+pairs(
+    "everything exercise_3",
+    [6.25, Fraction(1600, 256), "6.25", 1 / sum((m / 40) ** 2 for m in [12, *7 * [4]])],
+    [
+        (40, "number of images"),
+        (8, "number of patients"),
+        (5, "mean number"),
+        (0.16, "other way round"),
+        (256, "squared and added"),
+        (2.5, "root of it"),
+    ],
+)
+
+
 @pytest.mark.parametrize(
     ("where", "answer"), [pytest.param(w, a, id=f"{w}-{named(a)}") for w, answers in RIGHT.items() for a in answers]
 )

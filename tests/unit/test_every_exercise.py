@@ -110,6 +110,23 @@ CONTROLS = {
             ("noise", "hard example mining"): "disturbs as much and pushes nothing apart",
         },
     ),
+    "everything exercise_1": Controls(
+        right={
+            "rare": "balanced sampling",
+            "plaster": "lesion transplant",
+            "labels": "pretraining",
+            "chest": "mask attention",
+        },
+        method="",
+        aliases=({"rare": "class-balanced sampling", "labels": "SimCLR"}, {"plaster": "transplant"}),
+        reasons={
+            ("rare", "lesion transplant"): "needs boxes or masks",
+            ("plaster", "balanced sampling"): "part the lesion from what lies beside it",
+            ("labels", "mask attention"): "nobody knows the class",
+            ("chest", "distractor loss"): "not shown to help",
+        },
+        also=frozenset({("rare", "logit adjustment")}),
+    ),
     "global_attention exercise_6": Controls(
         right={
             "lesion": "mean image",

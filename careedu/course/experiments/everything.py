@@ -12,7 +12,7 @@ from careedu.course.experiments.feature_generation import ways
 _EVERYWHERE: dict[str, Mapping[str, Any]] = {
     "global attention": {"method": "global-attention"},
     "distractor loss": {"method": "distractor"},
-    **ways("Gaussian", "ACGAN", pretrain=None),
+    **ways("ACGAN", pretrain=None),
 }
 _PNEUMONIA = {"method": "deep-pneumonia"}
 _MASKS = {
@@ -24,7 +24,7 @@ _MASKS = {
     },
     "Deep Pneumonia": _PNEUMONIA,
 }
-_BASELINES = ("inverse-frequency weights", "balanced sampling", "classifier retraining")
+_BASELINES = ("balanced sampling", "classifier retraining")
 
 EXPERIMENTS = (
     Experiment("07-phantom-skin", SKIN, {**_EVERYWHERE, **_MASKS}, ON_SKIN, reference="distractor loss"),
@@ -34,7 +34,7 @@ EXPERIMENTS = (
     Experiment(
         "07-brain-tumor",
         SMALL_BRAIN,
-        {**arms(*_BASELINES, "CARE"), **_EVERYWHERE},
+        {**arms(*_BASELINES), **_EVERYWHERE},
         {"epochs": 12},
         reference="balanced sampling",
     ),
