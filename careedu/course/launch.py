@@ -15,7 +15,7 @@ PROMPT = "--ServerApp.kernel_websocket_connection_class=careedu.course.connectio
 
 
 def copy_notebooks(folder: Path) -> list[Path]:
-    """Copy the notebooks that are not there yet into a folder; what the user has changed stays.
+    """Copy the notebooks, with the pictures and pages that they link to, into a folder; what is there stays as it is.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ def copy_notebooks(folder: Path) -> list[Path]:
     """
     source = shipped("notebooks")
     copied = []
-    for notebook in sorted(source.rglob("*.ipynb")):
-        target = folder / notebook.relative_to(source)
-        if ".ipynb_checkpoints" not in notebook.parts and not target.exists():
-            write_bytes(target, notebook.read_bytes())
+    for file in sorted(path for path in source.rglob("*") if path.suffix in (".ipynb", ".md", ".svg", ".png")):
+        target = folder / file.relative_to(source)
+        if ".ipynb_checkpoints" not in file.parts and not target.exists():
+            write_bytes(target, file.read_bytes())
             copied.append(target)
-    return copied
+    return [path for path in copied if path.suffix == ".ipynb"]
 
 
 def launch(folder: Path) -> int:

@@ -264,7 +264,12 @@ def plot_sets(comparisons: Mapping[str, Results], metric: str = "rare recall") -
         )
         words.append(f"{title}: " + ", ".join(f"{name} {one} ({verdicts[name]})" for name, one in found.items()))
     with _drawn_panels(methods, panels) as fig:
-        fig.suptitle(f"{metric}, mean over seeds with 95 % interval")
+        fig.supxlabel(
+            f"{metric}: mean over seeds with 95 % interval over seeds and test groups; ticks: single seeds\n"
+            f"Dotted, and compared with: {', '.join(dict.fromkeys(r.reference for r in comparisons.values()))}.   "
+            + "   ".join(f"{SIGNS[verdict]} {verdict}" for verdict in ("better", "worse", "no difference shown")),
+            fontsize=9.5,
+        )
         return Picture.of_figure(fig, f"{metric} of each method on several image sets. {'; '.join(words)}.")
 
 
