@@ -44,3 +44,6 @@ from .report import write_report as write_report
 from .result_plots import plot_confusion as plot_confusion
 from .result_plots import plot_sweep as plot_sweep
 from .widget import recorded_errors as recorded_errors
+from .widget_tour import Tour as Tour
+from .widget_tour import TourView as TourView
+from .widget_tour import tour as tour

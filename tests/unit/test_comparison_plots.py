@@ -17,7 +17,7 @@ import careedu
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment.results import Results
 from careedu.measure.metrics import METRICS
-from careedu.show.comparison_plots import SIGNS, plot_comparison, plot_differences, plot_methods
+from careedu.show.comparison_plots import SIGNS, plot_comparison, plot_differences, plot_methods, plot_sets
 from careedu.show.picture import PIXEL_RATIO
 
 DATA = thinned(made_up_splits(), 2, 12)
@@ -182,3 +182,24 @@ def test_runs_that_cannot_be_set_side_by_side_are_refused(runs):
         plot_methods({})
     with pytest.raises(InvalidInputError, match="'naive' is none of the runs"):
         plot_methods(runs, reference="naive")
+
+
+def test_several_sets_have_a_panel_each_and_only_what_was_tried():
+    fewer = results({"plain": 0.2, "strong": 3.0})
+    alt = plot_sets({"first": THREE, "second": fewer}, "balanced accuracy").alt
+    first, second = alt.split("second: ")
+    for words, found in ((first, THREE), (second, fewer)):
+        differences = found.differences("balanced accuracy")
+        for name in found.methods:
+            verdict = differences[name].verdict if name in differences else "reference"
+            assert f"{name} {found.estimate(name, 'balanced accuracy')} ({verdict})" in words
+    assert "weak" in first and "weak" not in second
+    assert "balanced accuracy of each method" in alt
+
+
+def test_a_set_without_a_method_leaves_its_row_empty():
+    with_row = plot_sets({"first": THREE, "second": results({"plain": 0.2, "strong": 3.0})})
+    image = np.asarray(Image.open(io.BytesIO(with_row.png)).convert("L"))
+    assert image.shape[1] == with_row.width * PIXEL_RATIO
+    with pytest.raises(InvalidInputError, match="nothing to draw"):
+        plot_sets({})
