@@ -197,9 +197,6 @@ def test_several_sets_have_a_panel_each_and_only_what_was_tried():
     assert "balanced accuracy of each method" in alt
 
 
-def test_a_set_without_a_method_leaves_its_row_empty():
-    with_row = plot_sets({"first": THREE, "second": results({"plain": 0.2, "strong": 3.0})})
-    image = np.asarray(Image.open(io.BytesIO(with_row.png)).convert("L"))
-    assert image.shape[1] == with_row.width * PIXEL_RATIO
+def test_a_picture_of_no_set_is_refused():
     with pytest.raises(InvalidInputError, match="nothing to draw"):
         plot_sets({})

@@ -1,0 +1,66 @@
+"""What the README states is what the saved runs show, what its commands are, and what stands beside it."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+import careedu
+from careedu.course.cli import main
+
+CLONE = Path(__file__).resolve().parents[2]
+README = (CLONE / "README.md").read_text(encoding="utf-8")
+CLAIM = re.compile(
+    r"(?P<sign>[+−])(?P<size>\.\d\d) (?P<metric>rare recall|balanced accuracy) of (?P<method>[^()|;]+?) over "
+    r"(?P<rival>[^()|;`]+?),? \(?`(?P<runs>[\w-]+)`\)?"
+)
+CLAIMS = [found.groupdict() for found in CLAIM.finditer(README)]
+
+
+@cache
+def load(name):
+    return careedu.Comparison.load(name)
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: f"{c['runs']}: {c['method']} over {c['rival']}, {c['metric']}")
+def test_a_difference_is_what_the_saved_runs_show(claim):
+    results = load(claim["runs"])
+    difference = results.differences(claim["metric"], claim["rival"])[claim["method"]]
+    stated = float(claim["sign"].replace("−", "-") + claim["size"])
+    assert round(difference.effect, 2) == pytest.approx(stated, abs=1e-9)
+    assert difference.verdict == ("better" if stated > 0 else "worse")
+    assert difference.seeds == 10
+
+
+def test_no_signed_number_of_the_table_escapes():
+    table = README[README.index("## What the methods are worth") : README.index("**Limits.**")]
+    assert len(re.findall(r"[+−]\.\d\d", table)) == len(CLAIMS) >= 9
+
+
+def test_what_it_links_to_is_there():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (CLONE / target).exists(), target
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((CLONE / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == careedu.__version__
+    assert citation["license"] == "BSD-3-Clause" and citation["authors"]
+    assert f"## {careedu.__version__}" in (CLONE / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"^    careedu (\w+)", README, re.M))))
+def test_its_commands_are_commands(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    for line in re.findall(rf"^    careedu {command} .*", README, re.M):
+        assert all(flag in said for flag in re.findall(r"--[\w-]+", line)), line
+
+
+def test_what_it_calls_is_public():
+    for name in set(re.findall(r"\bcareedu\.([A-Za-z_]+)\(", README)):
+        assert hasattr(careedu, name), name
