@@ -12,6 +12,8 @@ solution, and the exercise notebook has the stub in its place::
     # end of solution
     exercise_1.check(weights)
 
+A link of the text to a file one folder up, as ``](../GLOSSARY.md)``, leads from the exercise notebook to the same file.
+
 Without a stub the lines between the marks are left out. A notebook without exercises lies in `notebooks/` alone.
 ``python -m careedu.course.derive`` (or ``make notebooks``) cleans all of them (no outputs, nothing of one machine or
 one editor) and derives; run twice it changes nothing.
@@ -143,6 +145,8 @@ def derived(solved: Notebook) -> Notebook:
             count += 1
         elif cell["cell_type"] == "code" and (_BEGIN in lines or any(line.startswith(_STUB) for line in lines)):
             raise InvalidInputError(f"cell {cell['id']!r} has a solution and lacks the tag 'exercise'")
+        elif cell["cell_type"] == "markdown":
+            cell["source"] = cell["source"].replace("](../", "](")
     if not count:
         raise InvalidInputError("no cell is tagged 'exercise'; a notebook without any lies outside of solutions/")
     return exercise

@@ -181,6 +181,22 @@ def test_there_are_notebooks():
     assert FOLDER / "00_start_here.ipynb" in PATHS
 
 
+COMING = "07_compare_everything.ipynb"
+
+
+def links(text):
+    """Files of the course that a text links to."""
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+
+
+@pytest.mark.parametrize("path", [*PATHS, FOLDER / "GLOSSARY.md"], ids=name_of)
+def test_every_link_leads_to_a_file(path):
+    text = markdown(read(path)) if path.suffix == ".ipynb" else path.read_text("utf-8")
+    targets = links(text)
+    assert targets, "no way on from here"
+    assert [t for t in targets if t != COMING and not (path.parent / t).exists()] == []
+
+
 # One source
 
 
@@ -284,6 +300,11 @@ def test_the_exercise_notebook_has_the_stub_for_the_solution_and_the_same_ids(tm
     assert exercise["cells"][2]["source"] == "def two():\n    return ...\ntwo.exercise_1.check(two)"
     assert exercise["cells"][5]["source"] == "assert not state.errors"
     assert text_of(exercise) == text_of(derived(read_text(text_of(good), tmp_path)))
+
+
+def test_a_link_to_a_file_one_folder_up_leads_there_from_the_exercise_notebook_too(good):
+    good["cells"][3]["source"] += " [words](../GLOSSARY.md), [next](98_made_up.ipynb)"
+    assert derived(good)["cells"][3]["source"].endswith(" [words](GLOSSARY.md), [next](98_made_up.ipynb)")
 
 
 def test_making_the_notebooks_twice_changes_nothing(tmp_path, good):

@@ -32,16 +32,18 @@ from careedu.show import DistractorRecord, Embeddings, GeneratedFeatures, look_a
 NOTEBOOKS = {path.name[:2]: path for path in sorted(shipped("notebooks").glob("*.ipynb"))}
 WORDS = dict(enumerate(["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]))
 # What is no running text: mathematics, code, headings' numbers, and names of notebooks and sections.
-NO_TEXT = r"\$\$[\s\S]*?\$\$|\$[^$]*\$|`[^`]*`|(?m:^#+ (?:\d+|Exercise \d+) ·)|[Nn]otebook \d+|sections? \d"
+NO_TEXT = r"\$\$[\s\S]*?\$\$|\$[^$]*\$|`[^`]*`|(?m:^#+ (?:\d+|Exercise \d+) ·)|[Nn]otebooks? \d+|sections? \d+"
 NO_TEXT += r"|\*\*References?\.[\s\S]*"
+LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
 NUMBER = r"(?<![\w.])[−+]?\.?\d(?:[\d.,/³]*[\d³])?"
 
 
 @cache
 def cells(notebook):
-    """Sources of a notebook's cells of text, by their id, each on one line."""
+    """Sources of a notebook's cells of text, by their id; of a link the words."""
     found = json.loads(NOTEBOOKS[notebook].read_text(encoding="utf-8"))["cells"]
-    return {cell["id"]: "".join(cell["source"]) for cell in found if cell["cell_type"] == "markdown"}
+    texts = {cell["id"]: "".join(cell["source"]) for cell in found if cell["cell_type"] == "markdown"}
+    return {cell: LINK.sub(r"\1", text) for cell, text in texts.items()}
 
 
 def line(text):

@@ -109,7 +109,8 @@ def test_list_has_one_line_for_everything_that_can_be_named(capsys):
 def test_lab_copies_notebooks_and_keeps_what_was_changed(tmp_path):
     copied = copy_notebooks(tmp_path / "course")
     names = {p.relative_to(tmp_path / "course") for p in copied}
-    assert names == {p.relative_to(shipped("notebooks")) for p in shipped("notebooks").rglob("*.ipynb")}
+    source = shipped("notebooks")
+    assert names == {p.relative_to(source) for p in (*source.rglob("*.ipynb"), source / "GLOSSARY.md")}
     start = tmp_path / "course" / "00_start_here.ipynb"
     start.write_text("mine")
     assert copy_notebooks(tmp_path / "course") == []
