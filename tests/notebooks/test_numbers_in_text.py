@@ -507,7 +507,7 @@ SAID = {
     },
     ("01", "beta-text"): {
         "the weights of such a small set *are* inverse frequency to two digits": lambda: from_inverse(0.9999) < 0.01,
-        "Near .99 the effective number says something of its own": lambda: from_inverse(0.99) > 0.1,
+        "Near .99 the effective number gives weights of its own": lambda: from_inverse(0.99) > 0.1,
     },
     ("01", "seeds-text"): {
         "So {} arms were trained with {} seeds each": lambda: [
@@ -547,7 +547,7 @@ SAID = {
         "In balanced accuracy nothing is shown": lambda: (
             table_verdicts("01-brain-tumor", metric="balanced accuracy") == {"no difference shown"}
         ),
-        "size finds five times as many": lambda: (
+        "size finds five times as many meningiomas as the network": lambda: (
             5 <= mean("01-brain-tumor", "lesion size alone") / mean("01-brain-tumor", "cross-entropy") < 6.5
         ),
         "with plain cross-entropy ({} against {})": lambda: [
@@ -1323,7 +1323,7 @@ GIVEN = [
         "at least 92 times .* with 2 groups as with 40",
         "tests/benchmarks/verdicts.py prints it",
     ),
-    ("01", "widget-text", r"Push 1/\(1−β\)", MEANT),
+    ("01", "widget-text", r"Move 1/\(1−β\)", MEANT),
     ("01", "stated-text", r"β from \.9 to \.9999", PAPER),
     ("01", "stated-text", "γ = 2,|τ = 1,", PAPER),
     ("01", "exercise-3-text", r"a test of \.9 and \.95", MEANT),
