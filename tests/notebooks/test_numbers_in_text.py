@@ -32,7 +32,7 @@ from careedu.show import DistractorRecord, Embeddings, GeneratedFeatures, look_a
 NOTEBOOKS = {path.name[:2]: path for path in sorted(shipped("notebooks").glob("*.ipynb"))}
 WORDS = dict(enumerate(["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]))
 # What is no running text: mathematics, code, headings' numbers, and names of notebooks and sections.
-NO_TEXT = r"\$\$[\s\S]*?\$\$|\$[^$]*\$|`[^`]*`|(?m:^#+ (?:\d+|Exercise \d+) ·)|[Nn]otebooks? \d+|sections? \d+"
+NO_TEXT = r"\$\$[\s\S]*?\$\$|\$[^$]*\$|`[^`]*`|(?m:^#+ (?:\d+|Exercise \d+) ·)|[Nn]otebooks?\s\d+|sections?\s\d+"
 NO_TEXT += r"|\*\*References?\.[\s\S]*"
 LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
 NUMBER = r"(?<![\w.])[−+]?\.?\d(?:[\d.,/³]*[\d³])?"
@@ -592,7 +592,7 @@ SAID = {
             round(100 * DEFAULT_SHARE) if abs(marked_share("train") - DEFAULT_SHARE) < 0.02 else "not"
         ],
         "half of the images of each class have one": lambda: marked_share("test") == 0.5,
-        "and no others": lambda: not marked_phantoms().train.marked[marked_phantoms().train.labels < 2].any(),
+        "No lesion of another class was": lambda: not marked_phantoms().train.marked[marked_phantoms().train.labels < 2].any(),
     },
     ("02", "where-found-text"): {
         "several times the mass that chance would put there": lambda: (
@@ -629,17 +629,17 @@ SAID = {
         ),
     },
     ("02", "recall-found-text"): {
-        "finds {} more of the streaked lesions without a plaster, and is shown to": lambda: [
+        "finds {} more of the streaked lesions without a plaster, and this difference is shown": lambda: [
             short(against(MARKED, AT_DOSE).effect) if against(MARKED, AT_DOSE).verdict == "better" else "no"
         ],
-        "no gain is shown, and {} at most is left open": lambda: [
+        "no gain is shown; the interval leaves open a gain of {} at most": lambda: [
             short(against(MARKED, "CARE").high) if against(MARKED, "CARE").verdict == "no difference shown" else "all"
         ],
-        "Even so it misses more than half": lambda: clinic(MARKED, AT_DOSE) < 0.5,
-        "*lesion transplant* finds {}, and whoever knows the plaster and *paints over it* {}": lambda: [
+        "Even at dose 4 CARE still misses more than half": lambda: clinic(MARKED, AT_DOSE) < 0.5,
+        "*lesion transplant* finds {}. If you know the plaster and *paint over it*, the network finds {}": lambda: [
             short(clinic(MARKED, arm)) for arm in ("lesion transplant", "marks painted over")
         ],
-        "*group weights* find more than CARE and pay for it with the other classes": lambda: (
+        "*group weights* find more than CARE, but they lose recall in the other classes": lambda: (
             against(MARKED, "group weights", AT_DOSE).verdict == "better"
             and table_verdicts(MARKED, ["group weights"], "balanced accuracy without mark") == {"worse"}
         ),
@@ -656,7 +656,7 @@ SAID = {
         "No common training image has a plaster": lambda: (
             not marked_phantoms().train.marked[marked_phantoms().train.labels < 2].any()
         ),
-        "the baseline has none at all, transplant {}": lambda: [
+        "the baseline recognises none at all, transplant {}": lambda: [
             short(worst("lesion transplant")[1].estimate) if worst(BASE)[1].estimate < 0.005 else "some"
         ],
     },
@@ -664,7 +664,7 @@ SAID = {
         "without attention {}, the baseline {}": lambda: [
             short(clinic(MARKED, arm)) for arm in ("CARE without attention", BASE)
         ],
-        "buys nothing that is shown": lambda: (
+        "gains nothing that is shown": lambda: (
             against(MARKED, "CARE without attention").verdict == "no difference shown"
         ),
         "Shifted boxes gain nothing, {} less than true ones": lambda: [
@@ -673,7 +673,7 @@ SAID = {
             and against(MARKED, SHIFTED, AT_DOSE).verdict == "worse"
             else "not"
         ],
-        "in a third of the images that lands them on the plaster": lambda: is_share(
+        "in a third of the images this puts them on the plaster": lambda: is_share(
             (held("shifted")[1] > 0.5).mean(), 1, 3
         ),
         "random boxes gain {}, half of what true ones do": lambda: [
@@ -699,7 +699,7 @@ SAID = {
         ],
     },
     ("02", "dose-found-text"): {
-        "the gain sets in between dose 1 and 4": lambda: (
+        "the gain begins between dose 1 and 4": lambda: (
             clinic(TUNED, "dose 1") - clinic(TUNED, "CARE without attention") < 0.1
             and clinic(TUNED, "dose 4") - clinic(TUNED, "dose 1") > 0.3
         ),
@@ -744,8 +744,8 @@ SAID = {
             *(short(clinic(BOXED, f"boxes for {percent}%")) for percent in (10, 25, 50)),
             short(clinic(TUNED, "dose 4")),
         ],
-        "boxes of *saliency* (what stands out in the image) {}, of a *segmentation* network trained on the common "
-        "classes' outlines {}": lambda: [
+        "boxes of *saliency* (what stands out in the image) find {}, those of a *segmentation* network trained on the "
+        "common classes' outlines {}": lambda: [
             short(clinic(BOXED, f"{source} boxes")) for source in ("saliency", "segmentation")
         ],
         "Boxes *on the mark* are the control: {}": lambda: [short(clinic(BOXED, "boxes on the mark"))],
@@ -772,7 +772,7 @@ SAID = {
         ],
     },
     ("02", "plain-found-text"): {
-        "Without a shortcut nobody gains anything that is shown": lambda: (
+        "Without a shortcut no method gains anything that is shown": lambda: (
             {verdict for name in ("02-phantom-skin", "02-brain-tumor") for verdict in table_verdicts(name)}
             == {"no difference shown"}
         ),
@@ -780,7 +780,7 @@ SAID = {
             short(mean("02-phantom-skin", arm)) for arm in ("CARE", BASE)
         ],
         "the baseline finds two meningiomas in three": lambda: is_share(mean("02-brain-tumor", BASE), 2, 3),
-        "in none of its {} maps does the maximum lie in the tumour": lambda: [
+        "the maximum lies in the tumour in none of its {} maps": lambda: [
             looks("02-brain-tumor", BASE, "pointing").size if pointing("02-brain-tumor", BASE) == 0 else "no"
         ],
         "CARE's mean is {} lower, transplant's {}; neither": lambda: [
@@ -797,7 +797,7 @@ SAID = {
         "CARE at dose 4 helps: +{} of balanced accuracy over all classes, from {} to {}": lambda: [
             *map(short, ends(LETTERED, AT_DOSE, "balanced accuracy"))
         ],
-        "For random boxes no gain is shown, for dose 1 neither": lambda: (
+        "No gain is shown for random boxes, nor for dose 1": lambda: (
             table_verdicts(LETTERED, [RANDOM, "CARE"], "balanced accuracy") == {"no difference shown"}
         ),
         "Transplant again gains more, {}": lambda: [

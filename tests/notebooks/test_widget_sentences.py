@@ -60,7 +60,7 @@ def test_no_network_has_seen_the_new_images(microscope):
 
 
 def test_what_the_reader_is_to_find_in_the_microscope_is_there(microscope):
-    text = cells("02")["widget-text"]
+    text = " ".join(cells("02")["widget-text"].split())
     results = microscope.results
     assert '"Dose of B" from none to the largest' in text and microscope.doses == (0, 0.25, 1, 4, 16)
     shares = []
