@@ -592,7 +592,9 @@ SAID = {
             round(100 * DEFAULT_SHARE) if abs(marked_share("train") - DEFAULT_SHARE) < 0.02 else "not"
         ],
         "half of the images of each class have one": lambda: marked_share("test") == 0.5,
-        "No lesion of another class was": lambda: not marked_phantoms().train.marked[marked_phantoms().train.labels < 2].any(),
+        "No lesion of another class was": lambda: (
+            not marked_phantoms().train.marked[marked_phantoms().train.labels < 2].any()
+        ),
     },
     ("02", "where-found-text"): {
         "several times the mass that chance would put there": lambda: (
@@ -814,7 +816,7 @@ SAID = {
         "It takes about four times the paper's dose": lambda: (
             against(MARKED, "CARE").verdict == "no difference shown" and dose_of(AT_DOSE) == pytest.approx(4)
         ),
-        "the cheap rival with the same boxes finds twice as many": lambda: is_share(
+        "the cheap rival with the same lesions finds twice as many": lambda: is_share(
             clinic(MARKED, AT_DOSE) / clinic(MARKED, "lesion transplant"), 1, 2
         ),
     },
@@ -826,7 +828,7 @@ SAID = {
         "(yours had 12;": lambda: "EPOCHS = 12" in NOTEBOOKS["03"].read_text("utf-8"),
     },
     ("03", "picture-found-text"): {
-        "it *is* that picture (with the mean image behind it, too, if with one seed less clearly)": lambda: (
+        "it *is* that picture (with the mean image behind it, too, though less clearly with one seed)": lambda: (
             likeness(CHEST, "global attention").min() > 0.9
             and (likeness(CHEST, "global attention, mean behind") < 0.8).sum() == 1
         ),
@@ -847,7 +849,7 @@ SAID = {
         "One picture holds {} of it all": lambda: [short(first_share())],
     },
     ("03", "adapts-text"): {
-        "With the learned map it is what it is with none": lambda: (
+        "With the learned map it is the same as without a map": lambda: (
             abs(last_loss("global attention") - last_loss("cross-entropy")) < 0.005
         ),
     },
@@ -869,11 +871,11 @@ SAID = {
         "{} seeds, exploratory": lambda: [seeds("03-jitter-0").title()],
     },
     ("03", "jitter-found-text"): {
-        "The free mask finds less as the images slip, but much even at the largest jitter": lambda: (
+        "The free mask finds less the more the images are shifted, but much even at the largest jitter": lambda: (
             (found := along_jitter("after: free mask")) == sorted(found, reverse=True) and found[-1] > 0.8
         ),
         "where the picture is no better than chance": lambda: along_jitter("negative mean image")[-1] < 0.5,
-        "The components waver": lambda: (
+        "The components change little, and not steadily": lambda: (
             (found := along_jitter("after: components"))[1] == min(found) and np.ptp(found) < 0.1
         ),
     },
