@@ -952,10 +952,10 @@ SAID = {
         ),
     },
     ("04", "why-text"): {
-        "On phantoms an untrained network says what chance says": lambda: all(
+        "On phantoms an untrained network is at chance": lambda: all(
             abs(of_own_class(organ, "untrained") - 1 / 3) < 0.03 for organ in ("chest", "skin")
         ),
-        "On brain slices the untrained network says as much as the pretrained one": lambda: (
+        "On brain slices the untrained network does as well as the pretrained one": lambda: (
             of_own_class("brain", "untrained") >= of_own_class("brain", "pretrained")
         ),
         "if only neighbours of *other* patients' runs of slices count ({} and {})": lambda: [
@@ -973,7 +973,7 @@ SAID = {
         "on brain slices all four lie within {} of each other": lambda: [
             ".04" if len(tried("brain")) == 4 and np.ptp(list(tried("brain").values())) < 0.04 else "not"
         ],
-        "So it is *turned* at .2 everywhere": lambda: (
+        "So we use *turned* at .2 everywhere": lambda: (
             (careedu.SimCLR().views, careedu.SimCLR().temperature) == ("turned", 0.2)
         ),
     },
@@ -981,7 +981,7 @@ SAID = {
         "On brain slices no step is shown to help": lambda: (
             verdicts_on_brain([(step, before) for before, step in pairwise(STEPS)]) == {"no difference shown"}
         ),
-        "Of the steps' means only that of class-balanced weights rises by more than some hundredths": lambda: (
+        "Only the step to class-balanced weights raises the mean by more than some hundredths": lambda: (
             [lead("04-brain-tumor", step, before) > 0.05 for before, step in pairwise(STEPS)] == 3 * [False] + [True]
         ),
         "it stays below logit adjustment's": lambda: lead("04-brain-tumor", STEPS[-1], "logit adjustment") < 0,
