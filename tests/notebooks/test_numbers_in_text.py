@@ -32,7 +32,7 @@ from careedu.show import DistractorRecord, Embeddings, GeneratedFeatures, look_a
 NOTEBOOKS = {path.name[:2]: path for path in sorted(shipped("notebooks").glob("*.ipynb"))}
 WORDS = dict(enumerate(["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]))
 # What is no running text: mathematics, code, headings' numbers, and names of notebooks and sections.
-NO_TEXT = r"\$\$[\s\S]*?\$\$|\$[^$]*\$|`[^`]*`|(?m:^#+ (?:\d+|Exercise \d+) ·)|[Nn]otebooks?\s\d+|sections?\s\d+"
+NO_TEXT = r"\$\$[\s\S]*?\$\$|\$[^$]*\$|`[^`]*`|(?m:^#+ (?:\d+|Exercise \d+) ·)|[Nn]otebooks?\s+\d+|sections?\s+\d+"
 NO_TEXT += r"|\*\*References?\.[\s\S]*"
 LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
 NUMBER = r"(?<![\w.])[−+]?\.?\d(?:[\d.,/³]*[\d³])?"
