@@ -1201,23 +1201,23 @@ SAID = {
         ],
     },
     ("06", "buys-found-text"): {
-        "WGAN-GP the Gaussian, by {} of balanced accuracy": lambda: [
+        "WGAN-GP beats the Gaussian, by {} of balanced accuracy": lambda: [
             short(load(MASKS).differences("balanced accuracy", "Gaussian")["WGAN-GP"].effect)
         ],
         "nearly everything beats that": lambda: (
             [d.verdict for d in load(MASKS).differences("balanced accuracy", "Gaussian").values()].count("better") >= 5
         ),
-        "Lines moved is shown to beat both, by {}": lambda: [
+        "Lines moved is shown to beat both generators, by {}": lambda: [
             *{short(np.mean(lines_moved(MASKS)) - mean(MASKS, arm, BALANCED)) for arm in GENERATORS}
         ],
         "It finds half of grade III": lambda: is_share(lines_moved(MASKS)[2], 5, 10),
     },
     ("06", "shift-found-text"): {
-        "is found by {} to {} instead of {}": lambda: [
+        "the recall of grade III is {} to {} instead of {}": lambda: [
             *(short(end([recall_of(MASKS, arm, 2) for arm in ("class weights", *GENERATORS)])) for end in (min, max)),
             short(recall_of(MASKS, "plain", 2)),
         ],
-        "both other grades pay": lambda: all(
+        "both other grades lose recall": lambda: all(
             recall_of(MASKS, arm, c) < recall_of(MASKS, "plain", c)
             for arm in ("class weights", *GENERATORS)
             for c in (0, 1)
@@ -1253,7 +1253,8 @@ SAID = {
         ],
     },
     ("06", "worth-found-text"): {
-        "{} more than class weights with logit adjustment, and {} with the same class weights": lambda: [
+        "Compared with class weights on these, logit adjustment end to end has {} more, and the same class weights on "
+        "features of the classes have {} more": lambda: [
             short(mean("06-end-to-end-phantom", arm, BALANCED) - mean(MASKS, "class weights", BALANCED))
             for arm in ("logit adjustment", "class weights")
         ],
@@ -1287,7 +1288,7 @@ SAID = {
             rising([mean(f"06-amount-{amount}-phantom", way, BALANCED) for amount in ("2", "0.5", "0.25")])
             for way in load("06-amount-2-phantom").methods
         ),
-        "grade IV pays": lambda: all(
+        "grade IV loses recall": lambda: all(
             recall_of("06-amount-2-phantom", way, 0) < recall_of("06-amount-0.25-phantom", way, 0)
             for way in load("06-amount-2-phantom").methods
         ),
