@@ -286,16 +286,15 @@ def _enclosing(boxes: list[tuple[float, ...]], header: Header, width: int, heigh
 
 
 def _check_one_size(entries: Sequence[Entry], headers: Sequence[Header | None], faults: Faults) -> None:
-    known = [(e, h) for e, h in zip(entries, headers, strict=True) if h is not None]
-    for entry, header in known:
-        first, usual = known[0]
-        if (header.width, header.height) != (usual.width, usual.height):
-            faults.add_whole(
-                f"the images differ in size: row {first.row} ({first.image}) has {usual.width}x{usual.height} pixels, "
-                f"row {entry.row} ({entry.image}) {header.width}x{header.height}; give size=, for instance size=112, "
-                "to bring all to one"
-            )
-            return
+    firsts: dict[str, Entry] = {}  # of each size
+    for entry, header in zip(entries, headers, strict=True):
+        if header is not None:
+            firsts.setdefault(f"{header.width}x{header.height}", entry)
+    if len(firsts) > 1:
+        (usual, first), (size, entry), *_ = firsts.items()
+        text = f"the images differ in size: row {first.row} ({first.image}) has {usual} pixels"
+        remedy = "give size=, for instance size=112, to bring all to one"
+        faults.add_whole(f"{text}, row {entry.row} ({entry.image}) {size}; {remedy}")
 
 
 @contextlib.contextmanager

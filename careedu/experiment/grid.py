@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import Any
@@ -63,15 +63,9 @@ def name_methods(methods: Mapping[str, Method | str] | Sequence[Method | str]) -
 
 def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
     """Seeds 0 to n − 1 from a number, or those that are given, all different."""
-    wrong = InvalidInputError(f"seeds={seeds!r} must be a number of seeds, or different whole numbers from 0 up")
-    if _is_whole(seeds):
-        seeds = range(seeds)
-    try:
-        chosen = tuple(seeds)
-    except TypeError:
-        raise wrong from None
+    chosen = tuple(range(seeds) if _is_whole(seeds) else seeds if isinstance(seeds, Iterable) else ())
     if not chosen or not all(map(_is_whole, chosen)) or len(set(chosen)) != len(chosen) or min(chosen) < 0:
-        raise wrong
+        raise InvalidInputError(f"seeds={seeds!r} must be a number of seeds, or different whole numbers from 0 up")
     return tuple(map(int, chosen))
 
 

@@ -14,7 +14,6 @@ from careedu.methods.facts import TrainingFacts
 from careedu.methods.imbalance import CrossEntropy
 from careedu.methods.method import BuiltOnLoss, LossMethod
 from careedu.nn.local_attention import KINDS, build_local_attention
-from careedu.training.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,3 @@ class LocalAttention(BuiltOnLoss):
         model = super().wrap(model, facts)
         model.fill("after", build_local_attention(self.kind, model.channels))
         return model
-
-    def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
-        """One stage."""
-        return [Stage(self.name, epochs, self.classification.terms(facts))]

@@ -226,6 +226,10 @@ class BuiltOnLoss(TrainedMethod):
         if self.classification.pretrain is not None:
             raise InvalidInputError(f"a loss is not pretrained: give pretrain= to {self.name!r} itself")
 
+    def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
+        """By default one stage: the loss on shuffled images."""
+        return [Stage(self.name, epochs, self.classification.terms(facts))]
+
     def shown(self, facts: TrainingFacts) -> TrainingFacts:
         """The facts as the loss is to see them: by default as they are."""
         return facts

@@ -53,10 +53,6 @@ class _OneStage(BuiltOnLoss):
 
     classification: LossMethod = field(default_factory=LogitAdjusted)
 
-    def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
-        """One stage: the loss on shuffled images."""
-        return [Stage(self.name, epochs, self.classification.terms(facts))]
-
 
 @dataclass(frozen=True)
 class DropMarked(_OneStage):
