@@ -48,9 +48,7 @@ __all__ = ["CareeduError", "__version__", *_HOME]
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'careedu' has no attribute {name!r}; it has: {', '.join(sorted(__all__))}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+    return globals().setdefault(name, getattr(import_module(_HOME[name]), name))
 
 
 def __dir__() -> list[str]:

@@ -70,8 +70,7 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameEr
     lowered = {candidate.lower(): candidate for candidate in reversed(known)}
     nearest = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.5)
     suggestion = f" Did you mean {lowered[nearest[0]]!r}?" if nearest else ""
-    listing = ", ".join(known) if known else "none"
-    return UnknownNameError(f"unknown {kind} {name!r}.{suggestion} Known: {listing}.")
+    return UnknownNameError(f"unknown {kind} {name!r}.{suggestion} Known: {', '.join(known) or 'none'}.")
 
 
 def check_known(kind: str, name: object, known: Collection[str]) -> None:

@@ -75,7 +75,7 @@ def floor_of(module, name=None):
 def test_each_floor_imports_only_from_those_below_and_from_itself(path):
     """Imports in functions and for type checkers included. The top of the package belongs to the highest floor."""
     floor = floor_of(module_name(path))
-    if floor == "top":
+    if floor in ("top", "__main__"):
         floor = "course"
     above = [
         f"line {line}: {module}"
@@ -87,7 +87,7 @@ def test_each_floor_imports_only_from_those_below_and_from_itself(path):
 
 
 def test_every_file_lies_on_a_known_floor():
-    assert {floor_of(name) for name in MODULES} - {"top"} <= set(FLOORS)
+    assert {floor_of(name) for name in MODULES} - {"top", "__main__"} <= set(FLOORS)
 
 
 def resolved(module, name):
@@ -301,6 +301,13 @@ def test_the_command_line_explains_itself_without_loading_anything_heavy(argumen
 def test_the_command_line_says_its_version():
     done = subprocess.run([SCRIPT, "--version"], capture_output=True, text=True, timeout=60)
     assert done.stdout == f"careedu {careedu.__version__}\n"
+
+
+def test_the_package_runs_as_the_command_does():
+    done = subprocess.run([sys.executable, "-m", "careedu", "list"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.startswith("data sets:"), done.stderr
+    wrong = subprocess.run([sys.executable, "-m", "careedu", "fitt"], capture_output=True, text=True, timeout=60)
+    assert wrong.returncode == 2 and wrong.stderr.startswith("usage: careedu ")
 
 
 def test_a_mistyped_command_is_an_error_that_shows_the_commands():
