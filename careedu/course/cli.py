@@ -14,6 +14,13 @@ from careedu import __version__
 from careedu.course import commands
 from careedu.errors import CareeduError
 
+_KEPT = {
+    commands.check: "only decoded images are kept, and the same command begins again",
+    commands.fit: "what was trained is kept to the last whole epoch, and the same command goes on from there",
+    commands.compare: "all finished runs, and those in training to their last whole epoch, are kept in "
+    "careedu-runs/store, and the same command goes on from there",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -38,16 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _note
-        return exit_status(lambda: options.command(options))
+        return exit_status(lambda: options.command(options), _KEPT.get(options.command, "nothing is left half done"))
 
 
-def exit_status(command: Callable[[], int]) -> int:
+def exit_status(command: Callable[[], int], kept: str = "the same command goes on from the last whole epoch") -> int:
     """Run a command; of what goes wrong, say what the user can do about it on standard error.
 
     Parameters
     ----------
     command : callable
         Gives its own status.
+    kept : str
+        What is there where the user interrupts, and how to go on.
 
     Returns
     -------
@@ -63,7 +72,7 @@ def exit_status(command: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        print("\ncareedu: interrupted; the same command goes on from the last whole epoch", file=sys.stderr)
+        print(f"\ncareedu: interrupted; {kept}", file=sys.stderr)
         return 130
 
 

@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 
+from tqdm import tqdm
+
 INTERVAL = 0.5  # seconds between two looks
 
 
@@ -24,6 +26,7 @@ def end_with_parent(parent: int) -> None:
     parent : int
         Its process number. A process that somebody else has started, a cluster's, is left alone.
     """
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, left behind where a worker is ended
     started_by = multiprocessing.parent_process()
     if started_by is not None and started_by.pid == parent:
         threading.Thread(target=_watch, args=(parent,), daemon=True, name="careedu watches the parent").start()

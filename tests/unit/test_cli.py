@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -220,3 +222,37 @@ def test_the_cache_is_told_and_cleared(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("1 decoded sets, 0.")
     assert main(["cache", "--clear"]) == 0 and main(["cache"]) == 0
     assert "0 decoded sets" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begun", "kept"),
+    [
+        (
+            ["fit", "--epochs", "900"],
+            "careedu-runs/*.checkpoint",
+            "to the last whole epoch, and the same command goes on",
+        ),
+        pytest.param(
+            ["compare", "--methods", "focal", "ohem", "--seeds", "2", "--jobs", "2", "--epochs", "900"],
+            "careedu-runs/store/unfinished/*.safetensors",
+            "are kept in careedu-runs/store, and the same command goes on from there",
+            marks=pytest.mark.slow,
+        ),
+        (["check"], "cache/decoded", "only decoded images are kept, and the same command begins again"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_control_c_says_in_one_line_what_is_kept(arguments, begun, kept, tmp_path):
+    command, *options = arguments
+    data = a_folder(tmp_path / "mine", n=60 if options else 1500)
+    called = [sys.executable, "-m", "careedu", command, data, *options, "--quiet"]
+    process = subprocess.Popen(called, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until = time.monotonic() + 300
+    while not list(tmp_path.glob(begun)) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to its workers too
+    said = process.communicate(timeout=60)[1]
+    told = [line for line in said.splitlines() if line and not line.startswith("careedu: note: ")]
+    assert process.returncode == 130 and len(told) == 1, said
+    assert told[0].startswith("careedu: interrupted; ") and kept in told[0]
+    assert list(tmp_path.glob(begun)), "what is said to be kept is there"
