@@ -2,7 +2,6 @@
 
 from .care import AttentionMicroscope as AttentionMicroscope
 from .care import AttentionView as AttentionView
-from .care.plots import plot_doses as plot_doses
 from .comparison import ComparisonExplorer as ComparisonExplorer
 from .comparison import ComparisonView as ComparisonView
 from .comparison_plots import plot_comparison as plot_comparison
@@ -14,7 +13,6 @@ from .deep_pneumonia import Embeddings as Embeddings
 from .deep_pneumonia import EmbeddingView as EmbeddingView
 from .deep_pneumonia import embed as embed
 from .deep_pneumonia import embedding_explorer as embedding_explorer
-from .deep_pneumonia.plots import plot_label_shares as plot_label_shares
 from .distractor import DistractorRecord as DistractorRecord
 from .distractor import DistractorView as DistractorView
 from .distractor import DistractorViewer as DistractorViewer
@@ -30,7 +28,6 @@ from .feature_generation import feature_explorer as feature_explorer
 from .feature_generation import record_generation as record_generation
 from .global_attention import SpatialExplorer as SpatialExplorer
 from .global_attention import SpatialView as SpatialView
-from .global_attention.plots import plot_weight_maps as plot_weight_maps
 from .imbalance import ImbalanceExplorer as ImbalanceExplorer
 from .imbalance import ImbalanceView as ImbalanceView
 from .imbalance.plots import plot_prevalence as plot_prevalence
@@ -40,8 +37,11 @@ from .plots import plot_history as plot_history
 from .plots import plot_images as plot_images
 from .plots import plot_maps as plot_maps
 from .plots import plot_recalls as plot_recalls
+from .plots import plot_weight_maps as plot_weight_maps
 from .report import write_report as write_report
 from .result_plots import plot_confusion as plot_confusion
+from .result_plots import plot_doses as plot_doses
+from .result_plots import plot_label_shares as plot_label_shares
 from .result_plots import plot_sweep as plot_sweep
 from .widget import recorded_errors as recorded_errors
 from .widget_tour import Tour as Tour

@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from careedu.show.style import COLOURS, MARKERS
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
-
-    from careedu.measure.statistics import Estimate
 
 
 def wrap(name: str, width: int = 26) -> str:
@@ -59,29 +55,6 @@ def draw_intervals(
     spread = np.abs([estimate - low, high - estimate])
     style = {"fmt": marker, "color": colour, "markersize": size, "elinewidth": 1.6, "capsize": 3, "zorder": 3}
     axis.errorbar(estimate, rows, xerr=spread, label=label, **style)
-
-
-def draw_along(
-    axis: Axes, places: ArrayLike, found: Sequence[Estimate], k: int, curves: int, label: str | None, size: float
-) -> None:
-    """Draw estimates along an axis with their intervals, joined by a line: the k-th curve of so many.
-
-    Parameters
-    ----------
-    axis : Axes
-    places : float (n,)
-    found : sequence of Estimate
-    k, curves : int
-        Curves stand a little apart, so that the marks of one place do not cover each other.
-    label : str or None
-        For the legend.
-    size : float
-        Of the marks, in points.
-    """
-    mean, low, high = np.array([(one.estimate, one.low, one.high) for one in found]).T
-    apart = np.asarray(places) + 0.06 * (k - (curves - 1) / 2)
-    look = {"color": COLOURS[k], "marker": MARKERS[k], "ms": size, "mec": "white", "lw": 0.2 * size + 0.2}
-    axis.errorbar(apart, mean, np.abs([low - mean, high - mean]), capsize=3, elinewidth=1.2, label=label, **look)
 
 
 def draw_seeds(axis: Axes, values: Sequence[np.ndarray], colour: str) -> None:

@@ -1,8 +1,12 @@
-"""Pictures of results as a whole: which class is taken for which, and how metrics change with one setting."""
+"""Pictures of results as a whole: which class is taken for which, and how metrics change along a setting.
+
+Such as the dose of attention, or the number of labels, which says what pretraining buys.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +15,14 @@ from careedu.experiment.results import Results
 from careedu.experiment.run import Run
 from careedu.measure.metrics import confusion
 from careedu.measure.statistics import Estimate
+from careedu.show.care.doses import dose_series
 from careedu.show.interval_rows import wrap
 from careedu.show.picture import Picture
 from careedu.show.style import COLOURS, MARKERS, figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 MOST_MATRICES = 6
 """So many confusion matrices stand in one picture: it fits a printed page."""
@@ -176,3 +185,115 @@ def plot_sweep(
         count = len(results[values[0]].seeds)
         bars = ", bars being 95 % intervals" if intervals else ""
         return Picture.of_figure(fig, f"Means over {count} seeds along {setting}{bars}. {'; '.join(words)}.")
+
+
+def plot_doses(curves: Mapping[str, tuple[Results, str]]) -> Picture:
+    """A metric along the dose of attention, one curve for each set of results, with 95 % intervals.
+
+    Parameters
+    ----------
+    curves : mapping of str to (Results, str)
+        What to call a curve → results with arms of CARE that differ in their dose alone, and a metric as
+        `Results.estimate` takes it. Seven at most.
+
+    Returns
+    -------
+    Picture
+        Doses that follow one another stand equally far apart, dose 0 first. The bars are the intervals of
+        `Results.estimate`: they cover other seeds and other test groups.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no curve or too many, or results have fewer than two doses.
+    """
+    if not 1 <= len(curves) <= len(COLOURS):
+        raise InvalidInputError(f"from 1 to {len(COLOURS)} curves can be shown, not {len(curves)}")
+    series = {name: dose_series(results) for name, (results, _) in curves.items()}
+    if lacking := [name for name, found in series.items() if not found]:
+        raise InvalidInputError(f"{lacking[0]}: these results have no two arms of CARE that differ in the dose alone")
+    doses = sorted({dose for found in series.values() for dose in found})
+    words = []
+    with figure(6.4, 3.6) as fig:
+        axis = fig.subplots()
+        for k, (name, (results, metric)) in enumerate(curves.items()):
+            found = {f"{dose:g}": results.estimate(arm, metric) for dose, arm in series[name].items()}
+            places = [doses.index(dose) for dose in series[name]]
+            told = _draw_along(axis, places, found, k, len(curves), f"{name}: {metric}", size=7)
+            words.append(f"{name}, {metric}, at dose {told}")
+        axis.set_xticks(range(len(doses)), [f"{dose:g}" if dose else "0\nno attention" for dose in doses])
+        axis.set(ylim=(-0.03, 1.03), xlabel="dose: attention for each unit of classification, of an image with a box")
+        axis.grid(axis="y")
+        fig.legend(loc="outside upper left", ncols=1)
+        return Picture.of_figure(fig, f"Recall along the dose, with 95 % intervals. {'; '.join(words)}.")
+
+
+def plot_label_shares(
+    sets: Mapping[str, Mapping[str, Results]], metric: str = "balanced accuracy", methods: Sequence[str] | None = None
+) -> Picture:
+    """A metric along the number of labelled images, one panel a data set, with 95 % intervals.
+
+    Parameters
+    ----------
+    sets : mapping of str to mapping of str to Results
+        Name of a data set → labelled images of each class, in words and in order → results there.
+    metric : str
+        As `Results.estimate` takes it.
+    methods : sequence of str, optional
+        Which ones, seven at most; those of the first results where it is left out.
+
+    Returns
+    -------
+    Picture
+        The bars are the intervals of `Results.estimate`: they cover other seeds and other test groups. That of a
+        paired difference is narrower.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no set, or no or too many methods.
+    """
+    shares = [share for results in sets.values() for share in results]
+    methods = next(iter(next(iter(sets.values())).values())).methods if methods is None and shares else methods
+    if not shares or not 1 <= len(methods) <= len(COLOURS):
+        raise InvalidInputError(f"there must be a set with results, and from 1 to {len(COLOURS)} methods")
+    words = []
+    with figure(0.8 + 2.7 * len(sets), 3.4) as fig:
+        axes = fig.subplots(1, len(sets), sharey=True, squeeze=False)[0]
+        for axis, (name, results) in zip(axes, sets.items(), strict=True):
+            for k, method in enumerate(methods):
+                found = {share: one.estimate(method, metric) for share, one in results.items()}
+                label = method if axis is axes[0] else None
+                told = _draw_along(axis, range(len(found)), found, k, len(methods), label, size=6)
+                words.append(f"{name}, {method}, at {told}")
+            axis.set_xticks(range(len(results)), list(results))
+            axis.set(title=name, xlabel="labelled images of each class")
+            axis.grid(axis="y")
+        axes[0].set_ylabel(metric)
+        fig.legend(loc="outside upper left", ncols=2)
+        return Picture.of_figure(fig, f"{metric} along the number of labels, 95 % intervals. {'; '.join(words)}.")
+
+
+def _draw_along(
+    axis: Axes, places: ArrayLike, found: Mapping[str, Estimate], k: int, curves: int, label: str | None, size: float
+) -> str:
+    """Draw estimates along an axis with their intervals, joined by a line: the k-th curve of so many; tell them.
+
+    Parameters
+    ----------
+    axis : Axes
+    places : float (n,)
+    found : mapping of str to Estimate
+        What is told of a place → the estimate there.
+    k, curves : int
+        Curves stand a little apart, so that the marks of one place do not cover each other.
+    label : str or None
+        For the legend.
+    size : float
+        Of the marks, in points.
+    """
+    mean, low, high = np.array([(one.estimate, one.low, one.high) for one in found.values()]).T
+    apart = np.asarray(places) + 0.06 * (k - (curves - 1) / 2)
+    look = {"color": COLOURS[k], "marker": MARKERS[k], "ms": size, "mec": "white", "lw": 0.2 * size + 0.2}
+    axis.errorbar(apart, mean, np.abs([low - mean, high - mean]), capsize=3, elinewidth=1.2, label=label, **look)
+    return ", ".join(f"{what}: {one}" for what, one in found.items())

@@ -10,7 +10,7 @@ from made_up_runs import made_up_run
 from careedu.errors import InvalidInputError
 from careedu.experiment.results import Results
 from careedu.methods.care import alpha_of_dose
-from careedu.show.care.plots import plot_doses
+from careedu.show.result_plots import plot_doses
 
 
 def care(dose, seed):

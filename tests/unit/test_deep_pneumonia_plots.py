@@ -7,7 +7,7 @@ from made_up_runs import made_up_run
 
 from careedu.errors import InvalidInputError
 from careedu.experiment.results import Results
-from careedu.show.deep_pneumonia.plots import plot_label_shares
+from careedu.show.result_plots import plot_label_shares
 
 
 def results(first):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from careedu.errors import InvalidInputError
-from careedu.show.global_attention.plots import plot_weight_maps
+from careedu.show.plots import plot_weight_maps
 
 
 def test_weight_maps_tell_their_range_and_their_score():
