@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -15,6 +15,7 @@ from careedu.errors import CheckpointError, InvalidInputError
 from careedu.files import UNREADABLE, packed, read_tensors, unpacked, write_tensors
 
 if TYPE_CHECKING:
+    from careedu.data.dataset import LesionDataset
     from careedu.experiment.results import Results
     from careedu.methods.method import Method
     from careedu.training.loop import EpochReport
@@ -41,8 +42,28 @@ def train_again(
         raise InvalidInputError(f"{arm!r}, seed {seed}, trained again gives other probabilities than its results")
 
 
+def fields_of(images: LesionDataset, configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a record that tell of its images; `configuration` is that of a run on them."""
+    kept = ("name", "recipe", "classes", "rare", "image shape")
+    about = {"data": {key: configuration["data"][key] for key in kept}}
+    return about | {"labels": images.labels.numpy(), "ids": np.asarray(images.ids)}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RecordFile:
-    """A record that is saved as one file, at once or not at all."""
+    """A record of what networks make of images, which is saved as one file, at once or not at all.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of what was looked at.
+    labels : ndarray
+        int64 (N,), true classes of the images.
+    ids : ndarray
+        str (N,), their distinct names.
+    data, provenance : mapping
+        JSON values.
+    """
 
     what: ClassVar[str]
     """What it is, in a word or two."""
@@ -51,6 +72,12 @@ class RecordFile:
 
     texts: ClassVar[tuple[str, ...]] = ("ids", "groups")
     """Fields that are arrays of names, and are saved as JSON."""
+
+    names: tuple[str, ...]
+    labels: np.ndarray
+    ids: np.ndarray
+    data: Mapping[str, Any]
+    provenance: Mapping[str, Any]
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]], sizes: str) -> None:
         """Refuse a field whose array has another shape than `sizes`, in words, ask for."""
@@ -75,8 +102,7 @@ class RecordFile:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes."""
-        data: Mapping[str, Any] = self.data
-        return tuple(data["classes"])
+        return tuple(self.data["classes"])
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write one file that ends in ``.safetensors``.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from careedu.errors import InvalidInputError
-from careedu.show.record_file import RecordFile
+from careedu.show.record_file import RecordFile, fields_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,7 +22,7 @@ NEIGHBOURS = 5
 """So many of an image's nearest neighbours are looked at."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Embeddings(RecordFile):
     """What several networks make of the same images.
 
@@ -56,13 +56,9 @@ class Embeddings(RecordFile):
     what: ClassVar[str] = "embeddings"
     made_by: ClassVar[str] = "embed(runs, images)"
 
-    names: tuple[str, ...]
     features: np.ndarray
     pca: np.ndarray
     tsne: np.ndarray
-    labels: np.ndarray
-    ids: np.ndarray
-    data: Mapping[str, Any]
     attention: Mapping[str, np.ndarray] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -152,9 +148,7 @@ def embed(runs: Mapping[str, Run], images: LesionDataset) -> Embeddings:
         names=tuple(runs),
         features=np.stack(features),
         **{plane: np.stack([_in_plane(plane, one) for one in features]) for plane in ("pca", "tsne")},
-        labels=images.labels.numpy(),
-        ids=images.ids,
-        data={key: told[0][key] for key in ("name", "recipe", "classes", "rare", "image shape")},
+        **fields_of(images, next(iter(runs.values())).configuration),
         attention=attention,
         provenance={name: {key: run.configuration[key] for key in kept} for name, run in runs.items()},
     )

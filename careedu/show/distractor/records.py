@@ -11,7 +11,7 @@ import numpy as np
 from careedu.errors import InvalidInputError, check_known
 from careedu.measure.crossed import spread_of_images
 from careedu.measure.statistics import Difference, Estimate, difference_of, estimate_of
-from careedu.show.record_file import RecordFile, train_again
+from careedu.show.record_file import RecordFile, fields_of, train_again
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +28,7 @@ MEASURES = ("relevance", "map", "true class", "chance")
 relevance for the true class, and what of a map that knows nothing does."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class DistractorRecord(RecordFile):
     """What tempts the networks of two methods after some epochs, image by image, and of several after the last.
 
@@ -78,7 +78,6 @@ class DistractorRecord(RecordFile):
     what: ClassVar[str] = "records of distractors"
     made_by: ClassVar[str] = "record_distractors(…)"
 
-    names: tuple[str, ...]
     epochs: tuple[int, ...]
     probabilities: np.ndarray
     distances: np.ndarray
@@ -88,14 +87,10 @@ class DistractorRecord(RecordFile):
     neurons: np.ndarray
     neuron_shares: np.ndarray
     neuron_maps: np.ndarray
-    labels: np.ndarray
     patch_labels: np.ndarray
-    ids: np.ndarray
     groups: np.ndarray
-    data: Mapping[str, Any]
     arms: tuple[str, ...]
     shares: np.ndarray
-    provenance: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         told = (len(self.names), len(self.epochs), len(self.labels))
@@ -189,11 +184,9 @@ def record_distractors(
         names=tuple(seen),
         epochs=tuple(epochs),
         **{key: np.stack([np.stack([one[key] for one in found]) for found in seen.values()]) for key in found[0]},
-        labels=test.labels.numpy(),
+        **fields_of(test, told),
         patch_labels=test.mark_labels.numpy(),
-        ids=np.asarray(test.ids),
         groups=np.asarray(test.groups),
-        data={key: told["data"][key] for key in ("name", "recipe", "classes", "rare", "image shape")},
         arms=tuple(arms),
         shares=np.stack(
             [[look_alike_shares(known[arm][s].network(), test) for s in results.seeds] for arm in arms]

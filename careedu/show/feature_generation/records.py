@@ -12,7 +12,7 @@ from careedu.errors import check_known
 from careedu.measure.crossed import spread_of_images
 from careedu.measure.feature_quality import feature_quality, frechet_distance
 from careedu.measure.statistics import Estimate, estimate_of
-from careedu.show.record_file import RecordFile, train_again
+from careedu.show.record_file import RecordFile, fields_of, train_again
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ BEFORE = ("segmentation", "generation")
 """Stages after which the features rest and the head is trained."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class GeneratedFeatures(RecordFile):
     """Features of training images, and generated ones, by several ways and after some epochs of their generators.
 
@@ -74,11 +74,8 @@ class GeneratedFeatures(RecordFile):
     made_by: ClassVar[str] = "record_generation(…)"
     texts: ClassVar[tuple[str, ...]] = ("ids", "groups", "test_ids", "test_groups")
 
-    names: tuple[str, ...]
     epochs: tuple[int, ...]
     real: np.ndarray
-    labels: np.ndarray
-    ids: np.ndarray
     groups: np.ndarray
     made: np.ndarray
     made_labels: np.ndarray
@@ -89,8 +86,6 @@ class GeneratedFeatures(RecordFile):
     dice: np.ndarray
     test_ids: np.ndarray
     test_groups: np.ndarray
-    data: Mapping[str, Any]
-    provenance: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         told = (len(self.names), len(self.epochs), len(self.made_labels))
@@ -172,8 +167,7 @@ def record_generation(
         names=tuple(seen),
         epochs=tuple(epochs),
         real=real.astype(np.float16),
-        labels=labels,
-        ids=np.asarray(train.ids),
+        **fields_of(train, told),
         groups=np.asarray(train.groups),
         made=np.stack([[one["made"] for one in found] for found in ways]).astype(np.float16),
         made_labels=wanted,
@@ -184,7 +178,6 @@ def record_generation(
         dice=np.stack([scores for _, scores in dice]).astype(np.float32),
         test_ids=np.asarray(test.ids),
         test_groups=np.asarray(test.groups),
-        data={key: told["data"][key] for key in ("name", "recipe", "classes", "rare", "image shape")},
         provenance={"seed": seed, "versions": told["versions"]},
     )
 
