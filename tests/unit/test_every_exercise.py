@@ -22,7 +22,7 @@ import torch
 from shown_solution import solution_of
 
 import careedu.course.exercises as package
-from careedu.course.exercises.controls import ControlExercise
+from careedu.course.exercises.choices import ControlExercise
 from careedu.course.exercises.exercise import Exercise, NumberExercise, as_numbers, numbered
 from careedu.course.exercises.function import FunctionExercise
 from careedu.errors import InvalidInputError

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from careedu.course.exercises import care_maps
-from careedu.course.exercises.controls import ControlExercise
+from careedu.course.exercises.choices import ControlExercise
 from careedu.course.exercises.exercise import Exercise, NumberExercise, near, numbered
 from careedu.course.exercises.function import FunctionExercise
 

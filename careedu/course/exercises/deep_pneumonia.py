@@ -15,8 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from careedu.course.exercises.augmentations import augmented as augmented
 from careedu.course.exercises.augmentations import told
-from careedu.course.exercises.choices import ChoiceExercise
-from careedu.course.exercises.controls import ControlExercise
+from careedu.course.exercises.choices import ChoiceExercise, ControlExercise
 from careedu.course.exercises.exercise import Exercise, numbered
 from careedu.course.exercises.function import FunctionExercise
 from careedu.course.exercises.ladder import BEFORE, FIRST, LadderExercise

@@ -13,7 +13,7 @@ import pandas
 import torch
 from torch.nn.functional import cosine_similarity
 
-from careedu.course.exercises.controls import ControlExercise
+from careedu.course.exercises.choices import ControlExercise
 from careedu.course.exercises.exercise import Exercise, NumberExercise, near, numbered
 from careedu.course.exercises.function import FunctionExercise
 

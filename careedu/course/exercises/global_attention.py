@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from careedu.course.exercises.controls import ControlExercise
+from careedu.course.exercises.choices import ControlExercise
 from careedu.course.exercises.exercise import Exercise, NumberExercise, near, numbered
 from careedu.course.exercises.function import FunctionExercise
 
