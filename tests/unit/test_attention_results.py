@@ -20,7 +20,7 @@ from careedu.experiment.results import Results
 from careedu.files import write_tensors
 from careedu.measure import statistics
 from careedu.measure.crossed import spread_of_images
-from careedu.show.report.marks import marks
+from careedu.show.report.facts import marks
 
 SHIPPED = Path(__file__).parents[2] / "data" / "runs"
 

@@ -27,12 +27,11 @@ from careedu.experiment.results import MAIN_METRICS
 from careedu.measure.statistics import Difference
 from careedu.methods.method import UntrainedMethod
 from careedu.show.compare import Comparison
-from careedu.show.picture import Picture
 from careedu.show.report import report_page, write_report
 from careedu.show.report.facts import methods, source_of
-from careedu.show.report.recipe import recipe
-from careedu.show.report.source import DEEPEST, keywords, literal
+from careedu.show.report.recipe import DEEPEST, keywords, literal, recipe
 from careedu.show.report.words import few_groups, groups_of_classes, out_of_reach, summary
+from careedu.show.style import Picture
 
 PNG = bytes.fromhex("89504e470d0a1a0a")
 VOID = {"meta", "img", "link", "br", "hr"}

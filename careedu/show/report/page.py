@@ -12,12 +12,11 @@ from careedu.errors import InvalidInputError
 from careedu.experiment.results import MAIN_METRICS, Results
 from careedu.files import write_bytes
 from careedu.show.comparison_plots import plot_comparison, plot_differences
-from careedu.show.picture import Picture
 from careedu.show.report import facts, words
-from careedu.show.report.marks import marks
 from careedu.show.report.recipe import loop_settings, recipe
 from careedu.show.report.words import number
 from careedu.show.result_plots import MOST_MATRICES, plot_confusion
+from careedu.show.style import Picture
 
 COLUMNS = 5
 """Columns of numbers that fit the width of a printed page."""
@@ -96,7 +95,7 @@ def report_page(results: Results) -> bytes:
         estimates=[("Main metrics", MAIN_METRICS), *(("Recall of each class", part) for part in parts)],
         differences=[*MAIN_METRICS, *recalls] if len(results.methods) > 1 else [],
         needed=words.out_of_reach(results),
-        marks=marks(results),
+        marks=facts.marks(results),
         confusions=_confusions(results),
         few_groups=words.few_groups(results),
         fewest=min(groups, key=groups.get),
