@@ -31,7 +31,6 @@ from .global_attention import SpatialView as SpatialView
 from .imbalance import ImbalanceExplorer as ImbalanceExplorer
 from .imbalance import ImbalanceView as ImbalanceView
 from .imbalance.plots import plot_prevalence as plot_prevalence
-from .picture import Picture as Picture
 from .plots import plot_counts as plot_counts
 from .plots import plot_history as plot_history
 from .plots import plot_images as plot_images
@@ -43,6 +42,7 @@ from .result_plots import plot_confusion as plot_confusion
 from .result_plots import plot_doses as plot_doses
 from .result_plots import plot_label_shares as plot_label_shares
 from .result_plots import plot_sweep as plot_sweep
+from .style import Picture as Picture
 from .widget import recorded_errors as recorded_errors
 from .widget_tour import Tour as Tour
 from .widget_tour import TourView as TourView

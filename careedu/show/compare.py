@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from careedu.experiment.store import RunStore
     from careedu.methods.method import Method
     from careedu.show.comparison.view import ComparisonView
-    from careedu.show.picture import Picture
+    from careedu.show.style import Picture
 
 
 def compare(

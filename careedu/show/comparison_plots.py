@@ -12,8 +12,7 @@ import numpy as np
 from careedu.errors import InvalidInputError
 from careedu.measure.intervals import Interval
 from careedu.show.interval_rows import draw_intervals, draw_seeds, name_rows, wrap
-from careedu.show.picture import Picture
-from careedu.show.style import COLOURS, FAINT, INK, MARKERS, QUIET, figure, if_rare
+from careedu.show.style import COLOURS, FAINT, INK, MARKERS, QUIET, Picture, figure, if_rare
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,7 @@ from careedu.errors import InvalidInputError
 from careedu.experiment.run import Run
 from careedu.measure.map_quality import map_auroc
 from careedu.show.interval_rows import draw_intervals, name_rows, wrap
-from careedu.show.picture import Picture
-from careedu.show.style import COLOURS, INK, LESION, MARKERS, QUIET, figure, if_rare
+from careedu.show.style import COLOURS, INK, LESION, MARKERS, QUIET, Picture, figure, if_rare
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

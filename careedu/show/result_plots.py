@@ -17,8 +17,7 @@ from careedu.measure.metrics import confusion
 from careedu.measure.statistics import Estimate
 from careedu.show.care.doses import dose_series
 from careedu.show.interval_rows import wrap
-from careedu.show.picture import Picture
-from careedu.show.style import COLOURS, MARKERS, figure
+from careedu.show.style import COLOURS, MARKERS, Picture, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,7 +18,7 @@ from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment.results import Results
 from careedu.measure.metrics import METRICS
 from careedu.show.comparison_plots import SIGNS, plot_comparison, plot_differences, plot_methods, plot_sets
-from careedu.show.picture import PIXEL_RATIO
+from careedu.show.style import PIXEL_RATIO
 
 DATA = thinned(made_up_splits(), 2, 12)
 BASE = careedu.fit(DATA, careedu.NearestNeighbour())

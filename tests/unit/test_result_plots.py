@@ -13,8 +13,8 @@ from PIL import Image
 
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment.results import Results
-from careedu.show.picture import Picture
 from careedu.show.result_plots import MOST_MATRICES, plot_confusion, plot_sweep
+from careedu.show.style import Picture
 
 
 @pytest.fixture(scope="module")

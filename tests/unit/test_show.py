@@ -23,9 +23,8 @@ import careedu
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError
 from careedu.experiment.run import Run
-from careedu.show.picture import PIXEL_RATIO, Picture
 from careedu.show.plots import plot_counts, plot_history, plot_images, plot_maps, plot_recalls
-from careedu.show.style import COLOURS, MARKERS, figure
+from careedu.show.style import COLOURS, MARKERS, PIXEL_RATIO, Picture, figure
 
 LONG = (
     "melanocytic nevus (benign, common mole)",
@@ -478,7 +477,7 @@ def test_settings_of_the_user_do_not_change_our_figures():
 def test_drawing_needs_neither_pyplot_nor_torch():
     code = (
         "import sys; from careedu.show.plots import plot_recalls;"
-        "from careedu.show.style import figure; from careedu.show.picture import Picture\n"
+        "from careedu.show.style import Picture, figure\n"
         "with figure(2, 2) as fig:\n    fig.subplots().plot([0, 1]); Picture.of_figure(fig, 'a line')\n"
         "print([m for m in ('matplotlib.pyplot', 'torch', 'seaborn') if m in sys.modules])"
     )

@@ -19,7 +19,7 @@ import careedu
 from careedu.data.folder import read_folder
 from careedu.errors import InvalidInputError, StorageError
 from careedu.files import write_bytes, write_tensors
-from careedu.show.picture import Picture
+from careedu.show.style import Picture
 
 HERE = Path(__file__).parent
 

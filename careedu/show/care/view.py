@@ -13,8 +13,7 @@ from careedu.show.care.drawings import PICTURE
 from careedu.show.care.microscope import AttentionMicroscope
 from careedu.show.drawing import capital
 from careedu.show.layered_picture import map_layer, mark_shape, panel
-from careedu.show.results_view import PairView
-from careedu.show.view import COLUMN
+from careedu.show.view import COLUMN, PairView
 from careedu.show.widget import SIDES
 
 LEGEND = (

@@ -11,8 +11,7 @@ from careedu.show.comparison.explorer import ComparisonExplorer
 from careedu.show.drawing import HUES, note
 from careedu.show.layered_picture import map_layer, panel
 from careedu.show.results_state import ALL, RECORDED
-from careedu.show.results_view import PairView
-from careedu.show.view import COLUMN
+from careedu.show.view import COLUMN, PairView
 from careedu.show.widget import SIDES
 
 DRAWING, LEFT = 400, 110

@@ -15,9 +15,8 @@ from careedu.show.deep_pneumonia import drawings
 from careedu.show.deep_pneumonia.embeddings import Embeddings
 from careedu.show.deep_pneumonia.explorer import METRICS, PLANES, PRETRAINED, SCRATCH, EmbeddingExplorer
 from careedu.show.layered_picture import map_layer, panel
-from careedu.show.results_view import PairView
 from careedu.show.style import if_rare
-from careedu.show.view import COLUMN
+from careedu.show.view import COLUMN, PairView
 from careedu.show.widget import SIDES
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class EmbeddingView(PairView):
         rare = state.embeddings.data["rare"]
         map_layer(np.zeros((1, 1)), (1, 1))  # the colours of maps are made now, not at the first move that shows one
         self.open(
-            self.row(*(self.buttons(side.lower(), f"{side}: network", width=COLUMN) for side in SIDES)),
+            self.methods("network"),
             self.row(
                 self.buttons("plane", "Plane", width=COLUMN, label=PLANES.get),
                 self.buttons("image_of", "Class", width=COLUMN, label=partial(if_rare, rare=rare)),

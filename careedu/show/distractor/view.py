@@ -13,9 +13,8 @@ from careedu.show.distractor import drawings
 from careedu.show.distractor.records import DistractorRecord
 from careedu.show.distractor.viewer import ANY, DISTRACTOR, MAPS, TRUE, WRONG, DistractorViewer
 from careedu.show.layered_picture import lesion_shape, map_layer, mark_shape, panel
-from careedu.show.results_view import PairView
 from careedu.show.style import if_rare
-from careedu.show.view import COLUMN
+from careedu.show.view import COLUMN, PairView
 from careedu.show.widget import SIDES
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class DistractorView(PairView):
         self.size = tuple(state.distractors.data["image shape"][1:])
         map_layer(np.zeros((1, 1)), (1, 1))  # the colours of maps are made now, not at the first move that shows one
         self.open(
-            self.row(*(self.buttons(side.lower(), f"{side}: network", width=COLUMN) for side in SIDES)),
+            self.methods("network"),
             self.row(*(self.buttons(name, title, width=COLUMN) for name, title in CELLS.items())),
             self.row(
                 self.slider("image", "Image", lambda: (1, len(state.members))),

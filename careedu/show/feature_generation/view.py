@@ -16,9 +16,8 @@ from careedu.show.feature_generation import drawings
 from careedu.show.feature_generation.explorer import DISCRIMINATOR, GENERATOR, FeatureExplorer
 from careedu.show.feature_generation.records import GeneratedFeatures
 from careedu.show.layered_picture import panel
-from careedu.show.results_view import PairView
 from careedu.show.style import if_rare
-from careedu.show.view import COLUMN
+from careedu.show.view import PairView
 from careedu.show.widget import SIDES
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class FeatureView(PairView):
         self.state: FeatureExplorer = state
         rare = state.record_of.data["rare"]
         self.open(
-            self.row(*(self.buttons(side.lower(), f"{side}: way", width=COLUMN) for side in SIDES)),
+            self.methods("way"),
             self.buttons("generated_of", "Class", label=partial(if_rare, rare=rare)),
             self.row(
                 self.slider("generated", "Generated", lambda: (1, len(state.members))),

@@ -14,8 +14,7 @@ from careedu.show.global_attention.drawings import PICTURE
 from careedu.show.global_attention.explorer import SpatialExplorer
 from careedu.show.global_attention.maps import FILLS, MEAN, ORDERS, ROLES, SpatialMap, options_of
 from careedu.show.layered_picture import image_uri, layer, lesion_shape, map_layer, panel
-from careedu.show.results_view import ResultsView
-from careedu.show.view import COLUMN
+from careedu.show.view import COLUMN, ResultsView
 
 REST = 0.3
 """Seconds without a move before a mean image is drawn beside the widget: what is chosen comes first, undisturbed."""

@@ -11,8 +11,7 @@ from careedu.errors import InvalidInputError
 from careedu.experiment.run import Run
 from careedu.measure.intervals import Interval, recall_interval
 from careedu.measure.precision import average_precision_interval, positive_predictive_value_interval
-from careedu.show.picture import Picture
-from careedu.show.style import COLOURS, MARKERS, figure
+from careedu.show.style import COLOURS, MARKERS, Picture, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
