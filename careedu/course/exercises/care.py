@@ -162,22 +162,17 @@ control_exercise = ControlExercise(
         "classes": ("boxes of all classes", "That something is enough is refuted by more of it that does better."),
     },
     arms={
-        "random boxes": "has the attention loss and both stages, with boxes that lie anywhere",
-        "shifted boxes": "has the attention loss and both stages, with the true boxes moved off the lesion",
-        "boxes on the mark": "has the attention loss and both stages, with boxes around the plaster",
-        "without attention": "has both stages, and leaves the boxes in the drawer, the loss with them",
-        "lesion transplant": "has neither attention loss nor second stage: it cuts out lesions of the rare class",
+        "random boxes | boxes anywhere": "has the attention loss and both stages, with boxes that lie anywhere",
+        "shifted boxes | boxes shifted": "has the attention loss and both stages, with the true boxes moved off the "
+        "lesion",
+        "boxes on the mark | mark boxes": "has the attention loss and both stages, with boxes around the plaster",
+        "without attention | no attention | alpha = 0 | alpha 0 | α = 0": "has both stages, and leaves the boxes in "
+        "the drawer, the loss with them",
+        "lesion transplant | transplant": "has neither attention loss nor second stage: it cuts out lesions of the "
+        "rare class",
         "boxes of all classes": "is CARE with more boxes, each of them on its lesion",
         "drop marked": "has no box and no attention loss: it leaves out the marked images, which somebody has to know",
         "balanced sampling": "has no box for any class, and differs in the batches, the loss and the stages at once",
-    },
-    aliases={
-        "boxes anywhere": "random boxes",
-        "boxes shifted": "shifted boxes",
-        "mark boxes": "boxes on the mark",
-        "no attention": "without attention",
-        **dict.fromkeys(("alpha = 0", "alpha 0", "α = 0"), "without attention"),
-        "transplant": "lesion transplant",
     },
     praise="Each arm differs from CARE in what its claim is about. A claim that no arm could refute is not yet tested.",
     thought="Three arms refute the claim on place. If CARE beats boxes on the mark and not random ones, what has the "

@@ -77,6 +77,13 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _by_first_name(options: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Options "name | other name | …" by their first names; and of each other name the first one."""
+    named = [(key.split(" | "), text) for key, text in options.items()]
+    others = {other: names[0] for names, _ in named for other in names[1:]}
+    return {names[0]: text for names, text in named}, others
+
+
 @dataclass(eq=False, repr=False, kw_only=True)
 class ChoiceExercise(Exercise):
     """Which of several have a property that is measured when an answer is checked.
@@ -85,14 +92,13 @@ class ChoiceExercise(Exercise):
     ----------
     name : str
     options : mapping of str to str
-        Option → what to say to whoever gets it wrong, without its name.
+        Option → what to say to whoever gets it wrong, without its name. Other names stand behind the first, in lower
+        case: "name | other name". They are read as it, and are `aliases` of it.
     measure : callable
         Gives of each option a share: it has the property where that is below `bound`.
     bound : float
     measured : str
         The words for it, such as "the class of {share} is still told after it".
-    aliases : mapping of str to str
-        Other names of options, in lower case.
     other_way : str
         Said to whoever names exactly those that do not have the property.
     **texts
@@ -103,8 +109,10 @@ class ChoiceExercise(Exercise):
     measure: Callable[[], Mapping[str, float]]
     bound: float
     measured: str
-    aliases: Mapping[str, str]
     other_way: str
+
+    def __post_init__(self) -> None:
+        self.options, self.aliases = _by_first_name(self.options)
 
     def reason(self, answer: Any) -> str | EllipsisType | None:
         """Why a choice is wrong; of several faults, the first that is named wrongly, then one that is missing."""
@@ -152,9 +160,8 @@ class ControlExercise(Exercise):
         Short name of a claim → the arm that could refute it, or each of several, the solution's first; and what to
         look for, said to whoever names another.
     arms : mapping of str to str
-        Arm → what it is, as the end of a sentence that begins with "It". More of them than claims.
-    aliases : mapping of str to str
-        Other names of arms, in lower case.
+        Arm → what it is, as the end of a sentence that begins with "It". More of them than claims. Other names stand
+        behind the first, as in `ChoiceExercise`.
     method : str
         What a name of an arm may begin with, in lower case.
     **texts
@@ -164,12 +171,12 @@ class ControlExercise(Exercise):
     code: str = field(init=False)
     claims: Mapping[str, tuple[str | tuple[str, ...], str]]
     arms: Mapping[str, str]
-    aliases: Mapping[str, str]
     method: str = ""
     asked: tuple[str, str] = ("claim", "claims")
     given: tuple[str, str] = ("arm", "arms")
 
     def __post_init__(self) -> None:
+        self.arms, self.aliases = _by_first_name(self.arms)
         self.accepted = {claim: (arms,) if isinstance(arms, str) else arms for claim, (arms, _) in self.claims.items()}
         self.right = {claim: arms[0] for claim, arms in self.accepted.items()}
         lines = (f'    "{claim}": "{arm}",' for claim, arm in self.right.items())

@@ -116,29 +116,23 @@ destroyed_exercise = ChoiceExercise(
     "destroyed",
     options={
         "flip": "A lesion in the mirror has the same texture. Were left or right the class, it would be lost.",
-        "any rotation": "The image as a whole may look odd upside down. The texture has no up and down, and only a "
-        "class that has one would be lost.",
-        "small shift": "Where the lesion lies says nothing of its class, and pooling over the image forgets it anyway.",
-        "gain and offset": "Mean brightness is alike in all classes. What tells them apart are differences within the "
-        "lesion, which gain and offset stretch and leave in place.",
-        "strong blur": "Lesion, outline and colour are all still to be seen. How many pixels wide are the spots, nets "
-        "and streaks that tell the classes apart?",
-        "crop to a twentieth": "Look at it many times, not once: in how many views is any of the lesion left? Two "
-        "views without it are pulled together all the same.",
-        "black": "It may look like an extreme of something harmless. What tells images apart that are all equal?",
+        "any rotation | rotation": "The image as a whole may look odd upside down. The texture has no up and down, and "
+        "only a class that has one would be lost.",
+        "small shift | shift": "Where the lesion lies says nothing of its class, and pooling over the image forgets it "
+        "anyway.",
+        "gain and offset | gain | offset": "Mean brightness is alike in all classes. What tells them apart are "
+        "differences within the lesion, which gain and offset stretch and leave in place.",
+        "strong blur | blur": "Lesion, outline and colour are all still to be seen. How many pixels wide are the "
+        "spots, nets and streaks that tell the classes apart?",
+        "crop to a twentieth | crop | crop to 1/20": "Look at it many times, not once: in how many views is any of the "
+        "lesion left? Two views without it are pulled together all the same.",
+        "black | replacing by black": "It may look like an extreme of something harmless. What tells images apart that "
+        "are all equal?",
     },
     measure=told,
     bound=0.6,
     measured="the class of {share} of the phantoms is still told by their texture, about as often as in the image "
     "itself",
-    aliases={
-        "rotation": "any rotation",
-        "shift": "small shift",
-        **dict.fromkeys(("gain", "offset"), "gain and offset"),
-        "blur": "strong blur",
-        **dict.fromkeys(("crop", "crop to 1/20"), "crop to a twentieth"),
-        "replacing by black": "black",
-    },
     other_way="Those are the ones after which it can still be told. Asked are the others.",
     praise="After these three texture tells the class no better than chance, one in three; after the other four as "
     "well as before.",
@@ -237,18 +231,15 @@ reasons_exercise = ControlExercise(
         "d": ("identical views", "Compare what the two views have to do with each other here and in the others."),
     },
     arms={
-        "healthy": "would end with neighbours of one class, from views that differ in all but the class",
-        "identical views": "would have two views without any difference, and all that tells images apart would do",
-        "shortcut": "would have views that differ, and keep something that tells each image, and no class, from others",
-        "collapse": "would have all embeddings at one place in the end, with no spread",
+        "healthy | ok | learns | it learns": "would end with neighbours of one class, from views that differ in all "
+        "but the class",
+        "identical views | identical | same view": "would have two views without any difference, and all that tells "
+        "images apart would do",
+        "shortcut | a shortcut | tint": "would have views that differ, and keep something that tells each image, and "
+        "no class, from others",
+        "collapse | collapsed | no negatives": "would have all embeddings at one place in the end, with no spread",
         "learning rate too low": "would leave loss and embeddings about where they were at epoch 0",
         "two images a batch": "would begin with a loss near log 3 = 1.1, with two negatives an anchor",
-    },
-    aliases={
-        **dict.fromkeys(("ok", "learns", "it learns"), "healthy"),
-        **dict.fromkeys(("identical", "same view"), "identical views"),
-        **dict.fromkeys(("a shortcut", "tint"), "shortcut"),
-        **dict.fromkeys(("collapsed", "no negatives"), "collapse"),
     },
     praise="The loss fell in all four, and in the healthy one it stays highest. Three numbers show what it hides: "
     "whether the views differ, whether the embeddings spread, and whether neighbours are of one class.",

@@ -198,21 +198,19 @@ control_exercise = ControlExercise(
         "noise": ("feature dropout", "Look for an arm that disturbs as much and pushes nothing apart."),
     },
     arms={
-        "relevance of the true class": "has the same loss, and pushes images from what speaks for their own class",
-        "random relevance": "has the same loss and the same values, each at a neuron and place of another",
-        "weight 0": "has the same updates, and of the loss the classification alone",
-        "feature dropout": "leaves out of the features as much as the distractor holds, by chance, and adds no loss",
-        "hard example mining": "has the classification loss of the hardest half of each batch, and no distractor",
+        "relevance of the true class | true class | true relevance | true class relevance": "has the same loss, and "
+        "pushes images from what speaks for their own class",
+        "random relevance | random | random neurons": "has the same loss and the same values, each at a neuron and "
+        "place of another",
+        "weight 0 | without the loss | λ = 0 | lambda = 0 | logit adjustment": "has the same updates, and of the loss "
+        "the classification alone",
+        "feature dropout | dropout": "leaves out of the features as much as the distractor holds, by chance, and adds "
+        "no loss",
+        "hard example mining | ohem | online hard example mining": "has the classification loss of the hardest half of "
+        "each batch, and no distractor",
         "a larger margin": "is the method itself with another number, and has all that the claim is about",
-        "attention to boxes": "has boxes, an attention loss and a second stage: it differs in all of these at once",
-    },
-    aliases={
-        **dict.fromkeys(("true class", "true relevance", "true class relevance"), "relevance of the true class"),
-        **dict.fromkeys(("random", "random neurons"), "random relevance"),
-        **dict.fromkeys(("without the loss", "λ = 0", "lambda = 0", "logit adjustment"), "weight 0"),
-        "dropout": "feature dropout",
-        "care": "attention to boxes",
-        **dict.fromkeys(("ohem", "online hard example mining"), "hard example mining"),
+        "attention to boxes | care": "has boxes, an attention loss and a second stage: it differs in all of these at "
+        "once",
     },
     praise="One change for each claim. If the method beats none of them, it may still help, and nobody knows by what.",
     thought="Suppose the method is better than weight 0, and not better than random relevance. Which sentence of its "

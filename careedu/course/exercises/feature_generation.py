@@ -191,24 +191,18 @@ def strangers() -> dict[str, float]:
 leaking_exercise = ChoiceExercise(
     "leaking",
     options={
-        "slices at random": "Chance sends a patient's slices to both sides.",
-        "patients at random": "All slices of a patient go one way: a test patient is a stranger.",
+        "slices at random | random | random slices": "Chance sends a patient's slices to both sides.",
+        "patients at random | patients": "All slices of a patient go one way: a test patient is a stranger.",
         "every fifth slice": "The slices before and after it, of the same head, are in the training.",
-        "slices at random within each class": "That keeps classes in proportion, and patients not together.",
+        "slices at random within each class | stratified": "That keeps classes in proportion, and patients not "
+        "together.",
         "the last slice of each patient": "Every test patient was trained on, four times.",
-        "patients of one hospital": "Nobody of that hospital was trained on, and so no test patient.",
+        "patients of one hospital | hospital": "Nobody of that hospital was trained on, and so no test patient.",
         "slices at random, next ones left out": "A gap of one slice parts neighbours, and not a patient's tumour.",
     },
     measure=strangers,
     bound=1.0,
     measured="{share} of its test slices are of patients that the training has never seen",
-    aliases={
-        "random": "slices at random",
-        "random slices": "slices at random",
-        "stratified": "slices at random within each class",
-        "patients": "patients at random",
-        "hospital": "patients of one hospital",
-    },
     other_way="These are the ones that do *not* leak. Asked is which do.",
     praise="Only whole patients keep apart what belongs together. Stratified is not grouped.",
     thought="The segmentation network was pretrained on the training images. If a patient is on both sides, which of "

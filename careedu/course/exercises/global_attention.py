@@ -244,23 +244,17 @@ control_exercise = ControlExercise(
         "remedy": ("classifier retrained", "Keep the balanced batches, and drop the map."),
     },
     arms={
-        "mean image": "learns nothing: a picture is laid over the images, with other weights in other places",
-        "free mask": "learns a map on the same batches, with a logit for each pixel and no pixel classifier",
-        "flat map": "is learned alike, with one weight for all pixels: it fades the images and knows no places",
-        "shuffled map": "has the learned weights, each at another pixel: it tells that wrong places harm, not that "
-        "right ones help",
-        "classifier retrained": "has no map; the network's last layer learns on the same balanced batches",
-        "permuted pixels": "has the pixel classifier, fed with other pixels' intensities: its map is learned anew",
+        "mean image | negative mean image": "learns nothing: a picture is laid over the images, with other weights in "
+        "other places",
+        "free mask | free": "learns a map on the same batches, with a logit for each pixel and no pixel classifier",
+        "flat map | flat": "is learned alike, with one weight for all pixels: it fades the images and knows no places",
+        "shuffled map | shuffled": "has the learned weights, each at another pixel: it tells that wrong places harm, "
+        "not that right ones help",
+        "classifier retrained | retrained classifier | classifier retraining": "has no map; the network's last layer "
+        "learns on the same balanced batches",
+        "permuted pixels | permuted": "has the pixel classifier, fed with other pixels' intensities: its map is "
+        "learned anew",
         "no mask": "has neither a map nor balanced batches. Its recall tells whether something helps, not what",
-    },
-    aliases={
-        "negative mean image": "mean image",
-        "free": "free mask",
-        "shuffled": "shuffled map",
-        "flat": "flat map",
-        "retrained classifier": "classifier retrained",
-        "classifier retraining": "classifier retrained",
-        "permuted": "permuted pixels",
     },
     praise="Each takes away what its claim is about: the learning, the pixel classifier, the places, the map. If the "
     "result stays, the claim falls.",
