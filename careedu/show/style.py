@@ -33,30 +33,7 @@ INK, QUIET, FAINT = "#222222", "#666666", "#DDDDDD"
 PIXEL_RATIO = 2
 """Image pixels per pixel of the page, for sharp text on dense screens."""
 
-SETTINGS = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.edgecolor": QUIET,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": FAINT,
-    "xtick.color": QUIET,
-    "ytick.color": INK,
-    "text.color": INK,
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-    "figure.constrained_layout.use": True,
-    "figure.constrained_layout.h_pad": 0.1,
-    "figure.constrained_layout.w_pad": 0.1,
-    "legend.frameon": False,
-    "text.parse_math": False,  # a dollar in the name of a class is a dollar
-}
+_STYLE = Path(__file__).with_suffix(".mplstyle")
 
 
 def if_rare(name: str, rare: Collection[str]) -> str:
@@ -70,7 +47,7 @@ def figure(width: float, height: float) -> Iterator[Figure]:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(SETTINGS):
+    with matplotlib.rc_context(matplotlib.rc_params_from_file(_STYLE, use_default_template=False)):
         yield Figure(figsize=(width, height))
 
 
