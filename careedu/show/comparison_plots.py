@@ -80,30 +80,30 @@ def plot_comparison(results: Results, methods: Sequence[str] | None = None) -> P
     names = list(results.methods if methods is None else methods)
     if not 0 < len(names) <= MOST_METHODS or len(set(names)) != len(names):
         raise InvalidInputError(f"one to {MOST_METHODS} different methods can be drawn, not {names}")
-    titles = {f"recall of {c}": if_rare(c, results.rare) for c in results.classes}
-    if len(results.rare) > 1:
-        titles["rare recall"] = "rare recall (mean)"
-    titles["balanced accuracy"] = "balanced accuracy"
+    rare = results.rare
+    kinds = {f"recall of {c}": (if_rare(c, rare), RARE if c in rare else PLAIN) for c in results.classes}
+    if len(rare) > 1:
+        kinds["rare recall"] = "rare recall (mean)", RARE
+    kinds["balanced accuracy"] = "balanced accuracy", OVERALL
     # Where one class is rare, its panel bears the verdicts on rare recall.
-    judged = {"balanced accuracy": "balanced accuracy", "rare recall": "rare recall"}
-    if len(results.rare) == 1:
-        judged[f"recall of {results.rare[0]}"] = "rare recall"
-    looks = dict.fromkeys(("rare recall", *(f"recall of {c}" for c in results.rare)), RARE)
-    looks["balanced accuracy"], panels = OVERALL, []
-    for metric, title in titles.items():
-        differences = results.differences(judged[metric]) if metric in judged else {}
-        verdict = {name: d.verdict for name, d in differences.items()} | {results.reference: "reference"}
-        panels.append(
-            _Panel(
-                title,
-                [results.estimate(name, metric) for name in names],
-                results.estimate(results.reference, metric).estimate,
-                look=looks.get(metric, PLAIN),
-                seeds=[results.values_per_seed(name, metric) for name in names],
-                verdicts=[verdict[name] for name in names] if metric in judged else (),
-            )
+    judged = {f"recall of {rare[0]}" if len(rare) == 1 else "rare recall": "rare recall"}
+    judged["balanced accuracy"] = "balanced accuracy"
+    verdicts = {
+        metric: {results.reference: "reference"} | {name: d.verdict for name, d in results.differences(metric).items()}
+        for metric in judged.values()
+    }
+    panels = [
+        _Panel(
+            title,
+            [results.estimate(name, metric) for name in names],
+            results.estimate(results.reference, metric).estimate,
+            look=look,
+            seeds=[results.values_per_seed(name, metric) for name in names],
+            verdicts=[verdicts[judged[metric]][name] for name in names] if metric in judged else (),
         )
-    there = {d.verdict for metric in ("balanced accuracy", "rare recall") for d in results.differences(metric).values()}
+        for metric, (title, look) in kinds.items()
+    ]
+    there = {verdict for of in verdicts.values() for verdict in of.values()} - {"reference"}
     with _drawn_panels(names, panels) as fig:
         fig.supxlabel(
             "mean over seeds with 95 % interval over seeds and test groups; ticks: single seeds\n"

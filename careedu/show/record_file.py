@@ -122,6 +122,11 @@ class RecordFile:
         return path
 
     @classmethod
+    def opened(cls, record: Self | str | os.PathLike | None, saved: str) -> Self:
+        """The record itself, or that of the path; where neither is given, the `saved` one."""
+        return record if isinstance(record, cls) else cls.load(saved if record is None else record)
+
+    @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
         """Open what `save` wrote: a file, or by its name one that comes with careedu.
 

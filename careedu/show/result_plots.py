@@ -6,9 +6,10 @@ Such as the dose of attention, or the number of labels, which says what pretrain
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from careedu.errors import InvalidInputError
 from careedu.experiment.results import Results
@@ -18,10 +19,6 @@ from careedu.measure.statistics import Estimate
 from careedu.show.care.doses import dose_series
 from careedu.show.interval_rows import wrap
 from careedu.show.style import COLOURS, MARKERS, Picture, figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike
 
 MOST_MATRICES = 6
 """So many confusion matrices stand in one picture: it fits a printed page."""

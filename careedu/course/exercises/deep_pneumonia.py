@@ -18,7 +18,7 @@ from careedu.course.exercises.augmentations import told
 from careedu.course.exercises.choices import ChoiceExercise, ControlExercise
 from careedu.course.exercises.exercise import Exercise, numbered
 from careedu.course.exercises.function import FunctionExercise
-from careedu.course.exercises.ladder import BEFORE, FIRST, LadderExercise
+from careedu.course.exercises.ladder import BEFORE, COLUMNS, LadderExercise
 
 # NT-Xent by hand
 
@@ -266,9 +266,7 @@ _MADE_UP = pandas.DataFrame(
         (0.86, -0.01, -0.04, 0.02, 0.531, 0.24, 0.15, 0.33, 0.008),
     ],
     index=pandas.Index(_LADDER, name="step"),
-    columns=pandas.MultiIndex.from_tuples(
-        [("mean", ""), *((kind, part) for kind in (BEFORE, FIRST) for part in ("difference", "low", "high", "p"))]
-    ),
+    columns=COLUMNS,
 )
 
 ladder_exercise = LadderExercise(

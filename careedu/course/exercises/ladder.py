@@ -21,6 +21,8 @@ from careedu.measure.statistics import FEWEST_GROUPS, FEWEST_SEEDS, holm
 
 BEFORE, FIRST = "to the step before", "to the first"
 _PARTS = ("difference", "low", "high", "p")
+COLUMNS = pandas.MultiIndex.from_tuples([("mean", ""), *((kind, part) for kind in (BEFORE, FIRST) for part in _PARTS)])
+"""Of a `ladder_table`."""
 _HELPS = {"helps", "better", "shown"}
 _OPEN, _NOTHING = {"not shown", "no difference shown", "unknown", "?"}, {"no effect"}
 _ROUNDED = 0.0051

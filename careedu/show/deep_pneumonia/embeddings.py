@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import softmax
 
 from careedu.errors import InvalidInputError
 from careedu.show.record_file import RecordFile, fields_of
@@ -256,5 +257,4 @@ def negative_weights(similarities: np.ndarray, row: int, temperature: float) -> 
     """
     scores = similarities.astype(np.float64) / temperature
     scores[row] = -np.inf
-    weights = np.exp(scores - scores.max())
-    return weights / weights.sum()
+    return softmax(scores)

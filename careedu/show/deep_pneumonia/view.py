@@ -178,6 +178,5 @@ def embedding_explorer(
 
     if embeddings is None and by_labels is None:
         by_labels = {share: Comparison.load(f"04-labels-{share}-{anatomy}") for share in SHARES}
-    if not isinstance(embeddings, Embeddings):
-        embeddings = Embeddings.load(f"04-labels-15-{anatomy}/embeddings" if embeddings is None else embeddings)
+    embeddings = Embeddings.opened(embeddings, f"04-labels-15-{anatomy}/embeddings")
     return EmbeddingView(EmbeddingExplorer(embeddings, by_labels, images))

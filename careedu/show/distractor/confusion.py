@@ -6,21 +6,17 @@ Tables by method, of the runs and of the record that belongs to them.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas
 from numpy.typing import ArrayLike
 
 from careedu.errors import InvalidInputError
+from careedu.experiment.results import Results
 from careedu.measure.crossed import spread_of_images
 from careedu.measure.map_quality import map_difference
 from careedu.measure.statistics import difference_of, estimate_of, holm
 from careedu.show.distractor.records import MEASURES, DistractorRecord
-
-if TYPE_CHECKING:
-    import pandas
-
-    from careedu.experiment.results import Results
 
 
 def called_like_patches(probabilities: ArrayLike, labels: ArrayLike, patch_labels: ArrayLike) -> np.ndarray:
@@ -69,8 +65,6 @@ def look_alike_confusion(results: Results, reference: str | None = None) -> pand
         is less than the reference's (so that "better" is better), a paired `Difference`, p-values adjusted by Holm over
         the column; None for the reference.
     """
-    import pandas
-
     test, reference = results.data.test, reference or results.reference
     if test.mark_labels is None:
         raise InvalidInputError("the classes of these images' marks are not known: load phantom-skin with look_alike")
@@ -120,8 +114,6 @@ def shares_by_temptation(record: DistractorRecord, results: Results) -> pandas.D
     InvalidInputError
         If under some seed one of the two tempts in all images.
     """
-    import pandas
-
     rows, there = {}, record.patch_labels >= 0
     for arm, shares in zip(record.arms, record.shares.astype(np.float64), strict=True):
         beyond, means = shares[..., MEASURES.index("relevance")] - shares[..., MEASURES.index("chance")], []

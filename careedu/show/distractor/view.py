@@ -170,6 +170,4 @@ def distractor_viewer(
     InvalidInputError
         If `images` lack one of the record's, or have other classes.
     """
-    if not isinstance(record, DistractorRecord):
-        record = DistractorRecord.load(SAVED if record is None else record)
-    return DistractorView(DistractorViewer(record, images))
+    return DistractorView(DistractorViewer(DistractorRecord.opened(record, SAVED), images))

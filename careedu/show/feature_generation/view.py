@@ -174,6 +174,5 @@ def feature_explorer(
     if by_amount is None:
         by_amount = {amount: Comparison.load(f"06-amount-{amount:g}-phantom") for amount in AMOUNTS}
         by_amount[1] = Comparison.load(SAVED)
-    if not isinstance(record, GeneratedFeatures):
-        record = GeneratedFeatures.load(f"{SAVED}/generated" if record is None else record)
+    record = GeneratedFeatures.opened(record, f"{SAVED}/generated")
     return FeatureView(FeatureExplorer(record, by_amount, images))

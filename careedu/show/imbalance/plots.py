@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from careedu.errors import InvalidInputError
 from careedu.experiment.run import Run
 from careedu.measure.intervals import Interval, recall_interval
 from careedu.measure.precision import average_precision_interval, positive_predictive_value_interval
 from careedu.show.style import COLOURS, MARKERS, Picture, figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MOST_THRESHOLDS = 60
 """So many points of a precision-recall curve are computed at most."""

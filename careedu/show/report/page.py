@@ -29,6 +29,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.globals |= {name: getattr(words, name) for name in ("number", "p_value", "plain", "signed")}
+_TEMPLATES.globals |= {"told": facts, "words": words}
 
 
 def write_report(comparison: Results, path: Path) -> Path:
@@ -80,24 +81,13 @@ def report_page(results: Results) -> bytes:
         title=f"{number(len(results.methods), 'method')} on {results.first.configuration['data']['name']}",
         version=version("careedu"),
         results=results,
-        summary=words.summary(results),
         notes=_notes(results),
-        methods=facts.methods(results),
-        counts=facts.counts(results),
-        data=facts.data(results),
         duration=_duration(sum(run.seconds for runs in results.runs.values() for run in runs.values())),
-        settings=facts.settings(results),
-        versions=facts.versions(results),
-        provenance=facts.flat(results.provenance),
         figures=_figures(results),
-        frame=results.table(),
         # Evenly: six columns are three and three, not five and one.
         estimates=[("Main metrics", MAIN_METRICS), *(("Recall of each class", part) for part in parts)],
         differences=[*MAIN_METRICS, *recalls] if len(results.methods) > 1 else [],
-        needed=words.out_of_reach(results),
-        marks=facts.marks(results),
         confusions=_confusions(results),
-        few_groups=words.few_groups(results),
         fewest=min(groups, key=groups.get),
         groups=groups,
         recipe=recipe(results),
