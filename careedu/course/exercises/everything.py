@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from careedu.course.exercises.controls import ControlExercise
+from careedu.course.exercises.choices import ControlExercise
 from careedu.course.exercises.exercise import Exercise, NumberExercise, near, numbered
 
 # What to do, by what is at hand
