@@ -72,7 +72,7 @@ family_exercise = NumberExercise(
 # How many patients are there?
 
 patients_exercise = NumberExercise(
-    "patients",
+    "patients_worth",
     right=40**2 / (12**2 + 7 * 4**2),
     tolerance=0.01,
     mistakes={
@@ -93,7 +93,7 @@ patients_exercise = NumberExercise(
         "Σ m = 40, and Σ m² = 12² + 7 · 4².",
         "Divide the square of the sum, 40², by the sum of the squares.",
     ],
-    code="patients = 40**2 / (12**2 + 7 * 4**2)",
+    code="patients_worth = 40**2 / (12**2 + 7 * 4**2)",
     why="1600 / 256 = 6.25, the effective number of groups that careedu's intervals count by.",
 )
 
