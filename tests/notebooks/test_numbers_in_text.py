@@ -919,7 +919,7 @@ SAID = {
             pool("brain"),
             *{load(f"04-labels-all-{o}").first.configuration["data"]["image shape"][2] for o in ORGANS},
         ],
-        "With {}, {} or all labels of each class": lambda: [
+        "with {}, {} or all labels of each class": lambda: [
             *labels_of("04-labels-15-chest"),
             *labels_of("04-labels-50-skin"),
         ],
@@ -1038,7 +1038,7 @@ SAID = {
             for beyond in [shares_by_temptation(tempted(), load(LOOK_ALIKES)).loc["logit adjustment"]]
             for column in ("look-alikes' class", "other wrong class")
         ],
-        "more on patches, {} beside {}": lambda: [
+        "more on patches, {} against {}": lambda: [
             short(tempted().estimate("logit adjustment", measure).estimate) for measure in ("map", "relevance")
         ],
         "never told of distractors has {}, the other {}": lambda: [
@@ -1361,7 +1361,7 @@ GIVEN = [
     ("04", "exercise-4-text", r"96 made-up images|T = \.2", "tests/unit/test_deep_pneumonia_exercises.py"),
     ("04", "exercise-5-text", r"interval above 0 and adjusted p at most \.05", MEANT),
     ("05", "idea-text", "largest of the image is 1", "tests/unit/test_distractor.py"),
-    ("05", "regimes-text", r"not \(0\)|wholly \(1\)|other \(0\)|always \(1\)", MEANT),
+    ("05", "regimes-text", r"not \(0\)|completely \(1\)|other \(0\)|always \(1\)", MEANT),
     ("05", "widget-text", "margin to 2", "test_widget_sentences.py"),
     ("05", "stated-text", "1 − cosine", "tests/unit/test_distractor.py"),
     ("05", "finds-text", "above 0", MEANT),
