@@ -6,15 +6,19 @@ import contextlib
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from careedu.data.columns import BOX
 from careedu.errors import InvalidInputError
 
 BOX_FORMATS = tuple(form + unit for form in ("xyxy", "xywh", "cxcywh") for unit in ("", "-fraction"))
 """As torchvision names them; with ``-fraction``, in shares of the image's width and height."""
+SLACK = 1e-3
+"""So far outside the image may a share end that was written with few digits."""
 
 
 def likely_fractions(rows: Sequence[Mapping[str, str]]) -> str:
-    """The format that boxes have most likely which all lie between 0 and 1; empty where they do not.
+    """The formats that boxes may have which all lie between 0 and 1, and how to decide; empty where they do not.
 
     Parameters
     ----------
@@ -24,16 +28,23 @@ def likely_fractions(rows: Sequence[Mapping[str, str]]) -> str:
     Returns
     -------
     str
-        One of `BOX_FORMATS`, or ``""``.
+        Each of those of `BOX_FORMATS` under which all boxes lie in their image, or ``""``.
     """
-    numbers = []
+    boxes = []
     for cells in rows:
         with contextlib.suppress(ValueError, KeyError):  # told with its row later
             box = [float(cells[name]) for name in BOX]
-            numbers += [box] if any(box) else []  # four zeros say that there is no lesion
-    if not numbers or not all(0 <= value <= 1 for box in numbers for value in box):
+            boxes += [box] if any(box) else []  # four zeros say that there is no lesion
+    if not boxes or not all(0 <= value <= 1 for box in boxes for value in box):
         return ""
-    return "xyxy-fraction" if all(x1 > x0 and y1 > y0 for x0, y0, x1, y1 in numbers) else "cxcywh-fraction"
+    start, end = np.hsplit(np.array(boxes), 2)
+    fits = {
+        "box_format='xyxy-fraction' (if x1,y1 is a corner)": start < end,
+        "box_format='xywh-fraction' (if x1,y1 are width and height)": start + end <= 1 + SLACK,
+        "box_format='cxcywh-fraction' (if so, and x0,y0 is the centre: YOLO)": abs(2 * start - 1) + end
+        <= 1 + 2 * SLACK,
+    }
+    return " or ".join([form for form, fit in fits.items() if fit.all()] or fits)
 
 
 def box_of_cells(form: str, cells: Sequence[str]) -> tuple[tuple[float, ...] | None, bool]:
@@ -79,8 +90,7 @@ def box_of_cells(form: str, cells: Sequence[str]) -> tuple[tuple[float, ...] | N
     if x1 <= x0 or y1 <= y0:
         remedy = "where x1 and y1 are width and height, load with box_format='xywh'"
         raise InvalidInputError(f"{said} is empty; x1 must be above x0 and y1 above y0 (both exclusive); {remedy}")
-    # A share that was written with few digits may end a hair outside.
-    slack = 1e-3 if fraction else 0.0
+    slack = SLACK if fraction else 0.0
     if min(x0, y0) < -slack:
         raise InvalidInputError(f"{said} starts outside the image; {'shares' if fraction else 'pixels'} count from 0")
     if fraction and max(x1, y1) > 1 + slack:

@@ -16,15 +16,16 @@ _ALSO = {
     "label": "class classname diagnosis dx target category finding labelname",
     "split": "subset partition datasetsplit datasplit traintest trainvaltest",
     "mask": "maskpath maskfile maskname segmentation segmentationpath segmask lesionmask maskid",
-    "group": "patient patientid patientname subject subjectid groups caseid personid",
+    "group": "patient patientid patientname patientno patientnumber mrn medicalrecordnumber subject subjectid groups "
+    "case caseid casenumber participant participantid personid lesionid lesionno lesionnumber",
     "x0": "xmin left bboxx0 bboxxmin boxx0",
     "y0": "ymin top bboxy0 bboxymin boxy0",
     "x1": "xmax right bboxx1 bboxxmax boxx1",
     "y1": "ymax bottom bboxy1 bboxymax boxy1",
 }
 _MEANT = {word: ours for ours, words in _ALSO.items() for word in [ours, *words.split()]}
-_BOX_FORMS = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("xcenter", "ycenter", "width", "height"))
-_BOX_FORMS += (("bboxx", "bboxy", "bboxwidth", "bboxheight"), ("bbox",), ("boundingbox",))
+_BOX_FORMS = ["x1 y1 x2 y2", "x y width height", "x y w h", "xcenter ycenter width height", "bbox", "boundingbox"]
+_BOX_FORMS = [form.split() for form in [*_BOX_FORMS, "bboxx bboxy bboxwidth bboxheight"]]
 _SPLITS_ALSO = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
 
 
@@ -42,11 +43,15 @@ def meant_column(name: str) -> str | None:
     """
     if name in OURS:
         return name
-    plain = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
+    plain = _plain(name)
     if plain in _MEANT:
         return _MEANT[plain]
     close = difflib.get_close_matches(plain, ["image", "label", "split", "mask"], n=1, cutoff=0.8)
     return close[0] if close else None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
 
 
 def header_faults(columns: Sequence[str], chosen: Collection[str], needed: Collection[str]) -> list[str]:
@@ -69,6 +74,10 @@ def header_faults(columns: Sequence[str], chosen: Collection[str], needed: Colle
     """
     faults: list[str] = []
     likely: dict[str, str] = {}
+    plain = list(map(_plain, columns))
+    form = next((form for form in _BOX_FORMS if set(form) <= set(plain)), None)
+    form = None if {"x0", "y0", *(BOX if form != _BOX_FORMS[0] else ())} & set(columns) else form
+    needed = [name for name in needed if form is None or name not in BOX]
     for name in columns:
         ours = meant_column(name)
         # That a column tells patients apart is assumed aloud.
@@ -82,10 +91,8 @@ def header_faults(columns: Sequence[str], chosen: Collection[str], needed: Colle
     for ours, name in likely.items():
         text = f"the column {name!r} looks like {ours!r} and would be ignored"
         faults.append(f"{text}: rename it, to that or away from it")
-    plain = [re.sub(r"[\W_]+", "", name.casefold()) for name in columns]
-    form = next((form for form in _BOX_FORMS if set(form) <= set(plain)), None)
-    if form and not set(BOX) & set(columns):
-        kind = "cxcywh" if "center" in form[0] else "xywh"
+    if form:
+        kind = "xyxy" if form == _BOX_FORMS[0] else "cxcywh" if "center" in form[0] else "xywh"
         text = f"the columns {', '.join(columns[plain.index(part)] for part in form)} look like a box"
         remedy = f"rename them x0,y0,x1,y1 and load with box_format={kind!r} (or {kind + '-fraction'!r})"
         faults.append(f"{text} and would be ignored: {remedy}")
@@ -109,10 +116,12 @@ def like(name: str) -> str:
     Returns
     -------
     str
-        Small letters, composed, single blanks of the common kind; of whole numbers their value, so that ``7``, ``7.0``
-        and ``007`` are alike.
+        Small letters, composed, single blanks of the common kind, without signs that nobody sees (of no width, soft
+        hyphens, marks of direction or byte order); of whole numbers their value, so that ``7``, ``7.0`` and ``007`` are
+        alike.
     """
-    plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    seen = "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) != "Cf")
+    plain = " ".join(seen.casefold().split())
     number = re.fullmatch(r"0*(\d+)(\.0*)?", plain)
     return number[1] if number else plain
 

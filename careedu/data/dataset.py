@@ -19,6 +19,7 @@ from careedu.data.digest import add_array
 from careedu.errors import InvalidInputError, check_known, check_number
 
 _TENSORS = ("images", "labels", "boxes", "masks", "has_mask", "marks", "mark_labels", "lesion_free")
+_TENSORS += ("stored",)
 AUGMENTATIONS = ("none", "upright", "any-orientation")
 
 
@@ -52,6 +53,8 @@ class LesionDataset:
         int64 (N,), the class that an image's marks look like (``look_alike=`` of phantoms); −1 for none.
     lesion_free : Tensor, optional
         bool (N,), true where it is known that an image has no lesion, which is more than that no lesion is known.
+    stored : Tensor, optional
+        int64 (N, 2), width and height of the files that the images were made of.
 
     Attributes
     ----------
@@ -81,6 +84,7 @@ class LesionDataset:
     marks: Tensor | None = None
     mark_labels: Tensor | None = None
     lesion_free: Tensor | None = None
+    stored: Tensor | None = None
     has_box: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +118,7 @@ class LesionDataset:
             "marks": (torch.bool, (n, height, width)),
             "mark_labels": (torch.int64, (n,)),
             "lesion_free": (torch.bool, (n,)),
+            "stored": (torch.int64, (n, 2)),
         }
         for name, (dtype, shape) in expected.items():
             value = getattr(self, name)

@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from tqdm.auto import tqdm
 
 from careedu.data import mask_levels
-from careedu.data.depth import DEEP_GREY, Window, brightness, stored_values
+from careedu.data.depth import DEEP_GREY, Window, brightness, is_deep, stored_values
 from careedu.data.faults import Faults
 from careedu.data.labels import Entry, Lesion
 from careedu.errors import InvalidInputError
@@ -46,11 +46,12 @@ class Reading:
 
 @dataclass(frozen=True)
 class Header:
-    """What an image file says of itself before it is decoded; sizes in pixels."""
+    """What an image file says of itself before it is decoded; sizes in pixels, and whether it has more than 8 bits."""
 
     mode: str
     width: int
     height: int
+    deep: bool
 
 
 def decode(entries: Sequence[Entry], reading: Reading, faults: Faults) -> Iterator[dict[str, np.ndarray]]:
@@ -70,8 +71,8 @@ def decode(entries: Sequence[Entry], reading: Reading, faults: Faults) -> Iterat
     dict of str to array
         Batches, in order: ``images`` uint8 (n, C, H, W), C being 1 where all N images are grey and 3 where any is not;
         ``boxes`` float32 (n, 4) with NaN rows where there is none; ``has_mask`` and ``lesion_free`` bool (n,);
-        ``stored`` int64 (n, 2), width and height of the files; and, where any of the N has
-        a mask, ``masks`` bool (n, H, W).
+        ``stored`` int64 (n, 2), width and height of the files; ``deep`` bool (n,), whether they have more than 8 bits;
+        and, where any of the N has a mask, ``masks`` bool (n, H, W).
 
     Raises
     ------
@@ -127,7 +128,7 @@ def read_header(entry: Entry) -> Header:
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
         if frames > 1:
             raise InvalidInputError(f"the image holds {frames} frames; save each as an image with a row of its own")
-        return Header(image.mode, *image.size)
+        return Header(image.mode, *image.size, is_deep(image, entry.path))
 
 
 def read_image(path: Path, channels: int, size: int | None, window: Window | None = None) -> np.ndarray:
@@ -249,6 +250,7 @@ def _decode_entry(
         "has_mask": union.any(),
         "lesion_free": np.array(bool(entry.lesions) and not union.any() and not boxes),
         "stored": np.array([header.width, header.height]),
+        "deep": np.array(header.deep),
     }
     if parts["has_mask"]:
         parts["masks"] = union if reading.size is None else resized_mask(union, reading.size)

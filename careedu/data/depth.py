@@ -44,7 +44,7 @@ def stored_values(image: Image.Image, path: Path) -> np.ndarray | None:
     """
     if image.mode in _NO_COLOUR:
         raise InvalidInputError(f"the image stores {image.mode} colours, whose brightness is not read; save it as RGB")
-    if image.format == "PNG" and image.mode not in DEEP_GREY and _png_bits(path) == 16:
+    if image.mode not in DEEP_GREY and is_deep(image, path):
         from torchvision.io import ImageReadMode, decode_image
 
         image.load()  # which tells a broken file in words; the other reader would end the program
@@ -94,7 +94,7 @@ def brightness(values: np.ndarray, window: Window | None) -> np.ndarray:
     return np.rint(scaled.clip(0, 255)).astype(np.uint8)
 
 
-def _png_bits(path: Path) -> int:
-    """Bits a sample: the 25th byte of a PNG (PNG specification, IHDR)."""
-    with path.open("rb") as file:
-        return file.read(25)[24]
+def is_deep(image: Image.Image, path: Path) -> bool:
+    """Whether an image that was opened from `path` stores more than 8 bits a sample."""
+    with path.open("rb") as file:  # of a PNG, bits a sample are the 25th byte (PNG specification, IHDR)
+        return image.mode in DEEP_GREY or (image.format == "PNG" and file.read(25)[24] == 16)

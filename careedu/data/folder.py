@@ -11,9 +11,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from careedu.data.mask_levels import Lesion
 from careedu.errors import InvalidInputError, MissingDataError, check_number
 
 # Raised whenever the same files would give other arrays, so that no cache of an older version is taken for ours.
-_REVISION = 2
+_REVISION = 3
 # A lesion of more than this share of its image is rather an inverted mask.
 _MOST = 0.6
 _NAMED = 3
@@ -110,9 +111,11 @@ def read_folder(
     contents = _contents(table)
     key = _key(table, contents, reading)
     arrays = cached_arrays(key, len(labels), lambda: decode(table.entries, reading, table.faults))
-    of_images = {name: array for name, array in arrays.items() if name != "stored"} | {"labels": labels}
+    of_images = {name: array for name, array in arrays.items() if name != "deep"} | {"labels": labels}
     splits = {name: _dataset(table, rows[name], of_images, classes) for name in SPLITS}
-    doubts = _doubts(table, contents, rows, arrays, size, group) if advise else []
+    doubts = _doubts(table, contents, rows, arrays, window, group) if advise else []
+    if advise and (told := squeezed(splits.values())):
+        doubts.append(f"images are squeezed {told}, which changes shapes; crop or pad the files where shape matters")
     if lesion is not None and (arrays["lesion_free"] & [any(le.mask for le in e.lesions) for e in table.entries]).any():
         doubts.append(f"some masks hold none of lesion={lesion!r}; their images are taken as free of lesions")
     for name in ("val", "test"):
@@ -202,8 +205,19 @@ def _key(table: Table, contents: Mapping[Path, str], reading: Reading) -> str:
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
+def squeezed(parts: Iterable[LesionDataset]) -> str:
+    """How far images were squeezed whose files are known, in words; empty where no side changed by a tenth."""
+    found = [(0.0, 0, 0, 0)]
+    for part in parts:
+        for width, height in [] if part.stored is None else part.stored.tolist():
+            *_, down, across = part.images.shape
+            found.append((abs(math.log(width / height * down / across)), width, height, across))
+    change, width, height, side = max(found)
+    return f"into squares of {side} pixels (one of {width}x{height} the most)" if change > math.log(1.1) else ""
+
+
 def _doubts(
-    table: Table, contents: Mapping[Path, str], rows: Arrays, arrays: Arrays, size: int | None, group: str | None
+    table: Table, contents: Mapping[Path, str], rows: Arrays, arrays: Arrays, window: object, group: str | None
 ) -> list[str]:
     """What is doubtful, and what was assumed, in words."""
     entries, found = table.entries, []
@@ -225,14 +239,14 @@ def _doubts(
     if twins and not found:
         text = f"{len(twins)} images are there more than once (the first: {named(twins[0])})"
         found.append(f"{text}; each counts as one image")
-    if size is not None:
-        stored = arrays["stored"]
-        width, height = stored[np.argmax(abs(np.log(stored[:, 0] / stored[:, 1])))]
-        if abs(np.log(width / height)) > np.log(1.1):
-            text = f"images are squeezed into squares of {size} pixels (one of {width}x{height} the most)"
-            found.append(f"{text}, which changes shapes; crop or pad the files where shape matters")
+    deep = np.flatnonzero(arrays["deep"])
+    if window is None and 0 < len(deep) < len(entries):
+        text = f"{len(deep)} images store more than 8 bits ({named(deep)}), {len(entries) - len(deep)} store 8"
+        done = "each of the former is stretched from its own minimum and maximum, the latter keep their numbers"
+        found.append(f"{text}: {done}; save all alike, or, if they are on one scale, load with window=(low, high)")
     if table.group_column not in ("group", group):
-        found.append(f"patients are told apart by the column {table.group_column!r}; group= names another")
+        who = "lesions, not patients," if "lesion" in table.group_column.casefold() else "patients"
+        found.append(f"{who} are told apart by the column {table.group_column!r}; group= names another")
     if not table.has_splits:
         by = "by group" if table.has_groups else "image by image, as no column 'group' tells patients apart"
         found.append(f"the splits were drawn {by}; a column 'split' keeps them, split_seed= draws others")

@@ -126,6 +126,7 @@ def read_table(
     if group is not None:
         check_known("column for group=", str(group), free)
     told = [name for name in free if meant_column(name) == "group" and name not in (where or {})]
+    told.sort(key=lambda name: "lesion" in name.casefold())  # a patient may have several
     # The first that says anything: an empty column must not hide the patients.
     filled_first = (name for name in ("group", *told) if any(cells.get(name) for _, cells, _ in rows))
     group_column = group or next(filled_first, "group")
@@ -137,7 +138,7 @@ def read_table(
     faults = Faults()
     _files.cache_clear()  # what was renamed since is seen
     if box_format is None and (likely := likely_fractions([cells for _, cells, _ in rows])):
-        remedy = f"load with box_format={likely!r}, or write pixels (box_format='xyxy' says that these are pixels)"
+        remedy = f"load with {likely}, or write pixels (box_format='xyxy' says that these are pixels)"
         raise InvalidInputError(f"all boxes of {TABLE} lie between 0 and 1, as shares of the image do; {remedy}")
     # Asked once of each file, however many rows name it.
     find = functools.cache(functools.partial(_file, folder, os.path.realpath(folder)))
@@ -162,8 +163,11 @@ def read_table(
         _check_groups(entries.values(), faults)
     for what, column in {"label": "label", **({"group": group_column} if has_groups else {})}.items():
         for own in spellings(getattr(entry, what) for entry in entries.values()):
-            text = f"the {column}s {', '.join(map(repr, own))} differ in capitals, blanks or zeros only"
-            faults.add_whole(f"{text}; write them alike")
+            text = (
+                f"the {column}s {', '.join(map(repr, own))} differ in capitals, blanks, zeros or invisible signs only"
+            )
+            other = f"where they mean different ones, put more before each, such as the hospital: {'north-' + own[0]!r}"
+            faults.add_whole(f"{text}; write them alike{f', or, {other}' if what == 'group' else ''}")
     return Table(list(entries.values()), has_splits, has_groups, group_column if has_groups else "group", faults)
 
 

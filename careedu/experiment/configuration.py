@@ -14,6 +14,7 @@ import torch
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import Splits
 from careedu.data.digest import digest
+from careedu.data.folder import squeezed
 from careedu.data.load import load
 from careedu.errors import InvalidInputError, check_known, check_number
 from careedu.methods.building import build_method
@@ -159,6 +160,7 @@ def configure(data: Splits, method: Method, settings: Settings) -> dict[str, Any
             "classes": list(data.classes),
             "rare": list(data.rare),
             "image shape": list(data.train.images.shape[1:]),
+            **({"squeezed": told} if (told := squeezed(data.parts().values())) else {}),
         },
         "method": {
             "name": method.name,

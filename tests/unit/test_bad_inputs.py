@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import unicodedata
 import warnings
@@ -210,8 +211,33 @@ ERRORS |= {
 }
 LEVELS = np.arange(576, dtype=np.uint8).reshape(24, 24) % 3 * 80
 ERRORS |= {
-    "fractions": (as_fractions, "box_format='xyxy-fraction'"),
-    "YOLO": (as_yolo, "box_format='cxcywh-fraction'"),
+    "fractions": (as_fractions, r"with box_format='xyxy-fraction' \(if x1,y1 is a corner\) or .*'xywh-fraction'"),
+    "YOLO": (as_yolo, r"'cxcywh-fraction' \(if so, and x0,y0 is the centre: YOLO\), or write pixels"),
+    "shares of either form": (
+        every(x0=0.4, y0=0.5, x1=0.6, y1=0.7),
+        "with box_format='xyxy-fraction' .* or box_format='cxcywh-fraction' ",
+    ),
+    "x1, y1, x2, y2": (
+        both(without("x0", "y0", "x1", "y1"), every(x1=4, y1=6, x2=14, y2=12)),
+        r"the columns x1, y1, x2, y2 look like a box and would be ignored: rename them x0,y0,x1,y1 and load with "
+        r"box_format='xyxy'",
+    ),
+    "X1, Y1, X2, Y2": (
+        both(without("x0", "y0", "x1", "y1"), every(X1=4, Y1=6, X2=14, Y2=12)),
+        "the columns X1, Y1, X2, Y2 look like a box",
+    ),
+    **{
+        f"label with {unicodedata.name(sign)}": (
+            cell(3, label=f"we{sign}ll"),
+            re.escape(f"the labels 'well', {f'we{sign}ll'!r} differ in capitals, blanks, zeros or invisible signs"),
+        )
+        for sign in "\u200b\xad\ufeff\u200e\u200f\u2060"
+    },
+    "two patients of one number": (
+        both(cell(0, group="1"), cell(1, group="01"), cell(8, group="8"), cell(9, group="9")),
+        "the groups '1', '01' differ .*write them alike, or, where they mean different ones, put more before each, "
+        "such as the hospital: 'north-1'",
+    ),
     "width and height": (as_sizes, "box_format='xywh'"),
     "box beyond the image": (cell(3, x1=25), "outside the image of 24x24.*box_format="),
     "box in part": (cell(3, x1=""), "in part"),
@@ -279,6 +305,18 @@ WARNINGS = {
     "patients by another name": (renamed("group", "patient_id"), "by the column 'patient_id'"),
     "Patients by another name": (renamed("group", "Patient"), "by the column 'Patient'"),
     "subjects": (renamed("group", "subject"), "by the column 'subject'"),
+    "record numbers": (renamed("group", "MRN"), "patients are told apart by the column 'MRN'"),
+    "cases": (renamed("group", "case"), "patients are told apart by the column 'case'"),
+    "lesions": (renamed("group", "lesion_id"), "lesions, not patients, are told apart by the column 'lesion_id'"),
+    "patients before lesions": (
+        both(every(lesion_id=lambda row: row["image"]), renamed("group", "patient_id")),
+        "patients are told apart by the column 'patient_id'",
+    ),
+    "16 bits among 8": (
+        file("3.png", lambda p: Image.fromarray(np.arange(576, dtype=np.uint16).reshape(24, 24) * 90).save(p)),
+        r"1 images store more than 8 bits \('3.png'\), 19 store 8: each of the former is stretched from its own "
+        r"minimum and maximum, the latter keep their numbers; .*window=\(low, high\)",
+    ),
     "Group in capitals": (renamed("group", "Group"), "by the column 'Group'"),
     "no splits": (without("split"), "splits were drawn by group"),
     "no splits, no groups": (without("split", "group"), "image by image, as no column 'group'"),

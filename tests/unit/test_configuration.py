@@ -104,6 +104,18 @@ def test_a_raised_revision_of_a_method_inside_a_method_counts(monkeypatch):
     assert key(method="balanced-sampling") != before
 
 
+def test_that_images_are_squeezed_is_written_down_and_makes_no_other_key():
+    width = torch.full((len(DATA.test), 2), 32)
+    width[3] = torch.tensor([767, 576])
+    squeezed = replace(DATA, test=replace(DATA.test, stored=width))
+    written = configure(squeezed, CrossEntropy(), Settings())["data"]
+    assert written["squeezed"] == f"into squares of {DATA.test.images.shape[3]} pixels (one of 767x576 the most)"
+    assert key(data=squeezed) == key()
+    assert "squeezed" not in configure(DATA, CrossEntropy(), Settings())["data"]
+    width[3] = torch.tensor([65, 60])  # less than a tenth
+    assert "squeezed" not in configure(squeezed, CrossEntropy(), Settings())["data"]
+
+
 def test_a_reference_without_network_is_the_same_with_every_model():
     assert key(method="nearest-neighbour", model="small") == key(method="nearest-neighbour", model="resnet18")
     written = configure(DATA, build_method("nearest-neighbour"), Settings())
