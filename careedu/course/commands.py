@@ -15,6 +15,7 @@ from careedu.errors import InvalidInputError
 
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in ("size", "imbalance", "seed", "rare", "split_seed")}
 _RUNS = Path("careedu-runs")
+_WIDTH = 80  # of a terminal
 # What makes no other run; the data are told by their place and content.
 _SILENT = ("command", "quiet", "out", "device", "jobs", "report", "data")
 
@@ -192,7 +193,7 @@ def _tell(run: Any) -> None:
     unmeasured = list(table.index[table["n test"] == 0])
     table["recall"], table["95 % interval"] = zip(*told, strict=True)
     print(f"\n{run.method} on {data['name']}, seed {run.configuration['seed']}\n")
-    print(table.drop(columns=["low", "high"]).to_string())
+    print(table.drop(columns=["low", "high"]).to_string(line_width=_WIDTH))
     n = len(table)
     of = (
         f"  (of {n - len(unmeasured)} of {n} classes: {', '.join(unmeasured)} cannot be measured)" if unmeasured else ""
@@ -211,7 +212,7 @@ def _tell_comparison(comparison: Any) -> None:
     data, seeds = comparison.first.configuration["data"]["name"], len(comparison.seeds)
     print(f"\n{len(comparison.methods)} methods on {data}, {seeds} seeds, {', '.join(comparison.rare)} rare\n")
     for metric in ("rare recall", "balanced accuracy"):
-        print(comparison.summary([metric]).to_string(), end="\n\n")
+        print(comparison.summary([metric]).to_string(line_width=_WIDTH), end="\n\n")
     print("Intervals: 95 %, over seeds and groups of test images; verdicts by paired differences, Holm-adjusted.")
 
 

@@ -26,35 +26,6 @@ MARK_MEASURES = ("mark share", "mark chance")
 _MAPS = ("before.values", "after.mask.values", "attention.values")  # in weights; the last in those of an older careedu
 
 
-def attention_map(network: Any) -> np.ndarray:
-    """The map that a network sees every image through.
-
-    Parameters
-    ----------
-    network : nn.Module
-        As `careedu.GlobalAttention` wraps it and as `Run.network` opens it.
-
-    Returns
-    -------
-    ndarray
-        float32 (H, W) in [0, 1].
-
-    Raises
-    ------
-    InvalidInputError
-        If the network has no such map.
-    """
-    from careedu.nn.spatial_mask import SpatialMask
-
-    masks = [part for part in network.modules() if isinstance(part, SpatialMask)]
-    if not masks:
-        raise InvalidInputError(
-            f"a network of the kind {type(network).__name__} has no attention map; train one with "
-            "careedu.GlobalAttention()"
-        )
-    return masks[0].map().detach().float().cpu().numpy()
-
-
 def recorded_maps(run: Run) -> np.ndarray:
     """The attention maps that were recorded after each epoch, in order of the training.
 

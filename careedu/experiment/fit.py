@@ -122,9 +122,7 @@ def fit(
         own = {name: getattr(settings, name) for name in ("seed", "batch_size", "learning_rate", "weight_decay")}
         own |= {"precision": precision, "evaluate": evaluation.after_epoch}
         training = Training(network, stages, train.to(device), settings.augmentation_for(data), **own)
-        shared = []
-        if shared_stages is not None:
-            shared = _shared_stages(Path(shared_stages), configuration, stages, train, network)
+        shared = _shared_stages(Path(shared_stages), configuration, stages, train, network) if shared_stages else []
         description = f"{method.label()}, seed {settings.seed}"
         training.run(Path(checkpoint) if checkpoint else None, configuration, progress, description, on_epoch, shared)
         network.freeze()  # what was made of the training images stays, the images go

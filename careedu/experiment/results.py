@@ -189,10 +189,8 @@ class Results:
         key = self._known(method), self.metric(metric)
         if key not in self._values:
             name, rows = measured_part(key[1], self.marked)
-            labels = self.labels[rows]
-            everything = np.zeros(len(labels), dtype=np.int64)
-            probabilities = self.probabilities(method)[:, rows]
-            self._values[key] = metric_without(name, probabilities, labels, everything, self.rare_indices)[0]
+            labels, probabilities = self.labels[rows], self.probabilities(method)[:, rows]
+            self._values[key] = metric_without(name, probabilities, labels, np.zeros_like(labels), self.rare_indices)[0]
         return self._values[key]
 
     def estimate(self, method: str, metric: str) -> Estimate:

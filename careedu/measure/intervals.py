@@ -33,7 +33,8 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.estimate:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        known = f"{self.estimate:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return known if self.estimate == self.estimate else "no test images"
 
 
 def interval_of(single: Spread, confidence: float = 0.95) -> Interval:

@@ -41,7 +41,7 @@ from torch.nn import functional
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError, check_known, check_number
 from careedu.methods.boxes import found_boxes, inside_boxes, random_boxes, scale_boxes, shifted_boxes, wanted_rows
-from careedu.methods.facts import TrainingFacts, Workspace
+from careedu.methods.facts import TrainingFacts, Workspace, named_classes
 from careedu.methods.imbalance import LogitAdjusted
 from careedu.methods.method import BuiltOnLoss, LossMethod, two_stages
 from careedu.methods.segmentation import REVISION as SEGMENTATION_REVISION
@@ -246,10 +246,11 @@ class CARE(BuiltOnLoss):
             rows = wanted_rows(data, self.boxes, self.classes, self.box_share, [seed, SHARE])
             boxes[rows] = self._boxes(data, rows, seed, workspace)
             if bool(boxes.isnan().all()):
-                which = "rare class " + ", ".join(map(repr, data.rare)) if self.classes == "rare" else "any class"
+                which, other = named_classes(data, self.classes)
                 raise InvalidInputError(
                     f"no training image of {which} has a box ({self.boxes!r}), and without one CARE has nothing to "
-                    'attend to: add boxes or masks to the table (marks, for boxes="mark"), or use boxes="saliency"'
+                    f'attend to: add boxes or masks to the table (marks, for boxes="mark"){other}, or use '
+                    'boxes="saliency"'
                 )
         # What the method may not know, the training does not hold.
         return replace(train, boxes=boxes, masks=None, has_mask=None, marks=None)
@@ -257,11 +258,7 @@ class CARE(BuiltOnLoss):
     def stages(self, facts: TrainingFacts, epochs: int) -> list[Stage]:
         """Classification alone, then with attention. The first does not depend on boxes or attention."""
         first, second = two_stages(epochs, self.share, self.name)
-
-        def classification(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-            progress = batch.progress * first / epochs
-            return {"classification": self.classification.loss(model(batch.inputs), batch.labels, facts, progress)}
-
+        classification = self.classification.terms(facts, lambda progress: progress * first / epochs)
         # The outcome follows from the loss alone, so CARE and its controls can start from one training of it.
         loss = {"method": self.classification.name, **self.classification.options()}
         shared = {"classification": loss, "revision": [self.revision, self.classification.revision], "lesions": False}

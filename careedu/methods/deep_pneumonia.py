@@ -37,7 +37,7 @@ from torch.nn import functional
 
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError, check_known, check_number
-from careedu.methods.facts import TrainingFacts
+from careedu.methods.facts import TrainingFacts, named_classes
 from careedu.methods.imbalance import ClassBalanced
 from careedu.methods.method import BuiltOnLoss, LossMethod, Pretraining
 from careedu.methods.simclr import SimCLR
@@ -278,9 +278,10 @@ class DeepPneumonia(BuiltOnLoss):
         if self.classes == "rare":
             known &= torch.isin(train.labels, torch.tensor(data.rare_indices))
         if not bool(known.any()):
+            which, other = named_classes(data, self.classes)
             raise InvalidInputError(
-                f"no training image of {'the rare classes' if self.classes == 'rare' else 'any class'} has a mask, and "
-                'masks guide the attention: add them to the table, or give masks="none"'
+                f"no training image of {which} has a mask, and masks guide the attention: add them to the "
+                f'table{other}, or give masks="none"'
             )
         masks = train.masks & known[:, None, None]
         if self.masks == "shuffled":

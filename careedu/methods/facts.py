@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from careedu.data.dataset import LesionDataset
+from careedu.data.dataset import LesionDataset, Splits
 from careedu.data.digest import digest
 
 
@@ -66,3 +66,10 @@ class Workspace:
     def checkpoint(self, name: str, identity: Mapping[str, Any]) -> Path | None:
         """File for the checkpoint of a training that follows from JSON values; None without a folder."""
         return self.folder and self.folder / f"{name}-{digest(identity)}.safetensors"
+
+
+def named_classes(data: Splits, classes: str) -> tuple[str, str]:
+    """Of which classes a method reads lesions, ``"rare"`` or all, in words; and what else helps where none is known."""
+    if classes != "rare":
+        return "any class", ""
+    return "rare class " + ", ".join(map(repr, data.rare)), ", or name other rare classes with rare="

@@ -189,11 +189,11 @@ class LossMethod(TrainedMethod):
         """One stage: the loss on shuffled images."""
         return [Stage(self.name, epochs, self.terms(facts))]
 
-    def terms(self, facts: TrainingFacts) -> Terms:
-        """The loss as the terms of a stage."""
+    def terms(self, facts: TrainingFacts, progress: Callable[[float], float] = lambda within: within) -> Terms:
+        """The loss as the terms of a stage; `progress` turns the share of that stage into the share of the training."""
 
         def classification(model: nn.Module, batch: Batch | FeatureBatch) -> dict[str, Tensor]:
-            return {"classification": self.loss(model(batch.inputs), batch.labels, facts, batch.progress)}
+            return {"classification": self.loss(model(batch.inputs), batch.labels, facts, progress(batch.progress))}
 
         return classification
 

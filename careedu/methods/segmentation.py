@@ -295,7 +295,8 @@ def boxes_of_a_trained_segmentation(
     if int(common.sum()) < 2:
         raise InvalidInputError(
             f'boxes="segmentation" trains on masks of the common classes, and {int(common.sum())} of their training '
-            'images have one: add masks to the table, or use boxes="given" or boxes="saliency"'
+            'images have one: add masks to the table, name other classes as rare with rare=, or use boxes="given" or '
+            'boxes="saliency"'
         )
     network = train_segmentation(train[common], Augmentation.named(data.augmentation), seed, UPDATES, workspace)
     return segmented_boxes(network, train.images[rows])

@@ -18,7 +18,7 @@ from torch.nn import functional
 from careedu.data.dataset import LesionDataset, Splits
 from careedu.errors import InvalidInputError
 from careedu.methods.boxes import given_boxes, inside_boxes
-from careedu.methods.facts import TrainingFacts
+from careedu.methods.facts import TrainingFacts, named_classes
 from careedu.methods.imbalance import LogitAdjusted
 from careedu.methods.lesion_transplant import cover_lesions
 from careedu.methods.method import BuiltOnLoss, LossMethod, TrainedMethod
@@ -204,9 +204,10 @@ class CropToBox(_OneStage):
         if self.classes == "rare":
             wanted &= torch.isin(train.labels, torch.tensor(data.rare_indices))
         if not wanted.any():
-            which = "rare class " + ", ".join(map(repr, data.rare)) if self.classes == "rare" else "any class"
+            which, other = named_classes(data, self.classes)
             raise InvalidInputError(
                 f"no training image of {which} has a box or mask, so there is nothing to crop to: add one to the table"
+                f"{other}"
             )
         rows = wanted.nonzero()[:, 0]
         images = _changed(train, rows, lambda images, part: crop_to_boxes(images, boxes[part], self.margin))

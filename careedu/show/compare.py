@@ -111,7 +111,8 @@ class Comparison(Results):
         columns = {}
         for metric in metrics:
             found = self.differences(metric, against)
-            told = {name: f"{d.effect:+.2f} [{d.low:+.2f}, {d.high:+.2f}], {d.verdict}" for name, d in found.items()}
+            known = {name: d for name, d in found.items() if d.effect == d.effect}  # else there are no test images
+            told = {name: f"{d.effect:+.2f} [{d.low:+.2f}, {d.high:+.2f}], {d.verdict}" for name, d in known.items()}
             signed = [told.get(name, "").replace("-", "−") for name in self.methods]
             columns[metric] = [_unbroken(str(self.estimate(name, metric))) for name in self.methods]
             columns[f"{metric}, against {against}"] = list(map(_unbroken, signed))

@@ -11,8 +11,8 @@ import numpy as np
 
 from careedu.errors import InvalidInputError
 from careedu.measure.intervals import Interval
-from careedu.show.interval_rows import draw_intervals, draw_seeds, name_rows, wrap
-from careedu.show.style import COLOURS, FAINT, INK, MARKERS, QUIET, Picture, figure, if_rare
+from careedu.show.interval_rows import draw_intervals, draw_seeds, in_words, name_rows, wrap
+from careedu.show.style import COLOURS, FAINT, INK, MARKERS, QUIET, Picture, figure, if_rare, of_measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +84,7 @@ def plot_comparison(results: Results, methods: Sequence[str] | None = None) -> P
     kinds = {f"recall of {c}": (if_rare(c, rare), RARE if c in rare else PLAIN) for c in results.classes}
     if len(rare) > 1:
         kinds["rare recall"] = "rare recall (mean)", RARE
-    kinds["balanced accuracy"] = "balanced accuracy", OVERALL
+    kinds["balanced accuracy"] = of_measured("balanced accuracy", results), OVERALL
     # Where one class is rare, its panel bears the verdicts on rare recall.
     judged = {f"recall of {rare[0]}" if len(rare) == 1 else "rare recall": "rare recall"}
     judged["balanced accuracy"] = "balanced accuracy"
@@ -113,8 +113,8 @@ def plot_comparison(results: Results, methods: Sequence[str] | None = None) -> P
         )
 
         def said(row: int, panel: _Panel, judged: bool) -> str:
-            one, verdict = panel.found[row], f", {panel.verdicts[row]}" if panel.verdicts and judged else ""
-            return f"{panel.title} {one.estimate:.2f} ({one.low:.2f} to {one.high:.2f}){verdict}"
+            verdict = f", {panel.verdicts[row]}" if panel.verdicts and judged else ""
+            return f"{panel.title} {in_words(panel.found[row])}{verdict}"
 
         told = []
         for row, name in enumerate(names):
@@ -159,7 +159,7 @@ def plot_methods(runs: Mapping[str, Run], reference: str | None = None) -> Pictu
     with _drawn_panels(list(runs), panels) as fig:
         fig.supxlabel(f"recall with 95 % interval over test images; dotted: {reference}", fontsize=9.5)
         rows = (
-            f"{name}: " + ", ".join(f"{label} {i.estimate:.2f}" for label, i in zip(classes, found, strict=True))
+            f"{name}: " + ", ".join(f"{c} {in_words(i).split(' (')[0]}" for c, i in zip(classes, found, strict=True))
             for name, found in intervals.items()
         )
         return Picture.of_figure(fig, f"Recall per class and method. {'; '.join(rows)}.")
@@ -214,12 +214,14 @@ def plot_differences(results: Results, metric: str = "rare recall", reference: s
         seeds = len(results.seeds)
         axis.set(
             xlim=(-limit, limit),
-            title=f"{metric}: paired difference to {reference}",
+            title=f"{of_measured(metric, results)}: paired difference to {reference}",
             xlabel=f"mean over {seeds} seeds with 95 % interval; ticks: single seeds\n"
             "grey: differences too small to be found four times in five",
         )
         words = "; ".join(f"{name} {_difference_in_words(d)}" for name, d in found.items())
-        return Picture.of_figure(fig, f"Paired differences in {metric} to {reference} over {seeds} seeds: {words}.")
+        return Picture.of_figure(
+            fig, f"Paired differences in {of_measured(metric, results)} to {reference} over {seeds} seeds: {words}."
+        )
 
 
 def plot_sets(comparisons: Mapping[str, Results], metric: str = "rare recall") -> Picture:
@@ -291,7 +293,8 @@ def _drawn_panels(methods: Sequence[str], panels: Sequence[_Panel]) -> Iterator[
             axis.axvline(panel.line, color=QUIET, linestyle=":", lw=1.4, zorder=0)
             axis.set_xlim(-0.04, 1.04)
             axis.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
-            axis.set_title(wrap(panel.title, 19))
+            empty = all(np.isnan(one.estimate) for one in panel.found)
+            axis.set_title(wrap(f"{panel.title}: no test images" if empty else panel.title, 19))
             name_rows(axis, names)
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
@@ -310,6 +313,8 @@ def p_words(p: float) -> str:
 
 def _difference_in_words(d: Difference) -> str:
     smallest = f"{d.smallest:.2f}" if np.isfinite(d.smallest) else "none"
+    if np.isnan(d.effect):
+        return "no test images"
     return (
         f"{d.effect:+.2f} ({d.low:+.2f} to {d.high:+.2f}), {d.verdict}, adjusted p {p_words(d.adjusted_p)}, "
         f"smallest difference that could be shown {smallest}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 def wrap(name: str, width: int = 26) -> str:
     """A name broken into lines of so many characters."""
     return textwrap.fill(name, width) or name
+
+
+def in_words(one: Any) -> str:
+    """An estimate with its interval, as an alternative text has it."""
+    known = f"{one.estimate:.2f} ({one.low:.2f} to {one.high:.2f})"
+    return known if one.estimate == one.estimate else "no test images"
 
 
 def name_rows(axis: Axes, names: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from careedu.errors import InvalidInputError
 from careedu.experiment.run import Run
 from careedu.measure.map_quality import map_auroc
-from careedu.show.interval_rows import draw_intervals, name_rows, wrap
+from careedu.show.interval_rows import draw_intervals, in_words, name_rows, wrap
 from careedu.show.style import COLOURS, INK, LESION, MARKERS, QUIET, Picture, figure, if_rare
 
 if TYPE_CHECKING:
@@ -239,8 +239,9 @@ def plot_recalls(runs: Run | Sequence[Run] | Mapping[str, Run]) -> Picture:
         name_rows(axis, names)
         fig.legend(loc="outside upper left", ncols=legend_columns)
         words = (
-            f"{name}: " + ", ".join(f"{c} {r.recall:.2f} ({r.low:.2f} to {r.high:.2f})" for c, r in table.iterrows())
-            for name, table in tables.items()
+            f"{name}: "
+            + ", ".join(f"{c} {in_words(one)}" for c, one in zip(run.classes, run.recall_intervals(), strict=True))
+            for name, run in named.items()
         )
         return Picture.of_figure(fig, f"Recall per class. {'. '.join(words)}.")
 

@@ -87,7 +87,7 @@ def _confusion_in_words(share: np.ndarray, classes: Sequence[str]) -> str:
         wrong = np.delete(np.arange(len(classes)), c)
         other = wrong[share[c, wrong].argmax()]
         taken = f", {share[c, other]:.0%} taken for {classes[other]}" if share[c, other] >= 0.005 else ""
-        told.append(f"of {name} {share[c, c]:.0%} found{taken}")
+        told.append(f"of {name} {share[c, c]:.0%} found{taken}" if share[c].any() else f"of {name} no test images")
     return "; ".join(told)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,6 +39,13 @@ _STYLE = Path(__file__).with_suffix(".mplstyle")
 def if_rare(name: str, rare: Collection[str]) -> str:
     """The name of a class, which says so where it is rare."""
     return f"{name} (rare)" if name in rare else name
+
+
+def of_measured(metric: str, results: Any) -> str:
+    """The name of a metric, which says of how many classes it is the mean where some have no test images."""
+    measured, n = len(np.unique(results.labels)), len(results.classes)
+    means = ("balanced accuracy", "macro F1", "AUROC")
+    return f"{metric} (of {measured} of {n} classes)" if metric in means and measured < n else metric
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from made_up_runs import made_up_run
 
 import careedu
 from careedu.data.phantoms import lesion_zones
+from careedu.nn.spatial_mask import SpatialMask
 from careedu.show.compare import Comparison
 
 SIZE = 32
@@ -88,3 +89,9 @@ def made_up_comparison(
 def with_weights(run, values):
     """The run with a network's weights, of which only the map is of use."""
     return replace(run, weights={"before.values": torch.as_tensor(values, dtype=torch.float32)})
+
+
+def attention_map(network):
+    """The map that a network sees every image through, float32 (H, W)."""
+    mask = next(part for part in network.modules() if isinstance(part, SpatialMask))
+    return mask.map().detach().float().cpu().numpy()

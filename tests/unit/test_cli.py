@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_runs import made_up_run
 from PIL import Image
 
 import careedu
+from careedu.course import commands
 from careedu.course.cli import main
 from careedu.course.launch import copy_notebooks
 from careedu.data.load import available
@@ -199,6 +202,28 @@ def test_a_class_without_test_images_is_told_in_words(tmp_path, capsys):
     assert "no test images" in printed.out and "of 1 of 2 classes: ill cannot be measured" in printed.out
     assert "nan" not in printed.out.lower()
     assert "careedu: note: no test image of ill" in printed.err and ".py" not in printed.err
+
+
+def test_tables_of_five_classes_fit_a_terminal(capsys):
+    names = ["melanocytic nevus", "basal cell carcinoma", "benign keratosis-like lesion", "dermatofibroma", "melanoma"]
+
+    def run_of(seed, skill=1.0):
+        labels = np.arange(50) % 5
+        scores = np.random.default_rng([seed, round(10 * skill)]).random((50, 5)) + skill * np.eye(5)[labels]
+        facts = {"probabilities": scores / scores.sum(axis=1, keepdims=True), "labels": labels, "probes": np.arange(2)}
+        ids = np.arange(50).astype(str)
+        told = {"classes": names, "rare": names[3:], "train counts": [100, 50, 40, 9, 7]}
+        return replace(made_up_run(seed=seed, **told), **facts, ids=ids, groups=ids)
+
+    commands._tell(run_of(0))
+    methods = {"cross-entropy": {}, "class-balanced (weighting=inverse)": {}, "lesion-transplant (target=0.5)": {}}
+    for k, by_seed in enumerate(methods.values()):
+        by_seed |= {seed: run_of(seed, k / 2) for seed in range(2)}
+    commands._tell_comparison(careedu.Comparison(methods))
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("Intervals: ")]
+    assert max(map(len, lines)) <= 80, max(lines, key=len)
+    for word in (*names, *methods, "n train", "95 % interval", "rare recall, against cross-entropy"):
+        assert any(word in line for line in lines), word
 
 
 def test_from_a_folder_to_a_report_in_three_commands(tmp_path, capsys):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import made_up_splits, thinned
+from matplotlib.axes import Axes
 from metric_by_name import metric_value
 from PIL import Image
 
@@ -110,11 +111,16 @@ def test_a_tick_below_each_row_is_one_seed(monkeypatch):
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_class_without_test_images_leaves_its_panel_empty():
+def test_a_class_without_test_images_leaves_its_panel_empty(monkeypatch):
+    titles, name = [], Axes.set_title
+    monkeypatch.setattr(Axes, "set_title", lambda self, text, **k: titles.append(text) or name(self, text, **k))
     keep = BASE.labels != 1
     parts = {name: getattr(BASE, name)[keep] for name in ("probabilities", "labels", "groups", "ids")}
     short = replace(BASE, **parts)
-    assert "middling nan (0.00 to 1.00)" in plot_comparison(Results({"a": {0: short}, "b": {0: short}})).alt
+    alt = plot_comparison(Results({"a": {0: short}, "b": {0: short}})).alt
+    assert "middling no test images" in alt and "nan" not in alt
+    assert "balanced accuracy (of 2 of 3 classes) 0." in alt and "(of" not in plot_comparison(THREE).alt
+    assert titles[BASE.classes.index("middling")].replace("\n", " ") == "middling: no test images"
 
 
 def test_the_reference_moves_line_and_signs():

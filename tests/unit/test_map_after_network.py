@@ -11,13 +11,13 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_up import made_up_dataset, made_up_splits, thinned
+from made_up_maps import attention_map
 from small_grid import same_bits
 from torch import nn
 
 import careedu
 from careedu.data.augmentation import Augmentation
 from careedu.errors import InvalidInputError
-from careedu.experiment.attention import attention_map
 from careedu.experiment.fit import fit
 from careedu.methods.facts import TrainingFacts
 from careedu.methods.global_attention import FIXED, LEARNED, MAPS, GlobalAttention, GlobalSpatialAttention

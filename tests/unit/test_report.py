@@ -384,6 +384,29 @@ def test_exploratory_runs_are_called_so(base):
     assert "a chip" in text
 
 
+def test_that_images_are_squeezed_stands_among_the_data(base):
+    squeezed = change(base, None, data__squeezed="into squares of 112 pixels (one of 767x576 the most)")
+    said = "images are squeezed into squares of 112 pixels (one of 767x576 the most), which changes shapes"
+    assert said in report_page(squeezed).decode() and "squeezed" not in report_page(base).decode()
+
+
+def test_a_class_without_test_images_is_said_in_words(base):
+    keep = base.labels != 1
+    name, rare = base.classes[1], [base.classes[1]]
+    parts = {what: getattr(base.first, what)[keep] for what in ("labels", "groups", "ids")}
+    runs = {
+        method: {s: replace(run, probabilities=run.probabilities[keep], **parts) for s, run in by_seed.items()}
+        for method, by_seed in base.runs.items()
+    }
+    short = change(Comparison(runs), None, data__rare=rare)
+    content = report_page(short).decode()
+    text = re.sub(r'<data value="[^"]*">', "", content)
+    assert "rare recall no test images" in summary(short)[0] and "balanced accuracy (of 2 of 3 classes) 0." in text
+    assert "nan" not in text.lower() and f"{name} has no test images" in text
+    assert text.count("no test images</data>") >= 2 * len(short.methods), "as its recall, and as that of the rare ones"
+    assert "nan" not in short.summary().to_string()
+
+
 def test_few_groups_are_warned_of(base):
     listed = ", ".join(f"{name} 8" for name in base.classes)
     text = Page(report_page(base)).text

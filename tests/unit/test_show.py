@@ -301,7 +301,7 @@ def test_a_class_without_test_images_still_has_its_row():
     run = made_up_run()
     keep = run.labels != 3
     run.labels, run.probabilities, run.groups = run.labels[keep], run.probabilities[keep], run.groups[keep]
-    assert f"{LONG[3]} nan (0.00 to 1.00)" in plot_recalls(run).alt
+    assert f"{LONG[3]} no test images" in plot_recalls(run).alt
 
 
 @pytest.mark.parametrize("stages", [["contrast"] * 2, ["contrast", "map"]])

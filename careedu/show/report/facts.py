@@ -69,6 +69,8 @@ def data(results: Results) -> dict[str, str]:
     name = str(written["name"])
     shape = " × ".join(map(str, written["image shape"]))
     known = {"name": name, "rare classes": ", ".join(results.rare), "image": f"{shape} (channels × height × width)"}
+    if "squeezed" in written:
+        known["shape"] = f"images are squeezed {written['squeezed']}, which changes shapes"
     if name in PHANTOMS:
         known["what it is"] = PHANTOMS[name]
     elif name in SOURCES:

@@ -16,7 +16,7 @@ from careedu.show.report import facts, words
 from careedu.show.report.recipe import loop_settings, recipe
 from careedu.show.report.words import number
 from careedu.show.result_plots import MOST_MATRICES, plot_confusion
-from careedu.show.style import Picture
+from careedu.show.style import Picture, of_measured
 
 COLUMNS = 5
 """Columns of numbers that fit the width of a printed page."""
@@ -28,6 +28,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["of_measured"] = of_measured
 _TEMPLATES.globals |= {name: getattr(words, name) for name in ("number", "p_value", "plain", "signed")}
 _TEMPLATES.globals |= {"told": facts, "words": words}
 

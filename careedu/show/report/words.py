@@ -8,6 +8,7 @@ import numpy as np
 
 from careedu.experiment.results import Results
 from careedu.measure.statistics import FEWEST_GROUPS, FEWEST_SEEDS, Difference
+from careedu.show.style import of_measured
 
 DASH = "–"
 MINUS = "−"
@@ -29,7 +30,7 @@ def summary(results: Results) -> list[str]:
     list of str
     """
     found = [(metric, results.estimate(results.reference, metric)) for metric in reversed(JUDGED)]
-    levels = [f"{metric} {plain(one.estimate)} [{plain(one.low)}, {plain(one.high)}]" for metric, one in found]
+    levels = [f"{of_measured(metric, results)} {one}" for metric, one in found]
     lines = [f"The reference, {results.reference}, has {' and '.join(levels)} (mean over seeds, 95 % interval)."]
     if len(results.methods) == 1:
         return [*lines, "There is no other method to compare it with."]
@@ -38,7 +39,7 @@ def summary(results: Results) -> list[str]:
 
 def _judgement(results: Results, metric: str) -> str:
     """The verdicts on one metric as a sentence or two."""
-    found = results.differences(metric)
+    found, metric = results.differences(metric), of_measured(metric, results)
     by_verdict: dict[str, dict[str, Difference]] = {}
     for name, one in found.items():
         by_verdict.setdefault(one.verdict, {})[name] = one
