@@ -8,7 +8,6 @@ from typing import Any
 from careedu.show import drawing
 from careedu.show.comparison import drawings
 from careedu.show.comparison.explorer import ComparisonExplorer
-from careedu.show.drawing import HUES, note
 from careedu.show.layered_picture import map_layer, panel
 from careedu.show.results_state import ALL, RECORDED
 from careedu.show.view import COLUMN, PairView
@@ -80,10 +79,10 @@ class ComparisonView(PairView):
         if state.missing:
             return self.notes([state.missing])
         if state.images is None:
-            return note("The images are being loaded or drawn …")
+            return drawing.note("The images are being loaded or drawn …")
         if not len(state.members):
             also = "" if state.settings["picture_of"] == ALL else ", class"
-            return note(f"No test image is in this group; choose another group{also} or method.")
+            return drawing.note(f"No test image is in this group; choose another group{also} or method.")
         shown = "".join(map(self._thumbnail, state.page))
         return f'<div style="display:flex;gap:9px;padding:4px;min-height:126px">{shown}</div>'
 
@@ -103,7 +102,7 @@ class ComparisonView(PairView):
             kept = state.recorded_seeds
             where = "" if state.seed in kept or not kept else f", seed {kept[0]}"
             said = f'of some images (see "{RECORDED}"{where})' if kept else "of no image"
-            return note(f"The end of the training is shown: epoch by epoch, maps were kept {said}.")
+            return drawing.note(f"The end of the training is shown: epoch by epoch, maps were kept {said}.")
         words, level = ("probability of", state.true_class), 1 / len(state.results.classes)
         return drawing.course(courses, state.settings["epoch"], state.epochs, words, level)
 
@@ -123,5 +122,5 @@ class ComparisonView(PairView):
             f"{alt}; {seen.about}",
             [image, map_layer(seen.map, self.size), lesion],
             f"Seed {state.seed}, {seen.about}: {predicted}, {verdict}",
-            drawings.probability_rows(classes, seen.probabilities, state.label, HUES[side], listing),
+            drawings.probability_rows(classes, seen.probabilities, state.label, drawing.HUES[side], listing),
         )

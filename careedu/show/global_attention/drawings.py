@@ -10,7 +10,6 @@ from careedu.measure.intervals import Interval
 from careedu.measure.statistics import FEWEST_SEEDS, Difference, Estimate
 from careedu.show import drawing
 from careedu.show.comparison_plots import SIGNS
-from careedu.show.drawing import QUIET, TEXT, Scale, estimate, signed_number
 from careedu.show.global_attention.maps import MEAN, METRICS, SpatialMap
 
 PICTURE = 145
@@ -29,17 +28,17 @@ def measures(look: SpatialMap, rival: float, rival_name: str, no_zone: str) -> s
     no_zone : str
         Why there is no AUROC; empty where there is one.
     """
-    x, height = Scale(8, PICTURE - 8), 60
+    x, height = drawing.Scale(8, PICTURE - 8), 60
     rows = {"AUROC, all seeds": look.over_seeds, **{metric: look.metrics.get(metric) for metric in METRICS}}
     body = x.numbers(height * len(rows) + 11)
     for number, (name, interval) in enumerate(rows.items()):
         top = height * number
-        body += [*x.grid(top + 36, top + height - 4), drawing.text(0, top + 13, name, colour=QUIET)]
+        body += [*x.grid(top + 36, top + height - 4), drawing.text(0, top + 13, name, colour=drawing.QUIET)]
         body.append(drawing.text(0, top + 29, interval_words(interval), weight="bold"))
         if interval is not None:
-            body += estimate(x, interval, top + 46, "A")
+            body += drawing.estimate(x, interval, top + 46, "A")
         if not number and np.isfinite(rival) and look.role != MEAN:
-            body.append(drawing.mark(x(rival), top + 46, "square", TEXT, filled=False))
+            body.append(drawing.mark(x(rival), top + 46, "square", drawing.TEXT, filled=False))
     alt = f"{look.role}: {in_words(look, no_zone, rival, rival_name)}."
     return drawing.svg(PICTURE, height * len(rows) + 18, body, alt)
 
@@ -99,7 +98,7 @@ def verdict_words(role: str, against: Difference, rival: float, negative: bool) 
     scores = f"{'its negative scores' if negative else 'AUROC'} {rival:.2f}"
     seeds = f"{against.seeds} seed{'s' * (against.seeds != 1)}"
     # Three digits: a difference of a few thousandths is one here, and its interval may exclude zero or not.
-    effect, low, high = (signed_number(value, ".3f") for value in (against.effect, against.low, against.high))
+    effect, low, high = (drawing.signed_number(value, ".3f") for value in (against.effect, against.low, against.high))
     change = f"{effect} [{low}, {high}]" if np.isfinite(against.high) else f"{effect}, no interval"
     said = f"{role}: the map {beats} the mean image ({scores}): difference {change}, {seeds}"
     if against.verdict == "too few seeds":

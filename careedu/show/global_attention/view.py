@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from careedu.show import drawing
-from careedu.show.drawing import QUIET, TEXT, WIDTH
 from careedu.show.global_attention import drawings
 from careedu.show.global_attention.drawings import PICTURE
 from careedu.show.global_attention.explorer import SpatialExplorer
@@ -119,7 +118,7 @@ class SpatialView(ResultsView):
             f"<span>{html.escape(words)}</span></div>"
             for sign, words in told
         )
-        style = f"max-width:{WIDTH - 18}px;padding:4px 9px;line-height:1.5;color:{TEXT}"
+        style = f"max-width:{drawing.WIDTH - 18}px;padding:4px 9px;line-height:1.5;color:{drawing.TEXT}"
         return f'<div role="status" style="{style}">{lines}</div>'
 
     def _mean_picture(self) -> dict[str, str]:
@@ -151,7 +150,7 @@ class SpatialView(ResultsView):
         else:
             arm = f"arm: {html.escape(look.arm)}" if look.arm else "no arm here"
         # A name may be long: it wraps, and what is measured stands at one height for all as long as it has two lines.
-        style = f"font-size:12px;line-height:1.4;min-height:2.8em;overflow-wrap:anywhere;color:{QUIET}"
+        style = f"font-size:12px;line-height:1.4;min-height:2.8em;overflow-wrap:anywhere;color:{drawing.QUIET}"
         return panel(
             NAMES[look.role],
             f'<b style="font:bold 12px/1.5 sans-serif">{look.role}</b>',

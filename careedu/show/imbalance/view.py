@@ -9,7 +9,6 @@ import ipywidgets
 from ipywidgets import FloatLogSlider, FloatSlider, Layout, VBox
 
 from careedu.show import drawing
-from careedu.show.drawing import HUES
 from careedu.show.imbalance.explorer import WEIGHTINGS, ImbalanceExplorer, Side
 from careedu.show.view import COLUMN, View
 from careedu.show.widget import SIDES
@@ -84,7 +83,7 @@ class ImbalanceView(View):
         below_bars, below_recalls = 34 + 22 * n, 34 + 22 * n + 48 + 26 * n + 18
         body = [
             drawing.text(0, 14, f"{side}: training images × weight", weight="bold"),
-            drawing.moved(0, 22, drawing.bars(names, counts, labels, HUES[side], LEFT)),
+            drawing.moved(0, 22, drawing.bars(names, counts, labels, drawing.HUES[side], LEFT)),
             drawing.text(0, below_bars + 14, f"{side}: recall, 95 % interval", weight="bold"),
             drawing.moved(0, below_bars + 24, drawing.recall_rows(names, shown.recalls, side, LEFT, trained)),
             drawing.text(0, below_recalls + 18, f"balanced accuracy {shown.balanced_accuracy}"),
