@@ -74,7 +74,6 @@ class View:
         usable: Callable[[], bool] = lambda: True,
         shown: Callable[[Any], Any] = lambda setting: setting,
         meant: Callable[[Any], Any] = lambda value: value,
-        width: str = COLUMN,
         **options: Any,
     ) -> Any:
         """A slider of a setting.
@@ -91,11 +90,12 @@ class View:
             Whether it can be moved now.
         shown, meant : callable
             What a setting is to the slider, and what the slider's value is as a setting.
-        width : str
         **options
             Of the slider.
         """
-        control = kind(description=title, style={"description_width": self.wide}, layout=Layout(width=width), **options)
+        control = kind(
+            description=title, style={"description_width": self.wide}, layout=Layout(width=COLUMN), **options
+        )
 
         def follow() -> None:
             low, high = limits() if limits else (control.min, control.max)

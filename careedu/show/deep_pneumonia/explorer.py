@@ -98,6 +98,8 @@ class EmbeddingExplorer(RecordState):
     ----------
     seen : dict of str to Neighbourhood
         By side.
+    nearest : int
+        How many images are the nearest `NEAREST` of the negatives.
     chance : float
         Share of an image's neighbours that would be of its class if they were drawn at random.
     rows : list of Row
@@ -137,6 +139,7 @@ class EmbeddingExplorer(RecordState):
         rare = next((name for name in embeddings.data["rare"] if name in self.present), ALL)
         opening = {"plane": "tsne", "image_of": rare, "image": 1, "temperature": 0.2}
         super().__init__(embeddings, images, "embed", labels=next(iter(self.by_labels), None), **opening)
+        self.nearest = ceil(NEAREST * (len(self.labels) - 1))
         counts = np.bincount(self.labels, minlength=len(self.classes))
         self.chance = float(((counts[self.labels] - 1) / (len(self.labels) - 1)).mean())
         self.update()
@@ -185,11 +188,6 @@ class EmbeddingExplorer(RecordState):
 
     def _see(self, network: str) -> Neighbourhood:
         return Neighbourhood(self, network)
-
-    @property
-    def nearest(self) -> int:
-        """How many images are the nearest `NEAREST` of the negatives."""
-        return ceil(NEAREST * (len(self.labels) - 1))
 
     def _compared(self) -> list[Row]:
         of = self.labelled

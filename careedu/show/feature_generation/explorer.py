@@ -95,6 +95,8 @@ class FeatureExplorer(RecordState):
         Which generated features can be chosen.
     chosen, label : int
         The chosen one, and the class that was asked for.
+    asked : str
+        The name of that class.
     images : LesionDataset or None
         The training images, after `load_images`.
 
@@ -146,12 +148,8 @@ class FeatureExplorer(RecordState):
         labels = self.record_of.made_labels
         self.chosen = self.pick(np.flatnonzero(of_class(self.settings["generated_of"], labels, self.classes)))
         self.label = int(labels[self.chosen])
+        self.asked = self.classes[self.label]
         self.seen = {side: self._see(self.method(side)) for side in SIDES}
-
-    @property
-    def asked(self) -> str:
-        """The class that the chosen feature was asked to be of."""
-        return self.classes[self.label]
 
     def compared(self, way: str, epoch: int) -> tuple[np.ndarray, ...]:
         """Of all generated features: place, nearest real one, distance to it, and whether it is a near copy."""

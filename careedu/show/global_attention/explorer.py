@@ -47,6 +47,8 @@ class SpatialExplorer(ResultsState):
     Attributes
     ----------
     points : dict of (int, float or None) to SpatialMaps
+    image_counts, jitters : tuple
+        The numbers of training images that there are, and the jitters.
     maps : dict of str to SpatialMap
         By role: the four of `ROLES`, then `MEAN`.
     zone : ndarray or None
@@ -79,6 +81,9 @@ class SpatialExplorer(ResultsState):
             if _size(other) != self.size:
                 raise InvalidInputError(f"the sweep at {key} has images of {_size(other)} pixels, not {self.size}")
             self.points.setdefault(_checked_point(key), SpatialMaps(other, self.zone))
+        self.image_counts = tuple(sorted({images for images, _ in self.points}))
+        jitters = {jitter for _, jitter in self.points}
+        self.jitters = tuple(sorted(jitters, key=lambda value: (value is None, value or 0)))
         self._moved = -inf
         (images, jitter), (order, fill) = maps.point, BEST if BEST in maps.ways else next(iter(maps.ways))
         super().__init__(epoch=inf, seed=results.seeds[0], images=images, jitter=jitter, order=order, fill=fill)
@@ -108,16 +113,6 @@ class SpatialExplorer(ResultsState):
     def missing(self) -> str:
         """Why there is no mean image at the chosen point; empty while nobody has asked, and where there is one."""
         return self.here.missing
-
-    @property
-    def image_counts(self) -> tuple[int, ...]:
-        """The numbers of training images that there are."""
-        return tuple(sorted({images for images, _ in self.points}))
-
-    @property
-    def jitters(self) -> tuple[float | None, ...]:
-        """The jitters that there are."""
-        return tuple(sorted({jitter for _, jitter in self.points}, key=lambda value: (value is None, value or 0)))
 
     def choices(self) -> dict[str, Any]:
         """What a setting can be that is one of several."""
