@@ -145,10 +145,10 @@ def patients_needed(difference: float, images: int = 1, seeds: int = 10, *, reca
     """
     check_number("difference", difference, "(0, 1)")
     design = Design(images, seeds, recall, **more)
-    if _power(MOST_PATIENTS, difference, design) < design.power or difference > 1 - recall:
+    if _power(MOST_PATIENTS, difference, design) < design.power or difference > 1 - recall + 1e-9:
         least = smallest_differences(np.array([MOST_PATIENTS]), design)[0]
         why = f"{seeds} seeds in a table of {design.methods} methods show {least:.2g} at best: take more seeds"
-        why = why.replace("inf at best", "none at all") if difference <= 1 - recall else f"recall is {recall:g} already"
+        why = why.replace("inf at best", "none") if difference <= 1 - recall + 1e-9 else f"recall is {recall:g} already"
         raise InvalidInputError(f"no number of patients is enough to show a difference of {difference:g}: {why}")
     few, enough = FEWEST_GROUPS - 1, MOST_PATIENTS
     while enough - few > 1:
@@ -162,11 +162,11 @@ def smallest_differences(patients: np.ndarray, design: Design) -> np.ndarray:
     few, patients = patients < FEWEST_GROUPS, np.maximum(patients, FEWEST_GROUPS)
     low, high = np.zeros(len(patients)), np.full(len(patients), 1.0 - design.recall)
     never = few | (_power(patients, high, design) < design.power)
-    for _ in range(30):
+    for _ in range(20):
         middle = (low + high) / 2
         shown = _power(patients, middle, design) >= design.power
         low, high = np.where(shown, low, middle), np.where(shown, middle, high)
-    return np.where(never, np.inf, high)
+    return np.where(never, np.inf, low)
 
 
 def _power(patients: np.ndarray | int, difference: np.ndarray | float, design: Design) -> np.ndarray:

@@ -44,7 +44,7 @@ def paired_spread(
         Variance B between seeds; of a patient's mean over images and seeds, but for B; what of it is a seed's own on a
         patient; and third and fourth cumulant of that mean, the latter without what seeds add.
     """
-    d, chance = np.linspace(0, 1 - recall, 21), recall * (1 - recall)
+    d, chance = np.linspace(0, 1 - recall, 17), recall * (1 - recall)
     a, b = ndtri(np.minimum(recall + d, 1 - 1e-9)), np.full(len(d), ndtri(recall))
     alike, angles = chance * (1 - disagreement * np.array([1, 1 - lasting])), np.linspace(0, np.pi / 2 - 1e-4, 200)
     angle = np.interp([alike, correlation * alike], _covariance(b[:1], b[:1], angles), angles)
@@ -54,7 +54,7 @@ def paired_spread(
     rest, mean_of = np.maximum(rest - by_seed, 0) / images, common + (steady - common) / images
     # Cumulants, from patients drawn once and for all: what the methods share, and each one's own.
     (c, w), (c_both, w_both) = np.sin(angle)
-    draws, own = np.random.default_rng(0).normal(size=(3, 300, 1 + images)), max(0.0, w - w_both - c + c_both)
+    draws, own = np.random.default_rng(0).normal(size=(3, 256, 1 + images)), max(0.0, w - w_both - c + c_both)
     scales = np.sqrt([[c_both, c - c_both], *[[w_both - c_both, own]] * 2])[:, None, :, None]
     deviates = scales[:, :, 0] * draws[..., :1] + scales[:, :, 1] * draws[..., 1:]
     found = ndtr((np.stack([a, b])[..., None, None] + deviates[0] + deviates[1:, None]) / np.sqrt(1 - w))

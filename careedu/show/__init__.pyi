@@ -31,6 +31,9 @@ from .global_attention import SpatialView as SpatialView
 from .imbalance import ImbalanceExplorer as ImbalanceExplorer
 from .imbalance import ImbalanceView as ImbalanceView
 from .imbalance.plots import plot_prevalence as plot_prevalence
+from .planner import PatientPlanner as PatientPlanner
+from .planner import PlannerView as PlannerView
+from .planner import plan_patients as plan_patients
 from .plots import plot_counts as plot_counts
 from .plots import plot_history as plot_history
 from .plots import plot_images as plot_images
