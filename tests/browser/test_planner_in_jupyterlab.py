@@ -16,7 +16,7 @@ view
 PICTURE = '[aria-label^="Smallest difference shown"]'
 # Label, keys, setting that must follow, its value.
 MOVES = [
-    ("Rare test patients", ("ArrowRight",), "patients", 16),
+    ("Rare test patients", ("ArrowRight",), "patients", 15),
     ("Rare test patients", ("ArrowRight", "ArrowRight"), "patients", 25),
     ("Difference sought", ("ArrowRight",), "difference", 0.11),
     ("Baseline's recall", ("ArrowRight", "ArrowRight"), "recall", 0.72),

@@ -96,7 +96,7 @@ def test_more_is_never_worse(planner):
 def test_every_control_changes_what_is_shown(planner):
     view = PlannerView(planner)
     moves = {
-        "patients": 40.2,
+        "patients": 40,
         "difference": 0.15,
         "recall": 0.8,
         "disagreement": 0.3,
@@ -110,7 +110,7 @@ def test_every_control_changes_what_is_shown(planner):
     for name, value in moves.items():
         before = {part: view.parts[part].value for part in ("words", "curves")}
         view.controls[name].value = value
-        assert planner.settings[name] == (40 if name == "patients" else value)
+        assert planner.settings[name] == value
         assert all(view.parts[part].value != shown for part, shown in before.items()), f"{name} changed nothing"
     assert planner.errors == [] and all(control.description for control in view.controls.values())
     planner.set(patients=7, recall=0.9)
@@ -124,7 +124,10 @@ def test_the_view_goes_as_far_as_the_state(planner):
             assert (view.controls[name].min, view.controls[name].max) == ends
             for end in ends:
                 view.controls[name].value = end
-    for end in (4, 1000):
+    assert view.controls["patients"].options[0] == ("4", 4) and view.controls["patients"].options[-1][1] == MOST
+    planner.set(patients=13)
+    assert view.controls["patients"].value == 13, "no stop of the slider"
+    for end in (4, MOST):
         view.controls["patients"].value = end
     assert planner.errors == []
 

@@ -12,6 +12,7 @@ from careedu.measure.statistics import FEWEST_GROUPS
 from careedu.show.widget import SIDES, WidgetState
 
 MOST = 1000
+STOPS = (*range(4, 12), *range(12, 40, 2), *range(40, 100, 5), *range(100, 250, 25), *range(250, MOST + 1, 50))
 PATIENTS = np.unique(np.geomspace(FEWEST_GROUPS, MOST, 20).round().astype(int))
 """Where the curves are computed."""
 
@@ -38,6 +39,10 @@ class PatientPlanner(WidgetState):
         shared = {"patients": 12, "difference": 0.1, "recall": 0.7, "disagreement": 0.5, "seed_spread": 0.03}
         super().__init__(**shared, A_images=1, A_seeds=10, B_images=5, B_seeds=10)
         self.update()
+
+    def choices(self) -> dict[str, list[int]]:
+        """Numbers of patients that a slider stops at; any other can be set too."""
+        return {"patients": sorted({*STOPS, self.settings["patients"]})}
 
     def limits(self) -> dict[str, tuple[float, float]]:
         """Lowest and highest value of a setting."""

@@ -6,7 +6,7 @@ import html
 from typing import Any
 
 import numpy as np
-from ipywidgets import FloatLogSlider, FloatSlider, IntSlider
+from ipywidgets import FloatSlider, IntSlider
 
 from careedu.show import drawing
 from careedu.show.drawing import HUES, QUIET, SHAPES, TEXT, WIDTH, Scale
@@ -41,11 +41,8 @@ class PlannerView(View):
             kind = IntSlider if step == 1 else FloatSlider
             return self.slider(setting, title, lambda: state.limits()[setting], kind=kind, step=step)
 
-        # Steps of a quarter: each is another number of patients.
-        many = {"kind": FloatLogSlider, "base": 10, "min": 0.6, "max": 3, "step": 0.1, "readout_format": ".0f"}
-        patients = self.slider("patients", "Rare test patients", meant=round, **many)
         self.open(
-            self.row(patients, slider("difference", "Difference sought", 0.01)),
+            self.row(self.choice("patients", "Rare test patients"), slider("difference", "Difference sought", 0.01)),
             self.row(slider("recall", "Baseline's recall", 0.01), slider("disagreement", "Disagreement", 0.05)),
             slider("seed_spread", "Seed spread", 0.01),
             self.row(*(slider(f"{side}_images", f"{side}: images each") for side in SIDES)),
