@@ -16,8 +16,8 @@ view
 PICTURE = '[aria-label^="Smallest difference shown"]'
 # Label, keys, setting that must follow, its value.
 MOVES = [
-    ("Rare test patients", ("ArrowRight",), "patients", 15),
-    ("Rare test patients", ("ArrowRight", "ArrowRight"), "patients", 25),
+    ("Rare test patients", ("ArrowRight",), "patients", 14),
+    ("Rare test patients", ("ArrowRight", "ArrowRight"), "patients", 18),
     ("Difference sought", ("ArrowRight",), "difference", 0.11),
     ("Baseline's recall", ("ArrowRight", "ArrowRight"), "recall", 0.72),
     ("Disagreement", ("ArrowLeft",), "disagreement", 0.45),
@@ -26,7 +26,7 @@ MOVES = [
     ("B: images each", ("ArrowLeft",), "B_images", 4),
     ("A: seeds", ("Home",), "A_seeds", 2),
     ("B: seeds", ("End",), "B_seeds", 30),
-    ("A: seeds", ("PageUp",), "A_seeds", 12),
+    ("A: seeds", ("PageUp",), "A_seeds", 7),
 ]
 
 
@@ -41,7 +41,7 @@ def test_every_control_changes_picture_and_state(open_cells):
     page.screenshot_outputs("planner-moved")
     page.assert_nothing_clipped()
     said = page.page.locator('[aria-live="polite"]').filter(has_text="would take").first.inner_text()
-    assert "with 25 patients, 4 images each and 30 seeds, a difference of less than" in said, said
+    assert "with 18 patients, 4 images each and 30 seeds, a difference of less than" in said, said
     times = page.latency(page.control("Rare test patients"), ["ArrowRight"] * 8, PICTURE)
     print(f"patients slider: {np.median(times):.0f} ms, at most {max(times):.0f} ms")
     assert page.evaluate_in_kernel("view.state.errors") == []

@@ -55,8 +55,7 @@ class PlannerView(View):
         """What each part shows."""
         told = {side: self._told(side) for side in SIDES}
         lines = "".join(f"<div>{drawing.key_mark(side)} {html.escape(words)}</div>" for side, words in told.items())
-        style = f"padding:2px 9px;line-height:1.45;color:{TEXT}"
-        words = f'<div aria-live="polite" style="{style}">{lines}</div>'
+        words = f'<div aria-live="polite" style="padding:2px 9px;line-height:1.45;color:{TEXT}">{lines}</div>'
         return {"words": words, "curves": self._curves(" ".join(told.values()))}
 
     def _told(self, side: str) -> str:
