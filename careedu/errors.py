@@ -5,8 +5,6 @@ that fits, so that code which knows nothing of careedu behaves as it should. Eve
 the thing that is wrong and what to do about it.
 """
 
-from __future__ import annotations
-
 import difflib
 import math
 from collections.abc import Collection, Iterable

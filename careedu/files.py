@@ -4,8 +4,6 @@ A file is written under a hidden name beside its own and moved into place; what 
 hour later. Tensors and a JSON state go into one safetensors file; nothing is pickled.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """An audit as one HTML page that needs nothing beside itself."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Whether a method keeps to the contract that training, comparison, saved runs and pictures rely on."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

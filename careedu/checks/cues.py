@@ -1,7 +1,5 @@
 """Whether the class can be told by what is no disease: the file, its shape, its border, its brightness."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What one check of an image set found."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -5,8 +5,6 @@ compared by what lies between coarse and finest detail, at the place, the side a
 whole method is our choice; tests/benchmarks/bench_audit.py tells how well it ranks planted copies.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 

@@ -27,8 +27,6 @@ Quasi-Monte Carlo Methods, 1992. η is fitted to exact counts; that, half an ima
 first step, as if no other method were better, are our choice.
 """
 
-from __future__ import annotations
-
 from dataclasses import astuple, dataclass
 
 import numpy as np

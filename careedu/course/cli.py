@@ -1,7 +1,5 @@
 """The command line: `careedu check`, `careedu fit`, `careedu compare`, `careedu show`, and what goes with them."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

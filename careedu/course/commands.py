@@ -1,7 +1,5 @@
 """What each command of the command line does."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

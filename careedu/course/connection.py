@@ -1,7 +1,5 @@
 """Send what a kernel says to the browser at once, so that a picture follows its slider."""
 
-from __future__ import annotations
-
 import asyncio
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection

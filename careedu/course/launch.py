@@ -1,7 +1,5 @@
 """Open the course in JupyterLab, from a copy that belongs to the user."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What the four numbers of a box in ``labels.csv`` mean: corners, or a corner or centre with width and height."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ when it is whole, by one rename, so that writers at the same time and writers th
 does not match its manifest is made anew.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """What the header and the cells of ``labels.csv`` mean: likely names of our columns, missing values, like spellings."""
 
-from __future__ import annotations
-
 import difflib
 import re
 import unicodedata

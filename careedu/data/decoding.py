@@ -5,8 +5,6 @@ An alpha channel is dropped. What more than 8 bits become, :mod:`careedu.data.de
 :mod:`careedu.data.mask_levels`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import struct

@@ -6,8 +6,6 @@ Greys and colours of more than 8 bits are stretched from each image's own minimu
 range would turn many of them black or clip them: absolute intensity is lost then, and a `window` keeps it.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

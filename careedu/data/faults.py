@@ -1,7 +1,5 @@
 """What is wrong with a table of images, gathered to be told all at once."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Iterator

@@ -6,8 +6,6 @@ image file of the image's size, white where the lesion is), ``group`` (the patie
 Of what is doubtful a warning says what was assumed, each time that the folder is read.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json

@@ -3,8 +3,6 @@
 Nothing here looks inside an image; :mod:`careedu.data.decoding` does.
 """
 
-from __future__ import annotations
-
 import csv
 import difflib
 import functools

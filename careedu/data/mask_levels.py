@@ -1,7 +1,5 @@
 """Which pixels of a mask file are lesion: by any channel, depth, palette or transparency, understood or refused."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Where the notebooks and the saved runs lie: inside an installed package, or in a clone beside it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from careedu.errors import MissingDataError

@@ -4,8 +4,6 @@ A network that has learned the mark finds the marked images of its class and mis
 all images hides. The lowest of these recalls, that of the worst group, does not (Sagawa et al., ICLR 2020).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The table of a comparison: of each method and metric a mean, its interval and how it stands against the reference."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

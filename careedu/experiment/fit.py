@@ -1,7 +1,5 @@
 """`fit`: data and a method in, a measured run out. The one door to training."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace

@@ -5,8 +5,6 @@ What runs where is joblib's business: ``n_jobs=2`` uses two processes here, and 
 the number of threads belongs to its configuration. On several machines the store lies on a disk that all of them see.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import threading

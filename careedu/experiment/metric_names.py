@@ -4,8 +4,6 @@ A metric is one of `careedu.measure.metrics.METRICS`, or "recall of" and the nam
 test images carry a mark, " with mark" or " without mark" may follow: the same metric of those images alone.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

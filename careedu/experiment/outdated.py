@@ -1,7 +1,5 @@
 """What has changed in careedu since runs were made."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from careedu.errors import CareeduError

@@ -1,7 +1,5 @@
 """What a saved run must be like, looked at when it is opened: after that nothing can go wrong for want of it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from functools import cache

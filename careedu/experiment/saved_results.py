@@ -11,8 +11,6 @@ Since format 4 a row of test probabilities is there without its largest (`_witho
 Before, all were as they are in memory, and ``runs`` in ``results.json``.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping, Sequence

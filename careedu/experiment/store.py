@@ -6,8 +6,6 @@ is what was written, so a store survives a kill at any moment, and several proce
 key means the same run.
 """
 
-from __future__ import annotations
-
 import os
 import uuid
 import warnings

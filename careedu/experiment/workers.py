@@ -3,8 +3,6 @@
 This module imports no torch, so that a worker is watched before it has loaded anything.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import sys

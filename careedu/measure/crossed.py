@@ -16,8 +16,6 @@ Gelbach and Miller, J Bus Econ Stat 2011 (two-way clustering); Owen, Ann Appl St
 a model); Satterthwaite, Biometrics Bulletin 1946 (degrees of freedom).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """How many groups of one size tell as much as groups of unequal size, of one class or of several."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

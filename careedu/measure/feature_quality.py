@@ -1,7 +1,5 @@
 """Whether generated features are like real ones, and whether they are more than copies: in numpy."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

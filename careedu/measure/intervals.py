@@ -11,8 +11,6 @@ and Student's t with the number of groups stands where textbooks have the normal
 There is one routine for all, :func:`interval_of`; one training is the case of one seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

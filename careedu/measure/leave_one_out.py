@@ -5,8 +5,6 @@ of all images less those of the block, so leaving out each of 200 blocks costs a
 values are those of `careedu.measure.metrics` on the images that remain, to rounding.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -8,8 +8,6 @@ its agreement with the zones where lesions can lie. Such a map that "finds the l
 beats the mean image taken as a map: on aligned anatomy the brightness of a place alone may tell where lesions lie.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats

@@ -4,8 +4,6 @@ All take class probabilities (N, C) and true labels (N,). The predicted class is
 test images have recall NaN and are left out of averages.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -17,8 +17,6 @@ Sources: C is Plackett's integral, Biometrika 1954, in the form with an angle of
 thresholds is our choice.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

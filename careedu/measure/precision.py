@@ -4,8 +4,6 @@ A disease is seldom as common in a test set as where the test is used. So precis
 it is put together by Bayes' rule from two shares that do not depend on the prevalence, sensitivity and false alarms.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Results of several seeds on one test set: intervals that cover both, and paired differences with a verdict."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache

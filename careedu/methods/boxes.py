@@ -3,8 +3,6 @@
 Boxes are float32 (N, 4), x0, y0, x1, y1 in pixels, x1 and y1 exclusive; a NaN row is no box.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

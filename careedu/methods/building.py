@@ -1,7 +1,5 @@
 """Methods made from their names and options: what a command line, a saved run or a table of arms gives."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

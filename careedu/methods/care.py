@@ -26,8 +26,6 @@ trained; the network that comes out is the plain one, and needs no box. In a tra
 (None, None, None)
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Controls that belong to no one paper: what a gain has to beat before it is a method's doing."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

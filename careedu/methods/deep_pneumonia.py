@@ -26,8 +26,6 @@ class-balanced loss. Masks are read in training alone. In a training loop of you
 (None, None, None)
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 

@@ -21,8 +21,6 @@ form here is our choice. In a training loop of your own:
 (None, None, None)
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import ClassVar
 

@@ -13,8 +13,6 @@ on features of your own:
 torch.Size([3, 48])
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

@@ -5,8 +5,6 @@ it. `careedu.nn.spatial_mask` has the control, a mask free of the images, and `c
 rival, attention that differs from image to image.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

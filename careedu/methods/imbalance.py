@@ -5,8 +5,6 @@ adjustment), then sampling (balanced sampling, classifier retraining), then new 
 `careedu.nn.losses` has each loss as a plain function; here they are made to fit the training loop.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import ClassVar

@@ -5,8 +5,6 @@ is an old augmentation (Dwibedi et al., Cut, Paste and Learn, ICCV 2017; Ghiasi 
 its form here, for lesions, is our choice.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field, replace
 from typing import ClassVar

@@ -3,8 +3,6 @@
 `careedu.nn.local_attention` has its two kinds as modules that fit any network.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """References that no network is needed for. A learned result that does not beat them has learned nothing new."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

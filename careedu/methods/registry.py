@@ -1,7 +1,5 @@
 """The table of methods: where each name's class is, of careedu's and of anybody's own. It loads no torch."""
 
-from __future__ import annotations
-
 import tomllib
 from importlib import import_module
 from pathlib import Path

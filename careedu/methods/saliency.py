@@ -1,7 +1,5 @@
 """What stands out in an image, without anything learned: two classic saliency maps, in numpy."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

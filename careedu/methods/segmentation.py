@@ -5,8 +5,6 @@ a classification. CARE's abstract (arXiv 2307.10036) names "a pretrained segment
 which, and what it is trained on, are our choice: a small U-Net on the common classes' training images that have masks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial

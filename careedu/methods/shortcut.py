@@ -3,8 +3,6 @@
 All but one train the plain network with a plain loss, on other images or other batches; none needs anything at test.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

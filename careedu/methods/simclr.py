@@ -18,8 +18,6 @@ your own:
 (None, None, None)
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import ClassVar
 

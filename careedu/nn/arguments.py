@@ -1,7 +1,5 @@
 """What the losses ask of their arguments, and how they say so when it is not met."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What turns images into feature maps: the small residual network, and the convolutional part of torchvision's."""
 
-from __future__ import annotations
-
 from types import ModuleType
 
 import torch

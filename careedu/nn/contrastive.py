@@ -1,7 +1,5 @@
 """Learning without labels: two views of one image should lie closer together than views of different images."""
 
-from __future__ import annotations
-
 import math
 
 import torch

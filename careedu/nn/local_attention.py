@@ -1,7 +1,5 @@
 """Attention that differs from image to image: small blocks that weight the feature maps they are given."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -15,8 +15,6 @@ Read from top to bottom: weights from counts, the losses that use them, then tho
 contrastive loss, which needs no labels at all, is `careedu.nn.contrastive.nt_xent`, and can be imported from here too.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -11,8 +11,6 @@ map; for a linear head both are the same up to the factor 1/(h·w).
 There is no ReLU here: evidence against a class is evidence too, and `normalize_map` brings what remains to [0, 1].
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

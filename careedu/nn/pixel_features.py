@@ -4,8 +4,6 @@ An image set X (N, H, W) is N images of pixels; seen from the other side it is H
 the side from which `careedu.methods.global_attention` looks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

@@ -1,7 +1,5 @@
 """A small U-Net in two parts: an encoder that can be a classifier's body, and a decoder that shows the lesion."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

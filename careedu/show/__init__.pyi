@@ -7,7 +7,6 @@ from .comparison import ComparisonView as ComparisonView
 from .comparison_plots import plot_comparison as plot_comparison
 from .comparison_plots import plot_differences as plot_differences
 from .comparison_plots import plot_methods as plot_methods
-from .comparison_plots import plot_sets as plot_sets
 from .deep_pneumonia import EmbeddingExplorer as EmbeddingExplorer
 from .deep_pneumonia import Embeddings as Embeddings
 from .deep_pneumonia import EmbeddingView as EmbeddingView
@@ -47,6 +46,3 @@ from .result_plots import plot_label_shares as plot_label_shares
 from .result_plots import plot_sweep as plot_sweep
 from .style import Picture as Picture
 from .widget import recorded_errors as recorded_errors
-from .widget_tour import Tour as Tour
-from .widget_tour import TourView as TourView
-from .widget_tour import tour as tour

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from careedu.errors import InvalidInputError
-from careedu.measure.intervals import Interval
 from careedu.show.interval_rows import draw_intervals, draw_seeds, in_words, name_rows, wrap
 from careedu.show.style import COLOURS, FAINT, INK, MARKERS, QUIET, Picture, figure, if_rare, of_measured
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from careedu.experiment.results import Results
     from careedu.experiment.run import Run
+    from careedu.measure.intervals import Interval
     from careedu.measure.statistics import Difference, Estimate
 
 TOO_FEW = ("too few seeds", "too few groups")
@@ -29,10 +29,8 @@ SIGNS = {
     "no difference shown": "–",
     **dict(zip(TOO_FEW, "?¿", strict=True)),
     "reference": "ref.",
-    "not tried": "",
 }
 """A sign for each verdict that differs from the others without colour."""
-_UNKNOWN = Interval(float("nan"), 0.0, 1.0)
 PANELS_A_ROW, MOST_PANELS_A_ROW = 4, 5
 MOST_METHODS = 26
 PLAIN, RARE, OVERALL = ((COLOURS[colour], MARKERS[marker]) for colour, marker in ((0, 0), (1, 1), (2, 3)))
@@ -222,56 +220,6 @@ def plot_differences(results: Results, metric: str = "rare recall", reference: s
         return Picture.of_figure(
             fig, f"Paired differences in {of_measured(metric, results)} to {reference} over {seeds} seeds: {words}."
         )
-
-
-def plot_sets(comparisons: Mapping[str, Results], metric: str = "rare recall") -> Picture:
-    """One metric of the same methods on several image sets: one panel a set, one row a method.
-
-    As in `plot_comparison`: dots with 95 % intervals, ticks for single seeds, a dotted line for the set's reference and
-    a sign for the verdict on the paired difference to it. A row is empty where a set has no runs of the method.
-
-    Parameters
-    ----------
-    comparisons : mapping of str to Results
-        By the name of the set.
-    metric : str
-
-    Returns
-    -------
-    Picture
-
-    Raises
-    ------
-    InvalidInputError
-        If there is no comparison.
-    """
-    if not comparisons:
-        raise InvalidInputError("there is nothing to draw; give a dict with a comparison for each set")
-    methods = tuple(dict.fromkeys(name for results in comparisons.values() for name in results.methods))
-    panels, words = [], []
-    for title, results in comparisons.items():
-        differences = results.differences(metric)
-        found = {name: results.estimate(name, metric) for name in results.methods}
-        verdicts = {results.reference: "reference", **{name: d.verdict for name, d in differences.items()}}
-        panels.append(
-            _Panel(
-                title,
-                [found.get(name, _UNKNOWN) for name in methods],
-                found[results.reference].estimate,
-                OVERALL,
-                [results.values_per_seed(name, metric) if name in found else np.zeros(0) for name in methods],
-                [verdicts.get(name, "not tried") for name in methods],
-            )
-        )
-        words.append(f"{title}: " + ", ".join(f"{name} {one} ({verdicts[name]})" for name, one in found.items()))
-    with _drawn_panels(methods, panels) as fig:
-        fig.supxlabel(
-            f"{metric}: mean over seeds with 95 % interval over seeds and test groups; ticks: single seeds\n"
-            f"Dotted, and compared with: {', '.join(dict.fromkeys(r.reference for r in comparisons.values()))}.   "
-            + "   ".join(f"{SIGNS[verdict]} {verdict}" for verdict in ("better", "worse", "no difference shown")),
-            fontsize=9.5,
-        )
-        return Picture.of_figure(fig, f"{metric} of each method on several image sets. {'; '.join(words)}.")
 
 
 @contextmanager

@@ -3,8 +3,6 @@
 Opacity, wipe and outline are controls of the page: the script and the style sheet beside this file answer them.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Iterator, Sequence

@@ -3,8 +3,6 @@
 Such as the dose of attention, or the number of labels, which says what pretraining buys.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np

@@ -3,8 +3,6 @@
 What the views of saved results share stands below: two methods and a picture to be chosen, the picture and its lesion.
 """
 
-from __future__ import annotations
-
 import contextlib
 import html
 import threading

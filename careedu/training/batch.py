@@ -1,7 +1,5 @@
 """A training batch: images, and whatever else is known of them, moved by one draw of the augmentation."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 

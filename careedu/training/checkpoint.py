@@ -1,7 +1,5 @@
 """What of a training is kept, so that it goes on with the same bits: after each epoch, and after shared stages."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

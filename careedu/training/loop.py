@@ -5,8 +5,6 @@ batch, the stage's updates, validation and probe maps after each epoch. All rand
 (seed, stage, epoch), so a training that was killed goes on from its last whole epoch with the same bits.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

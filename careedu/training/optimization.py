@@ -1,7 +1,5 @@
 """The optimiser of one update of a stage, with its schedule, and how both are kept and put back."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

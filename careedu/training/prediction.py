@@ -1,7 +1,5 @@
 """What a trained network says of images: logits, and where in the image a class's evidence lies."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor, nn

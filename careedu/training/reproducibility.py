@@ -1,7 +1,5 @@
 """Where randomness comes from, and on what a training runs: the same seed on the same machine gives the same bits."""
 
-from __future__ import annotations
-
 import contextlib
 import platform
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What the batches of a stage are drawn from: training images, or a table of features of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

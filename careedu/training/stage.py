@@ -10,8 +10,6 @@ optimiser of its own, so that these are no special cases:
 >>> Stage("features", 50, [critic, generator], inputs="pooled-features", supervised=False)  # doctest: +SKIP
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

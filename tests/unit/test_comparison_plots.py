@@ -18,7 +18,7 @@ import careedu
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.experiment.results import Results
 from careedu.measure.metrics import METRICS
-from careedu.show.comparison_plots import SIGNS, plot_comparison, plot_differences, plot_methods, plot_sets
+from careedu.show.comparison_plots import SIGNS, plot_comparison, plot_differences, plot_methods
 from careedu.show.style import PIXEL_RATIO
 
 DATA = thinned(made_up_splits(), 2, 12)
@@ -188,21 +188,3 @@ def test_runs_that_cannot_be_set_side_by_side_are_refused(runs):
         plot_methods({})
     with pytest.raises(InvalidInputError, match="'naive' is none of the runs"):
         plot_methods(runs, reference="naive")
-
-
-def test_several_sets_have_a_panel_each_and_only_what_was_tried():
-    fewer = results({"plain": 0.2, "strong": 3.0})
-    alt = plot_sets({"first": THREE, "second": fewer}, "balanced accuracy").alt
-    first, second = alt.split("second: ")
-    for words, found in ((first, THREE), (second, fewer)):
-        differences = found.differences("balanced accuracy")
-        for name in found.methods:
-            verdict = differences[name].verdict if name in differences else "reference"
-            assert f"{name} {found.estimate(name, 'balanced accuracy')} ({verdict})" in words
-    assert "weak" in first and "weak" not in second
-    assert "balanced accuracy of each method" in alt
-
-
-def test_a_picture_of_no_set_is_refused():
-    with pytest.raises(InvalidInputError, match="nothing to draw"):
-        plot_sets({})

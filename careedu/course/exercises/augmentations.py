@@ -3,8 +3,6 @@
 The class of a skin phantom is the fine texture within its lesion, so that is what is measured: no network, no luck.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType

@@ -5,14 +5,12 @@ Each function is the solution that readers are shown, and what their answers are
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 
 from careedu.course.exercises import care_maps
 from careedu.course.exercises.choices import ControlExercise
-from careedu.course.exercises.exercise import Exercise, NumberExercise, near, numbered
+from careedu.course.exercises.exercise import NumberExercise, near, numbered
 from careedu.course.exercises.function import FunctionExercise
 
 # The attention loss
@@ -194,7 +192,3 @@ repaired_exercise = care_maps.repaired_exercise
 similarity_exercise = care_maps.similarity_exercise
 
 exercises = numbered(globals())
-
-if TYPE_CHECKING:  # where the numbers are not seen
-
-    def __getattr__(name: str) -> Exercise: ...

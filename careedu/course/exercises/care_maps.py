@@ -1,7 +1,5 @@
 """Exercises of notebook 02 about maps; `care`, beside this file, has the others, and the numbers of all."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -3,8 +3,6 @@
 And those that ask which control of an experiment could refute which claim.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field

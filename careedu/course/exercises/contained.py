@@ -1,7 +1,5 @@
 """Looks at an answer such that whatever it does stays inside: it may not end, leave the kernel, or change settings."""
 
-from __future__ import annotations
-
 import ctypes
 import random
 import reprlib

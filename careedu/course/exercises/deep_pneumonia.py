@@ -6,7 +6,6 @@ Each function is the solution that readers are shown, and what their answers are
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas
@@ -16,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from careedu.course.exercises.augmentations import augmented as augmented
 from careedu.course.exercises.augmentations import told
 from careedu.course.exercises.choices import ChoiceExercise, ControlExercise
-from careedu.course.exercises.exercise import Exercise, numbered
+from careedu.course.exercises.exercise import numbered
 from careedu.course.exercises.function import FunctionExercise
 from careedu.course.exercises.ladder import BEFORE, COLUMNS, LadderExercise
 
@@ -289,7 +288,3 @@ ladder_exercise = LadderExercise(
 )
 
 exercises = numbered(globals())
-
-if TYPE_CHECKING:  # where the numbers are not seen
-
-    def __getattr__(name: str) -> Exercise: ...

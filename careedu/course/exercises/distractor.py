@@ -6,7 +6,6 @@ Each function is the solution that readers are shown, and what their answers are
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas
@@ -14,7 +13,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from careedu.course.exercises.choices import ControlExercise
-from careedu.course.exercises.exercise import Exercise, NumberExercise, near, numbered
+from careedu.course.exercises.exercise import NumberExercise, near, numbered
 from careedu.course.exercises.function import FunctionExercise
 
 # The relevance
@@ -268,7 +267,3 @@ gained_exercise = NumberExercise(
 )
 
 exercises = numbered(globals())
-
-if TYPE_CHECKING:  # where the numbers are not seen
-
-    def __getattr__(name: str) -> Exercise: ...

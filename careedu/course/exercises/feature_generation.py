@@ -6,14 +6,13 @@ Each function is the solution that readers are shown, and what their answers are
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, nll_loss, softplus
 
 from careedu.course.exercises.choices import ChoiceExercise
-from careedu.course.exercises.exercise import Exercise, NumberExercise, near, numbered
+from careedu.course.exercises.exercise import NumberExercise, near, numbered
 from careedu.course.exercises.function import FunctionExercise
 
 # The ACGAN losses
@@ -273,7 +272,3 @@ gaussian_exercise = FunctionExercise(
 )
 
 exercises = numbered(globals())
-
-if TYPE_CHECKING:  # where the numbers are not seen
-
-    def __getattr__(name: str) -> Exercise: ...

@@ -4,8 +4,6 @@ A typical mistake is given as a function too, which makes it. Where an answer gi
 inputs, that is what went wrong, and the reader is told so.
 """
 
-from __future__ import annotations
-
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence

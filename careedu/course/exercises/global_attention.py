@@ -6,13 +6,12 @@ Each function is the solution that readers are shown, and what their answers are
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from careedu.course.exercises.choices import ControlExercise
-from careedu.course.exercises.exercise import Exercise, NumberExercise, near, numbered
+from careedu.course.exercises.exercise import NumberExercise, near, numbered
 from careedu.course.exercises.function import FunctionExercise
 
 # How many images make it a free mask?
@@ -270,7 +269,3 @@ control_exercise = ControlExercise(
 )
 
 exercises = numbered(globals())
-
-if TYPE_CHECKING:  # where the numbers are not seen
-
-    def __getattr__(name: str) -> Exercise: ...

@@ -5,13 +5,11 @@ Each function is the solution that readers are shown, and what their answers are
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from careedu.course.exercises.exercise import Exercise, NumberExercise, near, numbered
+from careedu.course.exercises.exercise import NumberExercise, near, numbered
 from careedu.course.exercises.function import FunctionExercise
 from careedu.measure.intervals import recall_interval
 
@@ -228,7 +226,3 @@ choice_exercise = FunctionExercise(
 )
 
 exercises = numbered(globals())
-
-if TYPE_CHECKING:  # where the numbers are not seen
-
-    def __getattr__(name: str) -> Exercise: ...

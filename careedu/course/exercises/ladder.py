@@ -1,7 +1,5 @@
 """An exercise that asks what the steps of a ladder of methods buy, each over the one before."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Sequence

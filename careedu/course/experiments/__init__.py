@@ -5,8 +5,6 @@ of that size stand beside them where their findings asked for it. Sweeps have th
 Nothing here was tuned on a test split.
 """
 
-from __future__ import annotations
-
 from careedu.course.experiments import (
     care,
     deep_pneumonia,

@@ -1,7 +1,5 @@
 """Notebook 02: what a shortcut does, and what helps."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from careedu.course.experiments.experiment import (

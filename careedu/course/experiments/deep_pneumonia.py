@@ -1,7 +1,5 @@
 """Notebook 04: what pretraining and the masks of lesions buy."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Notebook 05: features that are pushed from what tempts to a wrong class."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

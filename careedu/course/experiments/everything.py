@@ -1,7 +1,5 @@
 """Notebook 07: every method on the images that the saved runs of other notebooks are about, and what those lack."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

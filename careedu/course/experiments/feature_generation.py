@@ -1,7 +1,5 @@
 """Notebook 06: features of the rare classes, generated or told apart by cheaper means."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

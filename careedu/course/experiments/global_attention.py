@@ -1,7 +1,5 @@
 """Notebook 03: one map for all images."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Any

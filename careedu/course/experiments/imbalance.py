@@ -1,7 +1,5 @@
 """Notebook 01: what one does about imbalance before reaching for anything clever."""
 
-from __future__ import annotations
-
 from careedu.course.experiments.experiment import BRAIN, IMBALANCE, ON_BRAIN, ON_SKIN, SKIN, Experiment
 
 _SHOWN = ("cross-entropy", "inverse-frequency weights", "logit adjustment", "balanced sampling")

@@ -5,8 +5,6 @@ after contrast). Each image holds one lesion whose fine texture alone tells its 
 brightness follow the same distribution in all classes. Look-alikes, drawn without regard to the class, lie elsewhere.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Brain phantoms: an axial T1 slice after contrast with a tumour whose texture and rim tell its grade."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Chest phantoms: a frontal X-ray with an opacity in one of a few zones of the lungs."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

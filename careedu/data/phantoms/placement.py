@@ -1,7 +1,5 @@
 """Where lesions and look-alikes may lie: zones of the anatomy, and places apart from one another."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Skin phantoms: a pigmented lesion under the dermoscope, among hairs, ink and harmless patches."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -4,8 +4,6 @@ Pixels are computed in float32 from sums, products, quotients and roots only. Th
 processor, whereas vectorised sines and exponentials are not; so a phantom has the same bits on every machine.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """The arms of a comparison that differ in how much attention weighs, and in nothing else."""
 
-from __future__ import annotations
-
 import json
 
 from careedu.experiment.results import Results

@@ -1,7 +1,5 @@
 """The drawings of the attention microscope, and what it measures in words."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from careedu.show import drawing

@@ -1,7 +1,5 @@
 """What the attention microscope looks like: map A, a wipe between the two, map B, and how much lies in the lesion."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The drawings of the comparison explorer, as SVG and HTML text for the browser."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ It opens on saved results. Metrics, verdicts and confusion are those of all seed
 epoch by epoch are those of one seed's run, which says where it has none.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

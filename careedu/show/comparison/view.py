@@ -1,7 +1,5 @@
 """What the comparison explorer looks like: methods above, metrics and verdicts, then the images they differ on."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

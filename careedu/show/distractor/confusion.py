@@ -3,8 +3,6 @@
 Tables by method, of the runs and of the record that belongs to them.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The drawings of the feature explorer, as SVG text for the browser."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

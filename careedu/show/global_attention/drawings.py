@@ -1,7 +1,5 @@
 """The drawings of the spatial explorer, and its verdict in words."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ A map that scores high against the zones where lesions lie has proved nothing un
 so without learning: the explorer says which of the two it is, and never more than the interval allows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from functools import partial
 from math import inf

@@ -1,7 +1,5 @@
 """The weight maps of one set of results, each the same for all images, and what they score beside the mean image."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product

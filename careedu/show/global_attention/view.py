@@ -1,7 +1,5 @@
 """What the spatial explorer looks like: five maps over the mean image, what they score, and a verdict in words."""
 
-from __future__ import annotations
-
 import html
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a recall is worth where the disease is rare: precision over recall at several prevalences."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

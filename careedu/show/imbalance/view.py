@@ -1,7 +1,5 @@
 """What the imbalance explorer looks like: controls above, method A left and method B right of one another."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

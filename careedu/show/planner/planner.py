@@ -1,7 +1,5 @@
 """State of the planner: what two designs of an experiment could show, before anybody trains."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 import numpy as np

@@ -3,8 +3,6 @@
 And what it says of a mark that is no part of the disease: what is found with and without it, who looks there.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Mapping

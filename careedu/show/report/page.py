@@ -1,7 +1,5 @@
 """A comparison as one page that needs nothing beside itself: no network, no script, no other file."""
 
-from __future__ import annotations
-
 from importlib.metadata import version
 from pathlib import Path
 

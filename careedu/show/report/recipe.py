@@ -3,8 +3,6 @@
 Values are written as Python source: whatever stands in a file of results becomes data, and never code.
 """
 
-from __future__ import annotations
-
 import json
 import keyword
 import math

@@ -1,7 +1,5 @@
 """What a report says in sentences that depend on the numbers: no more than the verdicts allow."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
