@@ -1212,11 +1212,10 @@ pairs(
     "everything exercise_2",
     [1 - 0.95**20, 0.64, "0.6415", 1 - math.exp(20 * math.log(0.95)), stats.binom.sf(0, 20, 0.05)],
     [
-        (1.0, "counts the false findings"),
+        (1.0, "how many are expected"),
         (0.95**20, "chance that *none*"),
         (0.05, "for one method"),
         (0.05 / 20, "level for each method"),
-        (1 - 0.05**20, "That is"),
         (64.15, "in percent"),
     ],
 )
@@ -1229,7 +1228,6 @@ pairs(
     [
         (40, "number of images"),
         (8, "number of patients"),
-        (5, "mean number"),
         (0.16, "other way round"),
         (256, "squared and added"),
         (2.5, "root of it"),

@@ -22,8 +22,7 @@ remedy_exercise = ControlExercise(
         "logit adjustment | logit adjusted": "needs labels alone, and moves the logits by the log of the class shares",
         "lesion transplant | transplant": "needs boxes or masks of rare lesions, which it pastes into other images",
         "pretraining | simclr | contrastive pretraining": "needs images without labels, many more than labelled ones",
-        "mask attention | attention | mask-guided attention": "needs masks of all classes, by which it weighs what is "
-        "pooled",
+        "mask attention | attention | mask-guided attention": "needs masks of all classes, and pools by them",
         "distractor loss": "is not shown to help in any of our comparisons",
         "generated features | acgan | gan": "is not shown to be better than class weights on the same features",
     },
@@ -32,7 +31,6 @@ remedy_exercise = ControlExercise(
     hints=[
         "Ask of each case: what does it have that the others lack?",
         "Unlabelled images, boxes, masks, nothing: each belongs to one remedy.",
-        "Look at the first column of the decision guide.",
     ],
     why="Nothing but labels: sampling. A mark and boxes: transplant. Unlabelled images: pretraining. Masks: attention.",
 )
@@ -44,24 +42,18 @@ family_exercise = NumberExercise(
     right=1 - 0.95**20,
     tolerance=0.006,
     mistakes={
-        "That is 20 · .05. It counts the false findings that are expected; a chance of 1 would mean that there is "
-        "always one.": near(1.0, 100.0, tolerance=0.001),
+        "That is 20 · .05, how many are expected. A chance of 1 would mean: always one.": near(1.0, 100.0),
         "That is the chance that *none* is called different. Asked is the chance of at least one.": near(0.3585, 35.85),
         "That is the chance for one method. There are 20 of them.": near(0.05, 5.0),
         "That is the level for each method that would mend it (.05/20). What happens without it?": near(0.0025, 0.25),
-        "That is the chance that all 20 are called different, or one less it. Take the chance that none is.": near(
-            1 - 1e-9, 0.05**20, tolerance=1e-6
-        ),
         "Right, in percent. Give it as a share.": near(64.15, 64.0, 64.2, tolerance=0.005),
     },
     expected="a chance between 0 and 1",
     praise="Nearly two in three. A table of twenty methods without a correction finds something, whatever is true.",
-    thought="Holm's correction keeps this chance below .05. What does it cost a method that is truly better, and how "
-    "would you choose the methods of a table with that in mind?",
+    thought="Holm's correction keeps this chance below .05. What does it cost a method that is truly better?",
     hints=[
         "What is the chance that one method of no worth is *not* called different?",
-        "And that none of 20 is? They are taken to be independent.",
-        "The answer is one less .95 to the power of 20.",
+        "That none of 20 independent ones is, has a chance of .95 to the power of 20.",
     ],
     code="chance = 1 - 0.95**20",
     why="None of twenty is called different with chance .95²⁰ = .36.",
@@ -74,11 +66,8 @@ patients_exercise = NumberExercise(
     right=40**2 / (12**2 + 7 * 4**2),
     tolerance=0.01,
     mistakes={
-        "That is the number of images. Those of one patient are alike, so they tell less than 40 patients would.": near(
-            40
-        ),
+        "That is the number of images. Those of one patient are alike, so they tell less.": near(40),
         "That is the number of patients. It would be right if each had as many images as the others.": near(8),
-        "That is the mean number of images of a patient.": near(5),
         "That is the other way round: Σ m² over (Σ m)².": near(0.16),
         "The images are squared and added, Σ m² = 256. What is that to be compared with?": near(256, 1600),
         "That is the root of it. Compare the squares.": near(2.5),
@@ -87,8 +76,7 @@ patients_exercise = NumberExercise(
     praise="One patient with many images counts for less than their number says: 8 patients tell as much as 6¼.",
     thought="You may ask for ten more images. Would you take them from the patient who has twelve, or from new ones?",
     hints=[
-        "m are the images of each patient. Two sums are needed: of m, and of m².",
-        "Σ m = 40, and Σ m² = 12² + 7 · 4².",
+        "m are the images of each patient: Σ m = 40, and Σ m² = 12² + 7 · 4².",
         "Divide the square of the sum, 40², by the sum of the squares.",
     ],
     code="patients_worth = 40**2 / (12**2 + 7 * 4**2)",

@@ -5,19 +5,13 @@ of that size stand beside them where their findings asked for it. Sweeps have th
 Nothing here was tuned on a test split.
 """
 
-from careedu.course.experiments import (
-    care,
-    deep_pneumonia,
-    distractor,
-    everything,
-    feature_generation,
-    global_attention,
-    imbalance,
-)
+from importlib import import_module
+
 from careedu.course.experiments.experiment import Experiment
 from careedu.errors import check_known
 
-_ALL = (imbalance, care, global_attention, deep_pneumonia, distractor, feature_generation, everything)
+_FIRST = ("imbalance", "care", "global_attention", "deep_pneumonia")
+_ALL = [import_module(f"{__name__}.{name}") for name in (*_FIRST, "distractor", "feature_generation", "everything")]
 EXPERIMENTS = {experiment.name: experiment for notebook in _ALL for experiment in notebook.EXPERIMENTS}
 
 

@@ -2,24 +2,11 @@
 
 from functools import partial
 
-from careedu.course.experiments.experiment import (
-    AT_DOSE,
-    BRAIN,
-    CAST,
-    DOSE,
-    LETTERED,
-    MARKED,
-    ON_BRAIN,
-    ON_SKIN,
-    SKIN,
-    Experiment,
-    arms,
-    care,
-    exploratory,
-)
+import careedu.course.experiments.experiment as common
+from careedu.course.experiments.experiment import Experiment, arms, care, exploratory
 
-_MAIN = ("logit adjustment", "CARE", AT_DOSE)
-_SHIFTED, _RANDOM = (f"{AT_DOSE}, {boxes} boxes" for boxes in ("shifted", "random"))
+_MAIN = ("logit adjustment", "CARE", common.AT_DOSE)
+_SHIFTED, _RANDOM = (f"{common.AT_DOSE}, {boxes} boxes" for boxes in ("shifted", "random"))
 _RIVALS = ("lesion transplant", "marks painted over", "group weights", "random erasing")
 # What breaks, or takes boxes of all images.
 _OTHER_RIVALS = {
@@ -35,36 +22,41 @@ _ELSEWHERE = {
 }
 _FORMS = {
     **{f"energy, dose {dose:g}": care(dose, form="energy") for dose in (1, 4, 16)},
-    f"outside only, dose {DOSE}": care(DOSE, form="outside"),
+    f"outside only, dose {common.DOSE}": care(common.DOSE, form="outside"),
 }
-_SHARES = {f"boxes for {share:.0%}": care(DOSE, box_share=share) for share in (0.1, 0.25, 0.5)}
+_SHARES = {f"boxes for {share:.0%}": care(common.DOSE, box_share=share) for share in (0.1, 0.25, 0.5)}
 _SOURCES = {
-    "boxes on the mark": care(DOSE, boxes="mark"),
-    "saliency boxes": care(DOSE, boxes="saliency"),
-    "segmentation boxes": care(DOSE, boxes="segmentation"),
-    "boxes of all classes": care(DOSE, classes="all"),
+    "boxes on the mark": care(common.DOSE, boxes="mark"),
+    "saliency boxes": care(common.DOSE, boxes="saliency"),
+    "segmentation boxes": care(common.DOSE, boxes="segmentation"),
+    "boxes of all classes": care(common.DOSE, classes="all"),
 }
 # The tuning seeds' phantoms are of another seed throughout: no test image of theirs is one of the main experiments'.
-_tuning = partial(exploratory, fit=ON_SKIN, reference="logit adjustment")
+_tuning = partial(exploratory, fit=common.ON_SKIN, reference="logit adjustment")
+_MARKED = {**common.MARKED, "seed": 1}
 _attention = partial(Experiment, reference="logit adjustment", maps=True)
 
 EXPERIMENTS = (
     _attention(
         "02-marked-skin",
-        MARKED,
-        arms(*_MAIN, _SHIFTED, _RANDOM, "CARE without attention", f"{AT_DOSE}, energy", *_RIVALS),
-        ON_SKIN,
+        common.MARKED,
+        arms(*_MAIN, _SHIFTED, _RANDOM, "CARE without attention", f"{common.AT_DOSE}, energy", *_RIVALS),
+        common.ON_SKIN,
         courses=True,
     ),
-    _attention("02-cast-skin", CAST, arms(*_MAIN, "lesion transplant", "group weights"), ON_SKIN),
-    _attention("02-phantom-skin", SKIN, _LOOKED, ON_SKIN),
-    _attention("02-brain-tumor", BRAIN, _LOOKED, ON_BRAIN),
-    _attention("02-lettered-brain", LETTERED, arms(*_MAIN, _RANDOM, "lesion transplant"), ON_BRAIN),
+    _attention("02-cast-skin", common.CAST, arms(*_MAIN, "lesion transplant", "group weights"), common.ON_SKIN),
+    _attention("02-phantom-skin", common.SKIN, _LOOKED, common.ON_SKIN),
+    _attention("02-brain-tumor", common.BRAIN, _LOOKED, common.ON_BRAIN),
+    _attention("02-lettered-brain", common.LETTERED, arms(*_MAIN, _RANDOM, "lesion transplant"), common.ON_BRAIN),
     # The attention microscope opens on these.
     _tuning(
-        "02-dose-marked", {**MARKED, "seed": 1}, {**_CURVE, **_ELSEWHERE, **_FORMS}, weights=tuple(_CURVE), courses=True
+        "02-dose-marked",
+        _MARKED,
+        {**_CURVE, **_ELSEWHERE, **_FORMS},
+        weights=tuple(_CURVE),
+        courses=True,
     ),
-    _tuning("02-dose-plain", {**SKIN, "seed": 1}, _CURVE),
-    _tuning("02-boxes-marked", {**MARKED, "seed": 1}, {**_SHARES, **_SOURCES}, reference="boxes for 50%"),
-    _tuning("02-rivals-marked", {**MARKED, "seed": 1}, {**arms("logit adjustment"), **_OTHER_RIVALS}),
+    _tuning("02-dose-plain", {**common.SKIN, "seed": 1}, _CURVE),
+    _tuning("02-boxes-marked", _MARKED, {**_SHARES, **_SOURCES}, reference="boxes for 50%"),
+    _tuning("02-rivals-marked", _MARKED, {**arms("logit adjustment"), **_OTHER_RIVALS}),
 )

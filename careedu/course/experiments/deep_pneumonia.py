@@ -3,25 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from careedu.course.experiments.experiment import (
-    AT_DOSE,
-    CHEST,
-    MARKED,
-    ON_SKIN,
-    ON_XRAYS,
-    SMALL_BRAIN,
-    TUNING_SEEDS,
-    XRAYS,
-    Experiment,
-    arms,
-    exploratory,
-)
+import careedu.course.experiments.experiment as common
+from careedu.course.experiments.experiment import Experiment, arms, exploratory
 
 # Notebook 04. What pretraining buys is asked at three shares of labels, all images being there without them.
 POOLS = {
     "chest": {"name": "phantom-chest", "lesion_size": 1.15, "largest": 200},
     "skin": {"name": "phantom-skin", "largest": 200},
-    "brain": {"name": "brain-tumor", "plane": "axial", "size": SMALL_BRAIN["size"]},
+    "brain": {"name": "brain-tumor", "plane": "axial", "size": common.SMALL_BRAIN["size"]},
 }
 FEW = 15
 # As many epochs that the network from scratch learns too: the fewer images, the fewer updates an epoch has.
@@ -48,9 +37,9 @@ _PRETRAININGS = {
 # The four parts, one after the other; then what the masks of one of them are worth, on a loss that is balanced.
 _SIMCLR, _PNEUMONIA = {"method": "simclr"}, {"method": "deep-pneumonia"}
 _ON_CROSS_ENTROPY = {**_PNEUMONIA, "classification": {"method": "cross-entropy"}}
-_ATTENTION = {**_PNEUMONIA, "classification": {"method": "logit-adjusted"}, "regulation": "none", "pretrain": None}
+ATTENTION = {**_PNEUMONIA, "classification": {"method": "logit-adjusted"}, "regulation": "none", "pretrain": None}
 # With so few labels masks are as few: those of the labelled images.
-_MORE_ARMS = {**_SHUFFLED_PIXELS, "pretrained, attention": {**_ATTENTION, "pretrain": _SIMCLR}}
+_MORE_ARMS = {**_SHUFFLED_PIXELS, "pretrained, attention": {**ATTENTION, "pretrain": _SIMCLR}}
 _EMBEDDED = {
     "untrained": "frozen, untrained",
     "pretrained": "frozen, pretrained",
@@ -67,13 +56,13 @@ _LADDER = {
     "logit adjustment": {"method": "logit-adjusted"},
     "CARE": {"method": "care", "classes": "all"},
     "lesion transplant": {"method": "lesion-transplant"},
-    "attention": _ATTENTION,
-    "attention, no masks": {**_ATTENTION, "masks": "none"},
-    "attention, shuffled masks": {**_ATTENTION, "masks": "shuffled"},
+    "attention": ATTENTION,
+    "attention, no masks": {**ATTENTION, "masks": "none"},
+    "attention, shuffled masks": {**ATTENTION, "masks": "shuffled"},
 }
 _OTHER_ATTENTION = {
-    "attention, rare masks": {**_ATTENTION, "classes": "rare"},
-    "attention, product": {**_ATTENTION, "attention": "product"},
+    "attention, rare masks": {**ATTENTION, "classes": "rare"},
+    "attention, product": {**ATTENTION, "attention": "product"},
 }
 _LEFT_OUT = {
     "all four": _PNEUMONIA,
@@ -84,8 +73,8 @@ _LEFT_OUT = {
 }
 
 EXPERIMENTS = (
-    Experiment("04-phantom-chest", CHEST, {**_LADDER, **_OTHER_ATTENTION}, {"epochs": 16}),
-    Experiment("04-brain-tumor", SMALL_BRAIN, _LADDER, {"epochs": 12}),
+    Experiment("04-phantom-chest", common.CHEST, {**_LADDER, **_OTHER_ATTENTION}, {"epochs": 16}),
+    Experiment("04-brain-tumor", common.SMALL_BRAIN, _LADDER, {"epochs": 12}),
     *(
         Experiment(
             f"04-labels-{share}-{organ}",
@@ -98,31 +87,31 @@ EXPERIMENTS = (
         for organ, pool in POOLS.items()
         for share, fit in LABELS.items()
     ),
-    exploratory("04-leave-one-out", CHEST, _LEFT_OUT, {"epochs": 16}, seeds=3, reference="all four"),
+    exploratory("04-leave-one-out", common.CHEST, _LEFT_OUT, {"epochs": 16}, seeds=3, reference="all four"),
     exploratory(
         "04-marked-skin",
-        MARKED,
+        common.MARKED,
         {
             **arms("logit adjustment"),
-            "attention": _ATTENTION,
+            "attention": ATTENTION,
             "attention, no masks": _LADDER["attention, no masks"],
             "attention, product": _OTHER_ATTENTION["attention, product"],
-            **arms(AT_DOSE, "lesion transplant"),
+            **arms(common.AT_DOSE, "lesion transplant"),
         },
-        ON_SKIN,
+        common.ON_SKIN,
         seeds=3,
         reference="logit adjustment",
     ),
     exploratory(
         "04-pneumonia",
-        XRAYS,
+        common.XRAYS,
         {
             **arms("cross-entropy", "logit adjustment"),
             "+ pretraining": _LADDER["+ pretraining"],
             "logit adjustment, pretrained": {"method": "logit-adjusted", "pretrain": _SIMCLR},
             "attention, no masks": _LADDER["attention, no masks"],
         },
-        ON_XRAYS,
+        common.ON_XRAYS,
         seeds=3,
     ),
     *(
@@ -131,7 +120,7 @@ EXPERIMENTS = (
             {**pool, "seed": 1, "labels": FEW},
             _PRETRAININGS,
             LABELS[str(FEW)],
-            seeds=TUNING_SEEDS[:2],
+            seeds=common.TUNING_SEEDS[:2],
             reference=next(iter(_PRETRAININGS)),
         )
         for organ, pool in POOLS.items()

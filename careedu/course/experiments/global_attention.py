@@ -4,16 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from careedu.course.experiments.experiment import (
-    BRAIN,
-    CHEST,
-    ON_BRAIN,
-    ON_CHEST,
-    ON_XRAYS,
-    XRAYS,
-    Experiment,
-    exploratory,
-)
+import careedu.course.experiments.experiment as common
+from careedu.course.experiments.experiment import Experiment, exploratory
 
 
 def _map(rate: float = 10, sparsity: float = 0.1, variation: float = 0.1, **options: Any) -> dict[str, Any]:
@@ -70,35 +62,35 @@ def _spatial(*names: str, **options: Any) -> dict[str, Mapping[str, Any]]:
 _THREE_MAPS = ("global attention", "after: components", "after: free mask")
 JITTERS = (0.0, 0.1, 0.2)
 IMAGES = (16, 64, 256)
-_on_chest = partial(exploratory, fit=ON_CHEST, reference="global attention")
+_on_chest = partial(exploratory, fit=common.ON_CHEST, reference="global attention")
 
 EXPERIMENTS = (
     Experiment(
         "03-phantom-chest",
-        CHEST,
+        common.CHEST,
         _SPATIAL,
-        ON_CHEST,
+        common.ON_CHEST,
         courses=(*_THREE_MAPS, "after: pixel classifier", "after: free mask, black"),
     ),
     # Real chest X-rays, which one takes in one position: healthy ones are the rare class here.
     exploratory(
         "03-pneumonia",
-        XRAYS,
+        common.XRAYS,
         _spatial("cross-entropy", "logit adjustment", *_THREE_MAPS, "after: flat map", "negative mean image"),
-        ON_XRAYS,
+        common.ON_XRAYS,
     ),
     exploratory(
         "03-brain-tumor",
-        BRAIN,
+        common.BRAIN,
         _spatial(*_THREE_MAPS, "after: mean mask", "negative mean image"),
-        ON_BRAIN,
+        common.ON_BRAIN,
         reference="global attention",
     ),
-    _on_chest("03-search", CHEST, _SEARCHED, reference=next(iter(_SEARCHED))),
+    _on_chest("03-search", common.CHEST, _SEARCHED, reference=next(iter(_SEARCHED))),
     *(
         _on_chest(
             f"03-jitter-{jitter:g}",
-            {**CHEST, "jitter": jitter},
+            {**common.CHEST, "jitter": jitter},
             _spatial(*_THREE_MAPS, "after: free mask, black", "negative mean image"),
         )
         for jitter in JITTERS
@@ -106,7 +98,7 @@ EXPERIMENTS = (
     *(
         _on_chest(
             f"03-images-{images}",
-            CHEST,
+            common.CHEST,
             # The free mask sees no image: it is the same whatever N is, and trained once.
             {**_spatial("after: pixel classifier", "after: components", images=images), **_spatial("after: free mask")},
             reference="after: free mask",

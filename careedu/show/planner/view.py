@@ -17,10 +17,9 @@ from careedu.show.widget import SIDES
 X, Y = Scale(70, 780, np.log10(4), np.log10(MOST)), Scale(250, 22, 0, 0.5)
 DASHES = {"A": "", "B": 'stroke-dasharray="7 3"'}
 LEGEND = (
-    "Disagreement: how often just one of two equally good methods finds an image, of how often that would be if they "
-    "knew nothing of each other. Seed spread: standard deviation of the difference of recall between seeds with "
-    "patients in plenty. Filled marks: the patients that are set; hollow ones: those that the difference sought would "
-    "take. Two methods are compared; what is found in two images of a patient correlates by one half."
+    "Disagreement: how often just one of two equally good methods finds an image, of how often it would if they knew "
+    "nothing of each other. Seed spread: how far seeds lie apart with patients in plenty (standard deviation). Filled "
+    "marks: the patients that are set; hollow: those that the difference sought would take. Two methods are compared."
 )
 
 
