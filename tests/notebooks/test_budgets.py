@@ -181,9 +181,6 @@ def test_there_are_notebooks():
     assert FOLDER / "00_start_here.ipynb" in PATHS
 
 
-COMING = "07_compare_everything.ipynb"
-
-
 def links(text):
     """Files of the course that a text links to."""
     return [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
@@ -194,7 +191,7 @@ def test_every_link_leads_to_a_file(path):
     text = markdown(read(path)) if path.suffix == ".ipynb" else path.read_text("utf-8")
     targets = links(text)
     assert targets, "no way on from here"
-    assert [t for t in targets if t != COMING and not (path.parent / t).exists()] == []
+    assert [t for t in targets if not (path.parent / t).exists()] == []
 
 
 # One source

@@ -30,6 +30,7 @@ from careedu.nn.losses import effective_number_weights, inverse_frequency_weight
 from careedu.show import DistractorRecord, Embeddings, GeneratedFeatures, look_alike_confusion, shares_by_temptation
 
 NOTEBOOKS = {path.name[:2]: path for path in sorted(shipped("notebooks").glob("*.ipynb"))}
+SETS_OF_07 = ("phantom-skin", "marked-skin", "brain-tumor")
 WORDS = dict(enumerate(["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]))
 # What is no running text: mathematics, code, headings' numbers, and names of notebooks and sections.
 NO_TEXT = r"\$\$[\s\S]*?\$\$|\$[^$]*\$|`[^`]*`|(?m:^#+ (?:\d+|Exercise \d+) ·)|[Nn]otebooks?\s+\d+|sections?\s+\d+"
@@ -489,6 +490,12 @@ def unmarked(arm):
 
 
 SAID = {
+    ("07", "table-text"): {
+        "ten seeds, paired": lambda: {len(load(f"07-{name}").seeds) for name in SETS_OF_07} == {10},
+    },
+    ("07", "guide-text"): {
+        "saved comparisons of ten seeds": lambda: {len(load(f"07-{name}").seeds) for name in SETS_OF_07} == {10},
+    },
     ("00", "train-text"): {
         "A class with a tenth of the images": lambda: (
             loaded("phantom-skin").train.counts[[0, -1]].tolist() == [300, 30]
@@ -1377,6 +1384,10 @@ GIVEN = [
     ("06", "stated-text", r"99\.9th|weighs \.01", "careedu/methods/adversarial.py"),
     ("06", "exercise-2-text", r"\.95 / \.05 to \.569 / \.384", PAPER),
     ("06", "exercise-4-text", "of 24 patients", "tests/unit/test_feature_generation_exercises.py"),
+    ("07", "own-text", r"\*poly-1\*", PAPER),
+    ("07", "exercise-2-text", r"a level of \.05", MEANT),
+    ("07", "exercise-3-text", r"40 images of the rare class", MEANT),
+    ("07", "exercise-3-text", r"8 patients: one has 12 images, each of the others has 4", MEANT),
 ]
 """(notebook, cell, pattern, where the number is from); None is any."""
 
