@@ -22,8 +22,8 @@ _ALSO = {
     "y1": "ymax bottom bboxy1 bboxymax boxy1",
 }
 _MEANT = {word: ours for ours, words in _ALSO.items() for word in [ours, *words.split()]}
-_BOX_FORMS = ["x1 y1 x2 y2", "x y width height", "x y w h", "xcenter ycenter width height", "bbox", "boundingbox"]
-_BOX_FORMS = [form.split() for form in [*_BOX_FORMS, "bboxx bboxy bboxwidth bboxheight"]]
+_CORNERS, *_SIZES = "x1 y1 x2 y2", "x y width height", "x y w h", "xcenter ycenter width height", "bbox", "boundingbox"
+_BOX_FORMS = [form.split() for form in (_CORNERS, *_SIZES, "bboxx bboxy bboxwidth bboxheight")]
 _SPLITS_ALSO = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
 
 

@@ -248,6 +248,7 @@ def test_given_splits_are_views_of_the_mapped_file(images):
     manifest = json.loads((entry / "manifest.json").read_text())
     assert set(manifest["digests"]) == {
         "images.npy",
+        "deep.npy",
         "masks.npy",
         "boxes.npy",
         "has_mask.npy",
