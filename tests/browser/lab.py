@@ -116,7 +116,7 @@ class Lab:
             return answer.read()
 
     def add(self, notebook: Path) -> str:
-        """Copy a notebook into the server's folder, without outputs, and give its path there.
+        """Copy a notebook into the server's folder, without outputs, with its pictures, and give its path there.
 
         Outputs and execution counts go, so that what is found after a run is of this run.
         """
@@ -128,6 +128,8 @@ class Lab:
         target = self.root / secrets.token_hex(4) / notebook.name
         target.parent.mkdir()
         target.write_text(json.dumps(content))
+        if (pictures := notebook.parent / "pictures").is_dir():
+            shutil.copytree(pictures, target.parent / "pictures")
         return target.relative_to(self.root).as_posix()
 
     def shut_kernel_down(self, path: str) -> None:
