@@ -1384,6 +1384,7 @@ GIVEN = [
     ("06", "stated-text", r"99\.9th|weighs \.01", "careedu/methods/adversarial.py"),
     ("06", "exercise-2-text", r"\.95 / \.05 to \.569 / \.384", PAPER),
     ("06", "exercise-4-text", "of 24 patients", "tests/unit/test_feature_generation_exercises.py"),
+    ("00", "map-text", r"Map of the course\..*07 Compare everything", MEANT),
     ("07", "own-text", r"\*poly-1\*", PAPER),
     ("07", "exercise-2-text", r"a level of \.05", MEANT),
     ("07", "exercise-3-text", r"40 images of the rare class", MEANT),

@@ -19,7 +19,7 @@ from careedu.nn.backbones import build_model
 
 def test_the_notebook_has_its_exercises_in_its_order():
     names = [exercise.name for exercise in feature_generation.exercises]
-    assert names == ["generator_loss", "balanced", "memorised", "leaking", "gaussian"]
+    assert names == ["generator_loss", "balanced_accuracy", "memorised", "leaking", "gaussian"]
 
 
 def test_the_solutions_are_the_package_s():

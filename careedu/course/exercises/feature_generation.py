@@ -70,7 +70,7 @@ generator_exercise = FunctionExercise(
 # Bias shift, or gain
 
 balanced_exercise = NumberExercise(
-    "balanced",
+    "balanced_accuracy",
     right=0.4765,
     tolerance=0.0006,
     mistakes={
@@ -94,7 +94,7 @@ balanced_exercise = NumberExercise(
         "Recall of HGG is .569 with generated features, of LGG .384.",
         "(.569 + .384) / 2: and before it was (.95 + .05) / 2.",
     ],
-    code="balanced = (0.569 + 0.384) / 2",
+    code="balanced_accuracy = (0.569 + 0.384) / 2",
     why="The mean of .569 and .384; before it was the mean of .95 and .05.",
 )
 
