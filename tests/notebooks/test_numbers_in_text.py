@@ -1360,7 +1360,6 @@ GIVEN = [
     ("03", "exercise-3-text", r"learning rate, \.001|white \(1\)|N = 4096", MEANT),
     ("04", "train-found-text", r"everywhere \(1\)|all one way \(0,", MEANT),
     ("04", "attention-text", "between 0 and 1", MEANT),
-    ("04", "ladder-found-text", "Exercise 5 asks", MEANT),
     ("04", "stated-text", "conv 1×1|conv 3×3", "tests/unit/test_deep_pneumonia.py"),
     ("04", "exercise-1-text", r"z1 = z2 = I₂ and T = 1 it is \.5514", "tests/unit/test_deep_pneumonia_exercises.py"),
     ("04", "exercise-1-text", r"row i of z1 and z2|the 2B views", MEANT),
