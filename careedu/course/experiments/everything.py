@@ -4,7 +4,7 @@ from careedu.course.experiments.deep_pneumonia import ATTENTION
 from careedu.course.experiments.experiment import MARKED, ON_SKIN, SKIN, SMALL_BRAIN, Experiment, arms
 from careedu.course.experiments.feature_generation import ways
 
-# At their defaults: none was tuned on these images.
+# None was tuned on these images.
 _MORE = {
     "global attention": {"method": "global-attention"},
     "distractor loss": {"method": "distractor"},
