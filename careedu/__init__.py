@@ -38,7 +38,7 @@ _HOME = {
     "check_method": "careedu.checks.check_method",
     "audit": "careedu.checks.audit",
     "Audit": "careedu.checks.audit",
-    **dict.fromkeys(("smallest_difference", "patients_needed"), "careedu.checks.planner"),
+    **dict.fromkeys(("smallest_difference", "patients_needed", "design_of"), "careedu.checks.planner"),
     "compare": "careedu.show.compare",
     "Comparison": "careedu.show.compare",
 }

@@ -3,6 +3,7 @@
 from careedu.checks.audit import Audit as Audit
 from careedu.checks.audit import audit as audit
 from careedu.checks.check_method import check_method as check_method
+from careedu.checks.planner import design_of as design_of
 from careedu.checks.planner import patients_needed as patients_needed
 from careedu.checks.planner import smallest_difference as smallest_difference
 from careedu.data.augmentation import Augmentation as Augmentation

@@ -33,8 +33,9 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
 from careedu.errors import InvalidInputError, check_number
+from careedu.experiment.results import Results
 from careedu.measure.crossed import DIFFERENCE, MORE, with_more
-from careedu.measure.paired_shares import paired_spread
+from careedu.measure.paired_shares import paired_spread, spread_found
 from careedu.measure.statistics import FEWEST_GROUPS, FEWEST_SEEDS, LARGEST_FAMILY, MOST_EXACT
 
 MOST_PATIENTS = 10**7
@@ -111,12 +112,10 @@ def smallest_difference(
     Notes
     -----
     Saved runs of this package have a disagreement of .4 to .7, of which .05 to .25 lasts, and a seed_spread of .01 to
-    .06 where no training fails. To read them off results of S seeds and N images of the class, with D = 1 where only
-    the better method finds an image, −1 where only the other does, and Q = Σ (D_si − D_s − D_i + D)² / (S−1)(N−1):
-    seed_spread² is the variance of the means D_s between seeds less Q/N, and the lasting variance that of the means D_i
-    between images less Q/S. The equations, and their sources, stand at the top of this module and of
-    `careedu.measure.paired_shares`. In simulations (`tests/unit/test_planner.py`) it is within .02 of what the verdicts
-    show; between five and eight patients, where much hangs on each, at times within .03.
+    .06 where no training fails; :func:`design_of` reads all of it off results. The equations,
+    and their sources, stand at the top of this module and of `careedu.measure.paired_shares`. In simulations
+    (`tests/unit/test_planner.py`) it is within .02 of what the verdicts show; between five and eight patients, where
+    much hangs on each, at times within .03.
     """
     check_number("patients", patients, "whole [1, inf)")
     return float(smallest_differences(np.array([patients]), Design(images, seeds, recall, **more))[0])
@@ -153,6 +152,46 @@ def patients_needed(difference: float, images: int = 1, seeds: int = 10, *, reca
         middle = (few + enough) // 2
         few, enough = (few, middle) if _power(middle, difference, design) >= design.power else (middle, enough)
     return enough
+
+
+def design_of(results: Results, method: str, reference: str | None = None) -> dict[str, float]:
+    """The options of :func:`smallest_difference` that an experiment had, read off its results.
+
+    So a small experiment says what a larger one could show:
+    ``careedu.smallest_difference(40, **careedu.design_of(comparison, "CARE"))``.
+
+    Parameters
+    ----------
+    results : Results
+        Two seeds at least.
+    method : str
+    reference : str, optional
+        The baseline; where it is left out, the results' own.
+
+    Returns
+    -------
+    dict
+        images (the median of a patient), seeds, recall, disagreement, lasting, correlation and seed_spread. A
+        correlation of which patients of a single image say nothing is 0: it is not asked for then.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are fewer than two seeds or rare test images, or both methods find the same.
+
+    Notes
+    -----
+    `careedu.measure.paired_shares.spread_found` has the equations.
+    """
+    rare, reference = np.isin(results.labels, results.rare_indices), reference or results.reference
+    found = [
+        results.probabilities(name).argmax(axis=2)[:, rare] == results.labels[rare] for name in (method, reference)
+    ]
+    if min(found[0].shape) < 2 or (found[0] == found[1]).all():
+        seeds, images = found[0].shape
+        alike = f"{method!r} and {reference!r} never differ on {images} rare test images with {seeds} seeds"
+        raise InvalidInputError(f"{alike}, so how far they would is not known: take more of both, or other methods")
+    return spread_found(*found, results.groups[rare])
 
 
 def smallest_differences(patients: np.ndarray, design: Design) -> np.ndarray:

@@ -16,6 +16,7 @@ from ipywidgets import HBox, Layout, VBox
 from careedu.show.drawing import WIDTH, capital, key_mark, note
 from careedu.show.layered_picture import LayeredPicture, image_uri, layer, lesion_shape
 from careedu.show.results_state import PairState, ResultsState
+from careedu.show.still import still
 from careedu.show.style import if_rare
 from careedu.show.widget import SIDES, WidgetState
 
@@ -193,8 +194,8 @@ class View:
         self.refresh()
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        """Show the widget where the view is a cell's last line."""
-        return self.widget._repr_mimebundle_(**options)
+        """Show the widget where the view is a cell's last line; where no kernel runs, what it shows now."""
+        return self.widget._repr_mimebundle_(**options) | {"text/html": still(self.widget)}
 
     # What is shown
 

@@ -2,16 +2,14 @@
 
 A step is forward, backward and AdamW of 32 images of which two have a box, with the classification loss alone, with
 CARE, and with CARE's map taken as its authors take it: a backward pass of its own from the class scores, with the graph
-kept and extended, before the loss's. Times are medians of interleaved rounds, so that other work on the machine slows
-all alike; ratios are to the classification loss, and medians of each round's own ratio.
+kept and extended, before the loss's.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
+from figures import interleaved, tell_beside
 from torch import Tensor
 
 from careedu.data.augmentation import Augmentation
@@ -25,18 +23,6 @@ from careedu.nn.maps import normalize_map, resize_map
 from careedu.training.batch import Batch
 
 FACTS = TrainingFacts(counts=(20, 10, 2), rare=(2,), image_shape=(3, 64, 64))
-
-
-def rounds_of(calls: list[Callable[[], object]], rounds: int) -> list[list[float]]:
-    """Seconds of each call in each round; in every round each is called once."""
-    taken: list[list[float]] = [[] for _ in calls]
-    for round_ in range(rounds + 2):
-        for call, times in zip(calls, taken, strict=True):
-            start = time.perf_counter()
-            call()
-            if round_ >= 2:  # the first two warm up
-                times.append(time.perf_counter() - start)
-    return taken
 
 
 def made_up_batch(size: int) -> Batch:
@@ -95,13 +81,14 @@ def training_steps(name: str, size: int, rounds: int) -> None:
     ways = {
         "classification": LogitAdjusted().terms(FACTS),
         "CARE, closed form": CARE().terms(FACTS),
-        "extra grad to features": second_backward,
-        "extra backward, whole": backward_to_the_input,
+        "map by an extra grad to the features": second_backward,
+        "map by a whole extra backward": backward_to_the_input,
     }
-    taken = rounds_of([step_of(terms) for terms in ways.values()], rounds)
-    for way, times in zip(ways, taken, strict=True):
-        ratio = statistics.median(t / base for t, base in zip(times, taken[0], strict=True))
-        print(f"{name:9} {size:3d}²  {way:24} {statistics.median(times) * 1e3:8.2f} ms   ×{ratio:.3f}")
+    plain, ours, *theirs = interleaved([step_of(terms) for terms in ways.values()], rounds)
+    what = f"a step of CARE, {name}, {size}²"
+    tell_beside(what, ours, "classification loss alone", plain, "ms", most=1.05)
+    for way, times in zip(list(ways)[2:], theirs, strict=True):
+        tell_beside(what, ours, way, times, "ms", most=1.0)
 
 
 def main() -> None:
@@ -112,7 +99,6 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {arguments.threads} threads, median of {arguments.rounds} rounds")
     training_steps("small", 64, arguments.rounds)
     training_steps("resnet18", 112, arguments.rounds)
 

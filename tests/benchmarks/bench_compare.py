@@ -3,16 +3,15 @@
     python tests/benchmarks/bench_compare.py [rounds] [epochs]
 
 Each does the same four trainings on phantom-skin, in turn within each round, by the clock; processes are
-started before.
-It is worth reading on a quiet machine only: the load is printed with the result.
+started before. It is worth reading on a quiet machine only.
 """
 
 from __future__ import annotations
 
-import os
-import statistics
 import sys
 from time import perf_counter
+
+from figures import tell_beside
 
 import careedu
 from careedu.experiment.grid import train_grid
@@ -44,16 +43,9 @@ def main() -> None:
         for name, workers in WORKERS.items():
             taken[name].append(seconds(data, epochs, **workers))
     two, *others = taken
-    for name, times in taken.items():
-        print(f"{name}: {statistics.median(times):.1f} s (from {min(times):.1f} to {max(times):.1f})")
-    for name, bound in zip(others, (1.6, 1.0), strict=True):
-        ratios = [theirs / ours for theirs, ours in zip(taken[name], taken[two], strict=True)]
-        print(
-            f"{two} beside {name}: {statistics.median(ratios):.2f} times as fast, "
-            f"from {min(ratios):.2f} to {max(ratios):.2f} (bound: {bound})"
-        )
-    print(f"{len(METHODS) * 2} trainings of {epochs} epochs, {rounds} rounds; load {os.getloadavg()[0]:.1f} "
-          f"on {os.cpu_count()} cores")  # fmt: skip
+    for name, bound in zip(others, (1 / 1.6, 1.0), strict=True):
+        what = f"{len(METHODS) * 2} trainings of {epochs} epochs on {two}"
+        tell_beside(what, taken[two], name, taken[name], "s", most=round(bound, 3))
 
 
 if __name__ == "__main__":

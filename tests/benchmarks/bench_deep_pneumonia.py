@@ -1,18 +1,16 @@
 """What pretraining and mask attention cost: `python tests/benchmarks/bench_deep_pneumonia.py`.
 
 Memory of NT-Xent of 4096 pairs, forward and backward, beside lightly's, each in a process of its own, as the growth of
-its peak; and steps of forward, backward and AdamW, as medians of interleaved rounds beside plain cross-entropy's: so
-that other work on the machine slows all alike. Ratios are medians of each round's own ratio.
+its peak; and steps of forward, backward and AdamW beside plain cross-entropy's.
 """
 
 import argparse
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import torch
+from figures import interleaved, tell, tell_beside
 
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset
@@ -24,7 +22,6 @@ from careedu.methods.simclr import SimCLR
 from careedu.nn.backbones import build_model
 from careedu.training.batch import Batch
 
-BOUND = 1.5e9
 MEMORY = """
 import resource, sys, torch
 from {module} import {name}
@@ -81,12 +78,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {arguments.threads} threads, median of {arguments.rounds} rounds")
     ours = memory("careedu.nn.contrastive", "nt_xent", "nt_xent")
     theirs = memory("lightly.loss", "NTXentLoss", "NTXentLoss(temperature=0.2)")
-    print(f"NT-Xent B=4096          ours {ours / 1e9:8.2f} GB   lightly  {theirs / 1e9:8.2f} GB   ×{theirs / ours:.2f}")
-    if ours > BOUND:
-        raise SystemExit(f"more than {BOUND / 1e9:g} GB")
+    tell("memory of NT-Xent of 4096 pairs", ours, "GB", most=1.5)
+    tell("memory of NT-Xent of 4096 pairs", ours, "GB", peer="lightly", theirs=theirs, ratio=ours / theirs, most=1.0)
     train = train_set(256, 64)
     methods = {
         "cross-entropy, 32 images": (CrossEntropy(), 32),
@@ -95,16 +90,9 @@ def main() -> None:
         "pretraining, 128 images": (SimCLR(), 128),
     }
     steps = [stepper(method, train, 0, rows) for method, rows in methods.values()]
-    taken: list[list[float]] = [[] for _ in steps]
-    for round_ in range(arguments.rounds + 2):
-        for step, times in zip(steps, taken, strict=True):
-            start = time.perf_counter()
-            step()
-            if round_ >= 2:  # the first two warm up
-                times.append(time.perf_counter() - start)
-    for name, times in zip(methods, taken, strict=True):
-        ratio = statistics.median(own / plain for own, plain in zip(times, taken[0], strict=True))
-        print(f"{name:26s} {statistics.median(times) * 1e3:8.2f} ms   ratio {ratio:.2f}")
+    plain, *others = interleaved(steps, arguments.rounds)
+    for name, times in zip(list(methods)[1:], others, strict=True):
+        tell_beside(f"a step of Deep Pneumonia, {name}", times, "cross-entropy, 32 images", plain, "ms")
 
 
 if __name__ == "__main__":

@@ -1,50 +1,139 @@
-"""What the training loop costs beside a bare PyTorch loop over the same tensors, network and augmentation.
+"""What a training costs beside the least that it could, beside a loop written by hand, and beside Lightning.
 
     python tests/benchmarks/bench_fit.py [rounds]
 
-Both train the same number of updates on phantom-skin, in turn within each round; the bare loop neither validates nor
-records nor checks anything. CPU seconds are compared, which a busy machine disturbs less than the clock.
+All train the small network for 8 epochs of 425 images of 64², the same updates in the same batches. The floor is
+forward, backward and update alone, on batches that are ready. The loop by hand augments as we do and tests once at the
+end. Lightning reads images from a DataLoader, augments one by one as torchvision does, and validates after each epoch.
+Ours augments, validates, records probability and class map of the probed images after each epoch, and tests. All run in
+turn within each round.
 """
 
 from __future__ import annotations
 
-import statistics
+import logging
 import sys
-from time import process_time
+import warnings
 
+import pytorch_lightning
 import torch
+from figures import interleaved, tell_beside
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
 
 import careedu
 from careedu.nn.backbones import build_model
 from careedu.training.batch import unit_range
 
-EPOCHS, BATCH = 5, 32
+EPOCHS, BATCH = 8, 32
+RATE, DECAY = 3e-3, 0.05
 
 
-def bare(data: careedu.Splits) -> None:
-    """The loop that one would write by hand, with the same augmentation and test at the end."""
-    torch.manual_seed(0)
-    train, test = data.train, data.test
-    model = build_model("small", len(data.classes), train.images.shape[1]).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.05, fused=True)
-    updates = EPOCHS * -(-len(train) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=updates)
+class Bare:
+    """Network, optimiser and schedule of a training by hand."""
+
+    def __init__(self, data: careedu.Splits) -> None:
+        torch.manual_seed(0)
+        self.train, self.batches = data.train, -(-len(data.train) // BATCH)
+        model = build_model("small", len(data.classes), self.train.images.shape[1])
+        model.standardize_by(self.train.images)
+        self.model = model.to(memory_format=torch.channels_last).train()
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
+        updates = EPOCHS * self.batches
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, RATE, total_steps=updates)
+
+    def rows(self, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """The batches of an epoch."""
+        return torch.tensor_split(torch.randperm(len(self.train), generator=generator), self.batches)
+
+    def step(self, images: Tensor, labels: Tensor) -> None:
+        """Forward, backward and update."""
+        loss = functional.cross_entropy(self.model(images), labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+
+
+def floor(data: careedu.Splits) -> object:
+    """Forward, backward and update on images that are ready."""
+    bare, generator = Bare(data), torch.Generator().manual_seed(0)
+    every = [(unit_range(data.train.images[rows]), data.train.labels[rows]) for rows in bare.rows(generator)]
+
+    def run() -> None:
+        for _ in range(EPOCHS):
+            for images, labels in every:
+                bare.step(images, labels)
+
+    bare.schedule.step = lambda: None  # it is run more often than a schedule lasts
+    return run
+
+
+def by_hand(data: careedu.Splits) -> None:
+    """The loop that one would write, with the same augmentation, and a test at the end."""
+    bare, generator = Bare(data), torch.Generator().manual_seed(0)
     augmentation = careedu.Augmentation.named(data.augmentation)
-    generator = torch.Generator().manual_seed(0)
     for _ in range(EPOCHS):
-        model.train()
-        order = torch.randperm(len(train), generator=generator)
-        for rows in torch.tensor_split(order, updates // EPOCHS):
-            draw = augmentation.draw(len(rows), tuple(train.images.shape[2:]), generator)
-            images = draw.images(unit_range(train.images[rows])).contiguous(memory_format=torch.channels_last)
-            loss = torch.nn.functional.cross_entropy(model(images), train.labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    model.eval()
+        for rows in bare.rows(generator):
+            draw = augmentation.draw(len(rows), tuple(data.train.images.shape[2:]), generator)
+            images = draw.images(unit_range(data.train.images[rows]))
+            bare.step(images.contiguous(memory_format=torch.channels_last), data.train.labels[rows])
+    bare.model.eval()
     with torch.inference_mode():
-        torch.cat([model(unit_range(chunk)).softmax(1) for chunk in test.images.split(256)])
+        torch.cat([bare.model(unit_range(chunk)).softmax(1) for chunk in data.test.images.split(256)])
+
+
+class Images(Dataset):
+    """A part of the data, image by image, as a DataLoader takes it."""
+
+    def __init__(self, part: careedu.LesionDataset, transform: nn.Module) -> None:
+        self.part, self.transform = part, transform
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        return self.transform(self.part.images[row]), self.part.labels[row]
+
+
+class Lit(pytorch_lightning.LightningModule):
+    """The same training for Lightning."""
+
+    def __init__(self, data: careedu.Splits) -> None:
+        super().__init__()
+        bare = Bare(data)
+        self.model, self.optimizer, self.schedule = bare.model, bare.optimizer, bare.schedule
+
+    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
+        return functional.cross_entropy(self.model(batch[0]), batch[1])
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], number: int) -> None:
+        self.log("accuracy", (self.model(batch[0]).argmax(1) == batch[1]).float().mean())
+
+    def predict_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
+        return self.model(batch[0]).softmax(1)
+
+    def configure_optimizers(self) -> tuple[list, list]:
+        return [self.optimizer], [{"scheduler": self.schedule, "interval": "step"}]
+
+
+def lightning(data: careedu.Splits) -> None:
+    """With what torchvision has for the same augmentation, and neither class maps nor checkpoints."""
+    plain = v2.ToDtype(torch.float32, scale=True)
+    moved = v2.RandomAffine(15, translate=(0.06, 0.06), scale=(0.9, 1.1), interpolation=v2.InterpolationMode.BILINEAR)
+    flips = v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()
+    augmented = v2.Compose([plain, *flips, moved, v2.ColorJitter(brightness=0.08, contrast=0.15)])
+    load = {"batch_size": BATCH, "num_workers": 0}
+    trainer = pytorch_lightning.Trainer(
+        max_epochs=EPOCHS, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    model = Lit(data)
+    validation, test = (DataLoader(Images(part, plain), **load) for part in (data.val, data.test))
+    trainer.fit(model, DataLoader(Images(data.train, augmented), shuffle=True, **load), validation)
+    trainer.predict(model, test)
 
 
 def ours(data: careedu.Splits) -> None:
@@ -52,24 +141,19 @@ def ours(data: careedu.Splits) -> None:
     careedu.fit(data, "cross-entropy", epochs=EPOCHS, batch_size=BATCH, device="cpu", progress=False)
 
 
-def seconds(function, data: careedu.Splits) -> float:
-    """CPU seconds of one call."""
-    started = process_time()
-    function(data)
-    return process_time() - started
-
-
 def main() -> None:
-    """Print ours, the bare loop and their ratio."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    data = careedu.load("phantom-skin", largest=300)  # 900 images in training, 120 in validation
-    for function in (bare, ours):
-        function(data)
-    pairs = [(seconds(ours, data), seconds(bare, data)) for _ in range(rounds)]
-    ratios = [mine / theirs for mine, theirs in pairs]
-    print(f"careedu.fit, {EPOCHS} epochs of 900 images: {statistics.median(m for m, _ in pairs):.2f} CPU s")
-    print(f"bare loop:                            {statistics.median(t for _, t in pairs):.2f} CPU s")
-    print(f"ratio: median {statistics.median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f} (bound: 1.05)")
+    """Print ours beside each."""
+    warnings.filterwarnings("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
+    data = careedu.load("phantom-skin", imbalance=10)
+    ways = [lambda: ours(data), floor(data), lambda: by_hand(data), lambda: lightning(data)]
+    mine, *others = interleaved(ways, rounds)
+    what = f"training, {EPOCHS} epochs of {len(data.train)} images of 64²"
+    peers = {"forward, backward and update alone": 1.12, "a loop by hand": 1.05, "Lightning with a DataLoader": 1.0}
+    for (peer, bound), times in zip(peers.items(), others, strict=True):
+        tell_beside(what, mine, peer, times, "s", most=bound)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,16 @@
 Inference with a frozen map beside the plain network, and the plain network beside a copy of itself, whose ratio says
 how well the machine can tell; and a training step, which computes the map from the training images' pixels and moves
 it as the augmentation moves each image. Where the mean image is behind the map it is moved too; and in the map's own
-stage the network rests. Times are medians of interleaved rounds, so that other work on the machine
-slows both alike; the ratio is the median of the rounds' ratios. A ratio of 1.02 means 2 % slower than the plain one.
+stage the network rests.
 """
 
 import argparse
 import copy
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from figures import interleaved, tell_beside
 
 from careedu.data.augmentation import Augmentation
 from careedu.data.dataset import LesionDataset
@@ -26,23 +24,10 @@ from careedu.nn.backbones import build_model
 from careedu.training.batch import Batch
 
 
-def compare(plain: Callable[[], object], ours: Callable[[], object], rounds: int) -> tuple[float, float, float]:
-    """Median seconds of each, and the median ratio ours / plain; who goes first alternates."""
-    taken: dict[Callable[[], object], list[float]] = {plain: [], ours: []}
-    for round_ in range(rounds + 3):
-        for call in (plain, ours) if round_ % 2 else (ours, plain):
-            start = time.perf_counter()
-            call()
-            if round_ >= 3:  # the first ones warm up
-                taken[call].append(time.perf_counter() - start)
-    ratios = [b / a for a, b in zip(taken[plain], taken[ours], strict=True)]
-    return statistics.median(taken[plain]), statistics.median(taken[ours]), statistics.median(ratios)
-
-
-def show(what: str, figures: tuple[float, float, float]) -> None:
-    """One line."""
-    plain, ours, ratio = figures
-    print(f"{what:38s} plain {plain * 1e3:8.2f} ms   other {ours * 1e3:8.2f} ms   ratio {ratio:.3f}", flush=True)
+def show(what: str, plain: Callable[[], object], other: Callable[[], object], rounds: int, **more: float) -> None:
+    """One line: a map's cost beside the plain network."""
+    theirs, ours = interleaved([plain, other], rounds, warm=3)
+    tell_beside(what, ours, "the plain network", theirs, "ms", **more)
 
 
 def inference(name: str, size: int, channels: int, batch: int, rounds: int) -> None:
@@ -59,10 +44,10 @@ def inference(name: str, size: int, channels: int, batch: int, rounds: int) -> N
         return lambda: model(images)
 
     with torch.inference_mode():
-        what = f"{name} {batch}×{channels}×{size}²"
-        show(f"inference {what}", compare(of(network), of(masked), rounds))
-        show("  the mean image behind", compare(of(network), of(filled), rounds))
-        show(f"  a copy of {what}", compare(of(network), of(twin), rounds))
+        what = f"logits of {batch}×{channels}×{size}², {name}"
+        show(f"{what}, with an attention map", of(network), of(masked), rounds, most=1.05)
+        show(f"{what}, the mean image behind it", of(network), of(filled), rounds, most=1.05)
+        show(f"{what}, a copy of the network", of(network), of(twin), rounds)
 
 
 def training(n: int, size: int, rounds: int) -> None:
@@ -93,10 +78,11 @@ def training(n: int, size: int, rounds: int) -> None:
         return once
 
     plain, after = step(CrossEntropy()), GlobalAttention(order="after", fill="mean")
-    show(f"training small 32×1×{size}², N={n}", compare(plain, step(GlobalAttention()), rounds))
-    show("  the mean image behind", compare(plain, step(GlobalAttention(fill="mean")), rounds))
-    show("  the map's own stage", compare(plain, step(after, 1), rounds))
-    show("  a free mask's own stage", compare(plain, step(replace(after, map="free"), 1), rounds))
+    what = f"a step of 32×1×{size}², N={n}"
+    show(f"{what}, with an attention map", plain, step(GlobalAttention()), rounds)
+    show(f"{what}, the mean image behind it", plain, step(GlobalAttention(fill="mean")), rounds)
+    show(f"{what}, the map's own stage", plain, step(after, 1), rounds)
+    show(f"{what}, a free mask's own stage", plain, step(replace(after, map="free"), 1), rounds)
 
 
 def main() -> None:
@@ -107,13 +93,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {arguments.threads} threads, median of {arguments.rounds} rounds")
     inference("small", 64, 1, 64, arguments.rounds)
-    inference("small", 64, 3, 64, arguments.rounds)
-    inference("small", 112, 1, 64, arguments.rounds)
     inference("small", 112, 3, 64, arguments.rounds)
     inference("resnet18", 112, 1, 16, arguments.rounds)
-    training(500, 64, arguments.rounds)
     training(5000, 64, arguments.rounds)
 
 

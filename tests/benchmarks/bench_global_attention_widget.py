@@ -8,7 +8,7 @@ beside it; the explorer is made anew for each round of them.
 
 from __future__ import annotations
 
-from widget_latency import opened, tell
+from widget_latency import opened, tell_slowest
 
 from careedu.course.experiments.global_attention import IMAGES, JITTERS
 
@@ -31,7 +31,7 @@ ROUNDS = 5
 
 def main() -> None:
     """Print median and 95th percentile of the milliseconds."""
-    images, jitter = [], []
+    images, jitter, others = [], [], {}
     for number in range(ROUNDS):
         with opened(CELL) as page:
             images += page.latency(page.control("Training images N"), ["ArrowLeft"] * len(IMAGES), PICTURE)
@@ -47,9 +47,8 @@ def main() -> None:
                     page.run_in_kernel("explorer.set(images=N, jitter=0.02)")
                     page.settle()
                     keys = ([there] * 2 + [back] * 2) * 10
-                    tell(label, page.latency(page.control(label), keys, PICTURE))
-    tell("another number of images, first step", images)
-    tell("another jitter, first step", jitter)
+                    others[label.lower()] = page.latency(page.control(label), keys, PICTURE)
+    tell_slowest("spatial explorer", {"another number of images": images, "another jitter": jitter, **others})
 
 
 if __name__ == "__main__":

@@ -1,18 +1,15 @@
-"""Speed of the nn floor, ours and a peer's in one run: `python tests/benchmarks/bench_losses_and_maps.py`.
-
-Times are medians of interleaved rounds, so that other work on the machine slows both alike. Ratios above 1 mean that
-ours is faster.
-"""
+"""Speed of the nn floor, ours and its peers' in one run: `python tests/benchmarks/bench_losses_and_maps.py`."""
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
+from figures import interleaved, tell_beside
 from lightly.loss import NTXentLoss
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from pytorch_metric_learning.losses import NTXentLoss as TheirNTXentLoss
+from pytorch_metric_learning.losses import SelfSupervisedLoss
 from torch.nn import functional
 
 from careedu.nn.backbones import build_model
@@ -20,28 +17,21 @@ from careedu.nn.losses import nt_xent
 from careedu.nn.maps import class_activation_map, normalize_map, resize_map
 
 
-def seconds(calls: list[Callable[[], object]], rounds: int) -> list[float]:
-    """Median seconds of each call; in every round each is called once."""
-    taken: list[list[float]] = [[] for _ in calls]
-    for round_ in range(rounds + 2):
-        for call, times in zip(calls, taken, strict=True):
-            start = time.perf_counter()
-            call()
-            if round_ >= 2:  # the first two warm up
-                times.append(time.perf_counter() - start)
-    return [statistics.median(times) for times in taken]
-
-
 def contrastive(rounds: int) -> None:
     """NT-Xent of 512 pairs of 128 numbers, forward and backward."""
     z = torch.randn(2, 512, 128, requires_grad=True)
-    peer = NTXentLoss(temperature=0.2)
+    peers = {
+        "lightly": NTXentLoss(temperature=0.2),
+        # Which takes both views as one table, and says by labels who belongs to whom.
+        "pytorch-metric-learning": SelfSupervisedLoss(TheirNTXentLoss(temperature=0.2)),
+    }
 
     def run(loss: Callable[..., torch.Tensor]) -> None:
         torch.autograd.grad(loss(z[0], z[1]), z)
 
-    ours, theirs = seconds([lambda: run(nt_xent), lambda: run(peer)], rounds)
-    print(f"NT-Xent B=512           ours {ours * 1e3:8.2f} ms   lightly  {theirs * 1e3:8.2f} ms   ×{theirs / ours:.2f}")
+    for name, peer in peers.items():
+        ours, theirs = interleaved([lambda: run(nt_xent), lambda peer=peer: run(peer)], rounds)
+        tell_beside("NT-Xent of 512 pairs", ours, name, theirs, "ms", most=0.5)
 
 
 def class_maps(rounds: int) -> None:
@@ -61,8 +51,8 @@ def class_maps(rounds: int) -> None:
             return peer(images, targets)
 
         # The peer's hooks stay in the network while ours runs: they only store the features.
-        ours, theirs = seconds([closed_form, by_gradient], rounds)
-    print(f"class maps 16×112²      ours {ours * 1e3:8.2f} ms   grad-cam {theirs * 1e3:8.2f} ms   ×{theirs / ours:.2f}")
+        ours, theirs = interleaved([closed_form, by_gradient], rounds)
+    tell_beside("class maps of 16 images of 112², resnet18", ours, "grad-cam", theirs, "ms", most=0.5)
 
 
 def small_network(size: int, channels: int, rounds: int) -> None:
@@ -80,11 +70,8 @@ def small_network(size: int, channels: int, rounds: int) -> None:
 
         return step
 
-    ours, theirs = seconds([training_step("small"), training_step("resnet18")], rounds)
-    print(
-        f"training {size:3d}² C={channels}         small {32 / ours:6.0f} img/s   resnet18 {32 / theirs:6.0f} img/s   "
-        f"×{theirs / ours:.2f}"
-    )
+    ours, theirs = interleaved([training_step("small"), training_step("resnet18")], rounds)
+    tell_beside(f"a step of the small network, 32×{channels}×{size}²", ours, "resnet18", theirs, "ms")
 
 
 def main() -> None:
@@ -95,7 +82,6 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {arguments.threads} threads, median of {arguments.rounds} rounds")
     contrastive(arguments.rounds)
     class_maps(arguments.rounds)
     small_network(64, 3, arguments.rounds)

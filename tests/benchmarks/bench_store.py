@@ -9,10 +9,12 @@ Linux only).
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 from careedu.experiment.results import Results
 from careedu.experiment.store import RunStore
@@ -21,12 +23,14 @@ from careedu.nn.backbones import build_model
 OPEN = """
 import sys
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter
+from figures import tell
+
 from careedu.experiment.run import Run
 
 def memory():
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM"))
 
 folders = sorted(Path(sys.argv[1]).glob("runs/*"))
 if sys.argv[2] == "RunStore.find":
@@ -34,11 +38,12 @@ if sys.argv[2] == "RunStore.find":
     asked, opened = [Run.load(folder).configuration for folder in folders], RunStore(sys.argv[1]).find
 else:
     asked, opened = folders, Run.load
-before, started, worked = memory(), perf_counter(), process_time()
+before, started = memory(), perf_counter()
 runs = [opened(one) for one in asked]
-seconds, worked = perf_counter() - started, process_time() - worked
+seconds = perf_counter() - started
 assert all(run.weights is not None for run in runs)
-print(f"{sys.argv[2]}: {seconds:.2f} s ({worked:.2f} CPU s), {memory() - before:.0f} MB more, {memory():.0f} MB in all")
+tell(f"opening {len(runs):,} runs by {sys.argv[2]}", seconds, "s", most=2.0)
+tell(f"memory of {len(runs):,} runs opened by {sys.argv[2]}", 1e6 * (memory() - before), "MB", most=300)
 """
 
 
@@ -50,9 +55,9 @@ def main() -> None:
         store = RunStore(folder)
         for seed in range(number):
             store.keep(replace(model, configuration={**model.configuration, "seed": seed}))
-        print(f"{number} runs")
         for how in ("Run.load", "RunStore.find"):
-            subprocess.run([sys.executable, "-c", OPEN, folder, how], check=True)
+            told = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+            subprocess.run([sys.executable, "-c", OPEN, folder, how], check=True, env=told)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+from figures import tell
 from made_up_runs import made_up_runs
 
 from careedu.experiment.results import Results
@@ -27,7 +28,7 @@ def main() -> None:
             start = perf_counter()
             results.table()
             seconds.append(perf_counter() - start)
-        print(f"{len(METHODS)} methods, {seeds} seeds: {min(seconds):.2f} s")
+        tell(f"`comparison.table()` of {len(METHODS)} methods, {seeds} seeds", min(seconds), "s")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ On a quiet machine, and with another program busy on one core, as a browser woul
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
+
+from figures import tell_beside
 
 TRAINING = """
 import time
@@ -42,9 +43,9 @@ def main() -> None:
             if other is not None:
                 other.kill()
                 other.wait()
-        ours, default = (statistics.median(column) for column in zip(*pairs, strict=True))
+        ours, default = zip(*pairs, strict=True)
         where = "one core busy" if busy else "quiet machine"
-        print(f"{where}: careedu's setting {ours:.1f} s, OpenMP's default {default:.1f} s, ratio {ours / default:.2f}")
+        tell_beside(f"a training with threads that sleep soon, {where}", ours, "OpenMP's default", default, "s")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_runs import made_up_run
 from scipy import optimize, special
 from simulated import logit_of, normal_nodes
 
@@ -84,10 +85,14 @@ def planned(case):
     )
 
 
-def is_shown(rng, case, difference):
-    """Whether one simulated study calls the second method better; all others are as good as the first."""
-    groups, seeds = np.repeat(np.arange(case["patients"]), case["images"]), case["seeds"]
-    recalls = [case["recall"], case["recall"] + difference, *[case["recall"]] * (case["methods"] - 2)]
+def groups_of(case):
+    """Patients of the images."""
+    return np.repeat(np.arange(case["patients"]), case["images"])
+
+
+def hits_of(rng, case, recalls):
+    """Whether methods of these recalls find each image under each seed, bool (methods, S, N)."""
+    groups, seeds = groups_of(case), case["seeds"]
     z = np.zeros((len(recalls), seeds, len(groups)))
     for scale, leading in ((case["shared"], 1), (case["own"], len(recalls))):
         z += scale[SEED] * rng.normal(size=(leading, seeds, 1))
@@ -95,7 +100,13 @@ def is_shown(rng, case, difference):
         z += scale[BOTH] * rng.normal(size=(leading, seeds, case["patients"]))[..., groups]
         z += scale[IMAGE] * rng.normal(size=(leading, 1, len(groups)))
     alphas = np.array([logit_of(min(recall, 1 - 1e-6), total(case)) for recall in recalls])[:, None, None]
-    spreads = [spread_of_images(hits, groups) for hits in rng.random(z.shape) < special.expit(z + alphas)]
+    return rng.random(z.shape) < special.expit(z + alphas)
+
+
+def is_shown(rng, case, difference):
+    """Whether one simulated study calls the second method better; all others are as good as the first."""
+    recalls = [case["recall"], case["recall"] + difference, *[case["recall"]] * (case["methods"] - 2)]
+    spreads = [spread_of_images(hits, groups_of(case)) for hits in hits_of(rng, case, recalls)]
     found = [difference_of("recall", one, spreads[0]) for one in spreads[1:]]
     adjusted = float(holm([one.p for one in found])[0])
     return replace(found[0], adjusted_p=adjusted).verdict == "better"
@@ -139,6 +150,77 @@ def test_it_says_what_simulated_studies_show(number):
     gap = gap_of(case, 1250, rng)
     print(f"{planned(case):.3f}, gap {gap:+.3f}: {case}")
     assert abs(gap) <= CLOSE
+
+
+# What is read off results
+
+
+def comparison_of(a, b, groups):
+    """Results of which the rare images are found as is said; every other image is."""
+    truth = np.array([0, 1] + [2] * len(groups))
+    runs = {}
+    for name, hits in {"theirs": b, "ours": a}.items():
+        runs[name] = {}
+        for seed, found in enumerate(hits):
+            run, called = made_up_run("cross-entropy", seed, per_class=(1, 1, len(groups))), truth.copy()
+            called[2:] = np.where(found, 2, 0)
+            own = {"labels": truth, "groups": np.array(["a", "b", *(f"patient {group}" for group in groups)])}
+            ids = np.array([f"image {i}" for i in range(len(truth))])
+            runs[name][seed] = replace(run, probabilities=np.eye(3)[called], ids=ids, **own)
+    return careedu.Comparison(runs, reference="theirs")
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_design_is_read_off_results_as_it_is(number):
+    rng = np.random.default_rng([2027, number])
+    case = {**drawn_case(rng), "patients": 1500, "images": 4, "seeds": 30}
+    b, a = hits_of(rng, case, [case["recall"]] * 2)
+    found = careedu.design_of(comparison_of(a, b, groups_of(case)), "ours")
+    true = spread_of(case)
+    print(found, true)
+    assert (found["images"], found["seeds"]) == (4, 30)
+    assert found["recall"] == pytest.approx(case["recall"], abs=0.04)
+    for name, close in {"disagreement": 0.03, "lasting": 0.03, "correlation": 0.06, "seed_spread": 0.02}.items():
+        assert found[name] == pytest.approx(true[name], abs=close), name
+    options = {"images": 4, "seeds": 30, "recall": case["recall"]}
+    assert careedu.smallest_difference(40, **found) == pytest.approx(
+        careedu.smallest_difference(40, **options, **true), abs=0.015
+    )
+
+
+def test_a_design_by_hand():
+    """Four images of two patients, two seeds; D is 1, 0, −1, 0 and 1, 0, 0, 0."""
+    a = np.array([[1, 1, 0, 0], [1, 1, 0, 0]], dtype=bool)
+    b = np.array([[0, 1, 1, 0], [0, 1, 0, 0]], dtype=bool)
+    found = careedu.design_of(comparison_of(a, b, [0, 0, 1, 1]), "ours", "theirs")
+    # D_s = 0, 1/4; D_i = 1, 0, −1/2, 0; D = 1/8; what is left ±(1/8, 1/8, −3/8, 1/8).
+    rest = 2 * (3 / 64 + 9 / 64) / 3
+    by_seed = 1 / 32 - rest / 4
+    lasting = np.var([1, 0, -0.5, 0], ddof=1) - rest / 2
+    assert found["recall"] == 3 / 8
+    assert found["disagreement"] == pytest.approx((3 / 8) / (1 / 2 + 3 / 8 - 2 * 3 / 16))
+    assert found["lasting"] == pytest.approx(lasting / (lasting + rest + max(0, by_seed)))
+    assert found["seed_spread"] == pytest.approx(max(0, by_seed) ** 0.5)
+    # Both images of the first patient by 1, 1 and 0, 1; of the second by 0, 0 and 1/2, 0.
+    products = np.mean([0.25, 0.25, (0 - 3 / 8) * (1 - 3 / 8), (0.5 - 3 / 8) * (0 - 3 / 8)])
+    steady = (0.25 + np.var([0, 1, 0.5, 0])) / 2 - 0.25 / 8
+    assert found["correlation"] == pytest.approx(max(0, products / steady))
+
+
+def test_a_design_of_images_that_are_no_patients():
+    rng = np.random.default_rng(0)
+    case = {**drawn_case(rng), "patients": 200, "images": 1, "seeds": 10}
+    found = careedu.design_of(comparison_of(*hits_of(rng, case, [0.7, 0.7]), groups_of(case)), "ours")
+    assert found["images"] == 1 and found["correlation"] == 0
+    assert np.isfinite(careedu.smallest_difference(200, **found))
+
+
+def test_a_design_without_differences_is_refused():
+    same = np.ones((6, 9), dtype=bool)
+    with pytest.raises(InvalidInputError, match="'ours' and 'theirs' never differ on 9 rare test images with 6 seeds"):
+        careedu.design_of(comparison_of(same, same, range(9)), "ours")
+    with pytest.raises(InvalidInputError, match="with 1 seeds"):
+        careedu.design_of(comparison_of(same[:1], ~same[:1], range(9)), "ours")
 
 
 # Limits
