@@ -98,6 +98,8 @@ function nameSliders(root) {
   for (const part of root.querySelectorAll(".noUi-handle, .widget-readout")) {
     const label = part.closest(".widget-slider")?.querySelector(".widget-label")?.textContent;
     if (label) part.setAttribute("aria-label", label);
+    // Notebook 7 would take the arrow keys for itself.
+    part.dataset.lmSuppressShortcuts = "true";
   }
 }
 

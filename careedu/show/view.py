@@ -93,7 +93,10 @@ class View:
             Of the slider.
         """
         control = kind(
-            description=title, style={"description_width": self.wide}, layout=Layout(width=COLUMN), **options
+            description=title,
+            style={"description_width": self.wide},
+            layout=Layout(width=COLUMN, max_width="100%"),
+            **options,
         )
 
         def follow() -> None:
@@ -131,7 +134,7 @@ class View:
             return [(unknown, UNKNOWN) if v is None else (label(v), v) for v in self.state.choices()[setting]]
 
         options = {"style": {"description_width": self.wide}, **options}
-        control = kind(options=there(), description=title, layout=Layout(width=width), **options)
+        control = kind(options=there(), description=title, layout=Layout(width=width, max_width="100%"), **options)
 
         def follow() -> None:
             if list(control.options) != (now := there()):
@@ -182,7 +185,7 @@ class View:
 
     def row(self, *children: Any) -> HBox:
         """Parts beside one another, or below where there is no room."""
-        return HBox(children, layout=Layout(flex_flow="row wrap", width=WHOLE, overflow="hidden"))
+        return HBox(children, layout=Layout(flex_flow="row wrap", width=WHOLE, max_width="100%", overflow="hidden"))
 
     def open(self, *children: Any) -> None:
         """Put the parts below one another, the place for errors last, and show what the state says."""

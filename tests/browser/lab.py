@@ -1,4 +1,4 @@
-"""A real JupyterLab for the browser tests: its server, closed off from the network and from the user's own settings."""
+"""A real JupyterLab, or Notebook 7, for the browser tests: closed off from the network and the user's own settings."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from careedu.course.launch import PROMPT
 
@@ -54,9 +55,12 @@ class Lab:
         An empty folder for notebooks, settings and the log.
     start_within : float
         Seconds that the server may take to answer.
+    app : str
+        "lab", or "notebook" for Notebook 7.
     """
 
-    def __init__(self, folder: Path, start_within: float = 60.0) -> None:
+    def __init__(self, folder: Path, start_within: float = 60.0, app: str = "lab") -> None:
+        self.app = app
         self.root = folder / "notebooks"
         self.root.mkdir(parents=True)
         self.log = folder / "jupyterlab.log"
@@ -80,7 +84,7 @@ class Lab:
             "IPYTHONDIR": str(folder / "ipython"),
         }
         command = [
-            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--expose-app-in-browser"),
+            *(sys.executable, "-m", {"lab": "jupyterlab"}.get(app, app), "--no-browser", "--expose-app-in-browser"),
             *(["--allow-root"] if os.geteuid() == 0 else []),
             f"--ServerApp.root_dir={self.root}",
             "--ServerApp.ip=127.0.0.1",
@@ -106,6 +110,11 @@ class Lab:
     def url(self) -> str:
         """Address of the server."""
         return f"http://127.0.0.1:{self.port}"
+
+    def page_of(self, notebook: str) -> str:
+        """Address of a notebook's page, by the notebook's path."""
+        where = "lab/tree" if self.app == "lab" else "notebooks"
+        return f"{self.url}/{where}/{quote(notebook)}?reset&token={self.token}"
 
     def ask(self, path: str, method: str = "GET") -> bytes:
         """Send a request to the server's REST interface."""

@@ -82,7 +82,7 @@ class ComparisonView(PairView):
             also = "" if state.settings["picture_of"] == ALL else ", class"
             return drawing.note(f"No test image is in this group; choose another group{also} or method.")
         shown = "".join(map(self._thumbnail, state.page))
-        return f'<div style="display:flex;gap:9px;padding:4px;min-height:126px">{shown}</div>'
+        return f'<div style="display:flex;flex-wrap:wrap;gap:9px;padding:4px;min-height:126px">{shown}</div>'
 
     def _thumbnail(self, row: int) -> str:
         state, results = self.state, self.state.results

@@ -111,7 +111,7 @@ class EmbeddingView(PairView):
 
         images = "".join(map(shown, seen.neighbours.tolist(), seen.same.tolist()))
         words = f'<div style="padding:0 4px;line-height:1.4">{side}: {html.escape(self._about(side))}.</div>'
-        return words + f'<div style="display:flex;gap:5px;padding:4px">{images}</div>'
+        return words + f'<div style="display:flex;flex-wrap:wrap;gap:5px;padding:4px">{images}</div>'
 
     def _negatives(self, side: str) -> str:
         state, temperature = self.state, self.state.settings["temperature"]
