@@ -44,8 +44,9 @@ format: .venv/.installed-test
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# All benchmarks in one run, half an hour; their table is written into the README.
 bench: .venv/.installed-test
-	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python tests/benchmarks/figures.py
 
 clean:
 	rm -rf .venv build dist careedu-runs artefacts .pytest_cache .ruff_cache .hypothesis

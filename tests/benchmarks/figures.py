@@ -48,6 +48,8 @@ class Figure:
         Ours to theirs: the median of each round's own ratio, where there are rounds.
     most : float, optional
         Bound of the ratio, or of ours (in the unit shown) where there is no peer.
+    source : str
+        The benchmark's name.
     """
 
     what: str
@@ -57,6 +59,7 @@ class Figure:
     theirs: float | None = None
     ratio: float | None = None
     most: float | None = None
+    source: str = ""
 
     @property
     def holds(self) -> bool:
@@ -124,16 +127,17 @@ def main() -> int:
     """Run the benchmarks, in turn; 1 where one fails or a bound is not kept."""
     scripts = sorted(HERE.glob("bench_*.py"))
     asked = [script for script in scripts if any(name in script.stem for name in sys.argv[1:])]
-    failed = []
+    failed, figures = [], []
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
-        collected = Path(folder) / "figures"
-        collected.touch()
         for script in asked or scripts:
             print(f"== {script.name}", flush=True)
+            collected = Path(folder) / script.stem
+            collected.touch()
             if subprocess.run([sys.executable, script], env={**os.environ, COLLECT: str(collected)}).returncode:
                 failed.append(script.name)
-        figures = [Figure(**json.loads(line)) for line in collected.read_text(encoding="utf-8").splitlines()]
+            lines = collected.read_text(encoding="utf-8").splitlines()
+            figures += [Figure(**json.loads(line) | {"source": script.stem}) for line in lines]
     broken = [figure.what for figure in figures if not figure.holds]
     import torch
 

@@ -1,6 +1,8 @@
 """What the README states is what the saved runs show, what its commands are, and what stands beside it."""
 
+import json
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +13,9 @@ import careedu
 from careedu.course.cli import main
 
 CLONE = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(CLONE / "tests" / "benchmarks"))
+import figures  # noqa: E402
+
 README = (CLONE / "README.md").read_text(encoding="utf-8")
 CLAIM = re.compile(
     r"(?P<sign>[+−])(?P<size>\.\d\d) (?P<metric>rare recall|balanced accuracy) of (?P<method>[^()|;]+?) over "
@@ -64,3 +69,18 @@ def test_its_commands_are_commands(command, capsys):
 def test_what_it_calls_is_public():
     for name in set(re.findall(r"\bcareedu\.([A-Za-z_]+)\(", README)):
         assert hasattr(careedu, name), name
+
+
+def test_what_it_costs_is_what_was_measured():
+    said = README[README.index(figures.BEGIN) + len(figures.BEGIN) : README.index(figures.END)]
+    assert said.strip() == figures.kept()
+
+
+def test_every_bound_of_what_it_costs_is_kept():
+    told = json.loads(figures.KEPT.read_text(encoding="utf-8"))["figures"]
+    measured = [figures.Figure(**one) for one in told]
+    assert len(measured) > 40 and sum(one.most is not None for one in measured) > 25
+    assert [one.what for one in measured if not one.holds] == []
+    # One of each benchmark that there is: none is left out of the table.
+    sources = {path.stem for path in figures.HERE.glob("bench_*.py")}
+    assert sources == {one.source for one in measured}
