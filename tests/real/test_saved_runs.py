@@ -6,10 +6,15 @@ real images is drawn: one of each would take longer than all other tests.
 
 from __future__ import annotations
 
+import os
 import random
 import zlib
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import groupby
+from multiprocessing import get_context
 
+import joblib
 import numpy as np
 import pytest
 
@@ -18,6 +23,7 @@ from careedu.course.experiments import EXPERIMENTS
 from careedu.course.runs import processor
 from careedu.data.shipped import shipped
 from careedu.experiment.grid import seeds_of, train_grid
+from careedu.experiment.run import Run
 from careedu.training.reproducibility import versions
 
 SAVED = sorted(folder.parent.name for folder in shipped("runs").glob("*/results.json"))
@@ -53,19 +59,47 @@ def draw(name: str, saved: careedu.Comparison) -> tuple[str, int]:
     return lot.choice(trained), lot.choice(saved.seeds)
 
 
-def train_again(name: str, capsys: pytest.CaptureFixture) -> None:
+def trained_again(name: str) -> Run:
+    """The drawn run of an experiment, trained with as many threads as it was."""
     saved = careedu.Comparison.load(name)
     method, seed = draw(name, saved)
-    then = saved.runs[method][seed]
     experiment = EXPERIMENTS[name]
-    again = train_grid(
+    runs = train_grid(
         experiment.load(),
         {method: experiment.methods()[method]},
         seeds=[seed],
-        threads=then.configuration["threads"],
+        threads=saved.runs[method][seed].configuration["threads"],
         progress=False,
         **experiment.fit,
-    )[method][seed]
+    )
+    return runs[method][seed]
+
+
+def then_seconds(name: str) -> float:
+    """How long the drawn run took when it was saved."""
+    saved = careedu.Comparison.load(name)
+    method, seed = draw(name, saved)
+    return saved.runs[method][seed].seconds
+
+
+@pytest.fixture(scope="session")
+def trainings(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Run]]]:
+    """The drawn runs that are asked for, one for each core at a time: they have one thread each."""
+    tests = (test_a_drawn_run_on_phantoms_comes_out_again, test_a_drawn_run_on_real_images_comes_out_again)
+    asked = [item.callspec.params["name"] for item in request.session.items if getattr(item, "function", None) in tests]
+    if not os.environ.get("CAREEDU_DATA"):
+        asked = [name for name in asked if name not in REAL]
+    asked.sort(key=then_seconds, reverse=True)  # so that no core is left alone with the longest
+    with ProcessPoolExecutor(joblib.cpu_count(), mp_context=get_context("spawn")) as pool:
+        yield {name: pool.submit(trained_again, name) for name in asked}
+        pool.shutdown(cancel_futures=True)
+
+
+def comes_out_again(name: str, trainings: dict[str, Future[Run]], capsys: pytest.CaptureFixture) -> None:
+    """Assert that a run is the saved one: with the same bits on the same processor, else as near as a seed is."""
+    saved, again = careedu.Comparison.load(name), trainings[name].result()
+    method, seed = draw(name, saved)
+    then = saved.runs[method][seed]
     assert again.configuration["data"]["fingerprint"] == then.configuration["data"]["fingerprint"]
     alike = versions() == then.configuration["versions"] and processor() == saved.provenance["processor"]
     same = np.array_equal(again.probabilities.astype(np.float32), then.probabilities.astype(np.float32))
@@ -88,15 +122,15 @@ def train_again(name: str, capsys: pytest.CaptureFixture) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PHANTOM)
-def test_a_drawn_run_on_phantoms_comes_out_again(name, capsys):
-    train_again(name, capsys)
+def test_a_drawn_run_on_phantoms_comes_out_again(name, trainings, capsys):
+    comes_out_again(name, trainings, capsys)
 
 
 @pytest.mark.real
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
-def test_a_drawn_run_on_real_images_comes_out_again(name, real_data, capsys):
-    train_again(name, capsys)
+def test_a_drawn_run_on_real_images_comes_out_again(name, real_data, trainings, capsys):
+    comes_out_again(name, trainings, capsys)
 
 
 @pytest.mark.parametrize("name", SAVED)
