@@ -27,7 +27,7 @@ Quasi-Monte Carlo Methods, 1992. η is fitted to exact counts; that, half an ima
 first step, as if no other method were better, are our choice.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
@@ -212,7 +212,7 @@ def _power(patients: np.ndarray | int, difference: np.ndarray | float, design: D
     (level, signs, of_signs), s, m = design.signs(), design.seeds, design.images
     if s < FEWEST_SEEDS or not signs or design.recall == 1:
         return np.zeros(len(k))
-    at, rows = paired_spread(*astuple(design)[:7])
+    at, rows = paired_spread(*list(vars(design).values())[:7])
     by_seed, of_group, rest, third, fourth = (np.interp(d, at, row) for row in rows)
     by_seeds, by_groups, both = (by_seed + rest / k) / s, of_group / k, rest / k / s
     variance = by_seeds + by_groups - both

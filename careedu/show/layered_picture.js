@@ -97,9 +97,9 @@ function fillPanel(figure, panel) {
 function nameSliders(root) {
   for (const part of root.querySelectorAll(".noUi-handle, .widget-readout")) {
     const label = part.closest(".widget-slider")?.querySelector(".widget-label")?.textContent;
-    if (label) part.setAttribute("aria-label", label);
+    if (label && part.getAttribute("aria-label") !== label) part.setAttribute("aria-label", label);
     // Notebook 7 would take the arrow keys for itself.
-    part.dataset.lmSuppressShortcuts = "true";
+    if (!part.dataset.lmSuppressShortcuts) part.dataset.lmSuppressShortcuts = "true";
   }
 }
 

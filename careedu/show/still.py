@@ -5,11 +5,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-PLACE = Path(__file__).parent
-_TEMPLATES = Environment(loader=FileSystemLoader(PLACE), autoescape=True)
+_TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
 
 
 def still(widget: Any) -> str:
     """A widget's parts and settings as HTML, with the pictures in it."""
-    style = (PLACE / "layered_picture.css").read_text(encoding="utf-8")
-    return _TEMPLATES.get_template("still.html").render(widget=widget, style=style)
+    return _TEMPLATES.get_template("still.html").render(widget=widget)

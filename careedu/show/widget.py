@@ -11,6 +11,7 @@ import threading
 import traceback
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from careedu.errors import InvalidInputError, unknown_name
@@ -19,6 +20,14 @@ SIDES = ("A", "B")
 """Where two methods are put side by side."""
 
 _STATES: weakref.WeakSet[WidgetState] = weakref.WeakSet()
+
+
+@cache
+def _blas() -> Any:
+    """Linear algebra of numpy: a second thread of it waits by spinning, on the core that the browser draws with."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(internal_api="openblas")
 
 
 def recorded_errors() -> list[str]:
@@ -92,7 +101,8 @@ class WidgetState:
             self.settings = {**before, **changes}
             try:
                 self.check()
-                self.update()
+                with _blas().limit(limits=1):
+                    self.update()
             except Exception:
                 self.settings = before
                 raise

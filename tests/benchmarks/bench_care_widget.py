@@ -28,7 +28,7 @@ def main() -> None:
     """Print median and 95th percentile of the milliseconds."""
     with opened(CELL) as page:
         times = {
-            name: page.latency(page.control(label), ([there] * 4 + [back] * 4) * 5, picture)
+            name: page.latency(page.control(label), ([there] * 3 + [back] * 3) * 7, picture)
             for name, (label, there, back, picture) in MOVES.items()
         }
         tell_slowest("attention microscope", times)

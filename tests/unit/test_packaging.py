@@ -36,6 +36,8 @@ INSTALLED_AS = {
     "imblearn": "imbalanced-learn",
     "yaml": "pyyaml",
     "pytorch_grad_cam": "grad-cam",
+    "pytorch_lightning": "pytorch-lightning",
+    "pytorch_metric_learning": "pytorch-metric-learning",
 }
 
 

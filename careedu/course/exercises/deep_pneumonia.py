@@ -87,10 +87,7 @@ contrast_exercise = FunctionExercise(
             lambda z1, z2, t: _each(z1, z2, t)[: len(z1)].mean(),
         ),
         "The temperature is left out, or multiplied. The cosines are divided by it: a small T makes differences "
-        "large.": (
-            lambda z1, z2, t: nt_xent(z1, z2, 1.0),
-            lambda z1, z2, t: nt_xent(z1, z2, 1 / t),
-        ),
+        "large.": (lambda z1, z2, t: nt_xent(z1, z2, 1.0), lambda z1, z2, t: nt_xent(z1, z2, 1 / t)),
         "These are summed. Take the mean over the 2B views, or the learning rate changes its meaning with the batch.": (
             lambda z1, z2, t: _each(z1, z2, t).sum()
         ),

@@ -49,13 +49,7 @@ EXPERIMENTS = (
     _attention("02-brain-tumor", common.BRAIN, _LOOKED, common.ON_BRAIN),
     _attention("02-lettered-brain", common.LETTERED, arms(*_MAIN, _RANDOM, "lesion transplant"), common.ON_BRAIN),
     # The attention microscope opens on these.
-    _tuning(
-        "02-dose-marked",
-        _MARKED,
-        {**_CURVE, **_ELSEWHERE, **_FORMS},
-        weights=tuple(_CURVE),
-        courses=True,
-    ),
+    _tuning("02-dose-marked", _MARKED, {**_CURVE, **_ELSEWHERE, **_FORMS}, weights=tuple(_CURVE), courses=True),
     _tuning("02-dose-plain", {**common.SKIN, "seed": 1}, _CURVE),
     _tuning("02-boxes-marked", _MARKED, {**_SHARES, **_SOURCES}, reference="boxes for 50%"),
     _tuning("02-rivals-marked", _MARKED, {**arms("logit adjustment"), **_OTHER_RIVALS}),

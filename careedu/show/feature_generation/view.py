@@ -51,8 +51,7 @@ class FeatureView(PairView):
             self.methods("way"),
             self.buttons("generated_of", "Class", label=partial(if_rare, rare=rare)),
             self.row(
-                self.slider("generated", "Generated", lambda: (1, len(state.members))),
-                self.choice("epoch", "Epoch"),
+                self.slider("generated", "Generated", lambda: (1, len(state.members))), self.choice("epoch", "Epoch")
             ),
             *(self.part(name) for name in ("note", "heading")),
             self.part("key", class_key(state.classes, rare)),
