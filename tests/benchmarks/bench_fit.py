@@ -159,7 +159,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 4
     data = careedu.load("phantom-skin", imbalance=10)
     floors = [floor(data, evaluated) for evaluated in (False, True)]
     ways = [lambda: ours(data), *floors, lambda: by_hand(data), lambda: lightning(data)]

@@ -26,7 +26,7 @@ explorer = SpatialExplorer(saved, {{at: careedu.Comparison.load(name) for at, na
 SpatialView(explorer)
 """
 PICTURE = '[data-panel="principal-components"]'
-ROUNDS = 5
+ROUNDS = 2
 
 
 def main() -> None:
