@@ -72,12 +72,14 @@ class Figure:
 
         def shown(value: float) -> str:
             scale, unit = UNITS[self.unit]
-            return f"{value * scale:#.3g}".rstrip(".") + f" {unit}"
+            value *= scale
+            return (f"{value:,.0f}" if value >= 1000 else f"{value:#.3g}".rstrip(".")) + f" {unit}"
 
         bound = "" if self.most is None else f"≤ {self.most:g}" + ("" if self.peer else f" {UNITS[self.unit][1]}")
         theirs = "" if self.theirs is None else f"{self.peer}: {shown(self.theirs)}"
         broken = "" if self.holds else " (not kept)"
-        return self.what, shown(self.ours), theirs, "" if self.ratio is None else f"{self.ratio:.2f}", bound + broken
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}" if self.ratio >= 0.01 else f"{self.ratio:.1g}"
+        return self.what, shown(self.ours), theirs, ratio, bound + broken
 
 
 def tell(what: str, ours: float, unit: str, **more: Any) -> Figure:

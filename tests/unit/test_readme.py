@@ -92,3 +92,5 @@ def test_a_bound_that_is_not_kept_is_said():
     beside = figures.Figure("x", 2.0, "s", peer="y", theirs=1.0, ratio=2.0, most=1.12)
     assert not beside.holds and beside.cells() == ("x", "2.00 s", "y: 1.00 s", "2.00", "≤ 1.12 (not kept)")
     assert figures.Figure("x", 2.0, "s", peer="y", theirs=2.0, ratio=1.0, most=1.12).holds
+    fast = figures.Figure("x", 0.002, "ms", peer="y", theirs=1.61, ratio=0.0012)
+    assert fast.cells() == ("x", "2.00 ms", "y: 1,610 ms", "0.001", "")
