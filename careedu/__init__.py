@@ -18,6 +18,8 @@ __version__ = "0.1.0"
 # then sleep, which costs little on a quiet machine (tests/benchmarks/bench_threads.py). OpenMP reads this when torch is
 # first imported; no result depends on it, and whoever has set it keeps their setting.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# On a CUDA card matrix products give the same bits each time only with working memory of a fixed size.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 # Where each public name lives. `careedu/__init__.pyi`, which type checkers read, is made from it, as a test holds.
 _HOME = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -26,7 +27,7 @@ SUFFIX = ".safetensors"
 def train_again(
     results: Results, method: Method, seed: int, look: Callable[[EpochReport], object], arm: str = "", **options: Any
 ) -> None:
-    """Train a method once more on the data of results, and look at it after each epoch.
+    """Train a method once more on the data of results, and look at it after each epoch, on the CPU.
 
     Raises
     ------
@@ -36,17 +37,20 @@ def train_again(
     from careedu.experiment.fit import fit
     from careedu.experiment.grid import torch_threads
 
+    def after_epoch(report: EpochReport) -> None:
+        on_cpu = all(tensor.device.type == "cpu" for tensor in report.model.parameters())
+        look(report if on_cpu else replace(report, model=deepcopy(report.model).cpu()))
+
     with torch_threads(results.first.configuration["threads"]):  # they are part of the bits
-        run = fit(results.data.redraw(seed), method, seed=seed, progress=False, on_epoch=look, **options)
+        run = fit(results.data.redraw(seed), method, seed=seed, progress=False, on_epoch=after_epoch, **options)
     if arm and not np.allclose(run.probabilities, results.runs[arm][seed].probabilities, atol=1e-5):
         raise InvalidInputError(f"{arm!r}, seed {seed}, trained again gives other probabilities than its results")
 
 
 def fields_of(images: LesionDataset, configuration: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a record that tell of its images; `configuration` is that of a run on them."""
-    kept = ("name", "recipe", "classes", "rare", "image shape")
-    about = {"data": {key: configuration["data"][key] for key in kept}}
-    return about | {"labels": images.labels.numpy(), "ids": np.asarray(images.ids)}
+    data = {key: configuration["data"][key] for key in ("name", "recipe", "classes", "rare", "image shape")}
+    return {"data": data, "labels": images.labels.numpy(), "ids": np.asarray(images.ids)}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

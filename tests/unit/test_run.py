@@ -28,7 +28,7 @@ DATA = thinned(made_up_splits(), 2, 12)
 
 @pytest.fixture(scope="module")
 def run():
-    return careedu.fit(DATA, "class-balanced", epochs=3, progress=False)
+    return careedu.fit(DATA, "class-balanced", epochs=3, progress=False, device="cpu")
 
 
 def test_a_run_comes_back_bit_for_bit(run, tmp_path):

@@ -120,7 +120,7 @@ def test_what_tempts_the_networks_is_saved_beside_the_results(tmp_path):
     about = {"name": "99-small", "notebook": "99", "seeds": (3, 4), "reference": None, "weights": ()}
     experiment = SimpleNamespace(
         **about,
-        fit={"epochs": 3},
+        fit={"epochs": 3, "device": "cpu"},  # its probabilities are compared to .0001
         load=lambda: careedu.load("phantom-skin", **knobs),
         methods=lambda: {"plain": careedu.LogitAdjusted(), "apart": careedu.DistractorAware()},
         courses=False,

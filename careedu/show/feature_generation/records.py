@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -247,8 +248,7 @@ def _segmented(
 
     def look(report: EpochReport) -> None:
         if report.row["stage"] not in BEFORE and not found:
-            model = report.model.eval()
-            network = lambda images: segment(model, images)  # noqa: E731 - a network in one line
+            network = partial(segment, report.model.eval())
             found.append((regions(network, test.images).numpy(), dice_scores(network, test)))
 
     train_again(results, plain, seed, look, **options)
