@@ -11,10 +11,10 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 lab: .venv/.installed
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(PROMPT) $(ROOT)
 
-# Unit tests on all cores, each worker with one thread; then what nothing may run beside.
+# All tests on all cores, those in the browser too, each worker with one thread; then what nothing may run beside.
 test: lint .venv/.installed-test
-	$(BIN)/pytest tests/unit -m "not alone" $(CORES)
-	$(BIN)/pytest tests -m alone --ignore=tests/kills
+	$(BIN)/pytest tests --ignore=tests/kills -m "not alone" $(CORES)
+	$(BIN)/pytest tests/unit tests/browser/test_harness.py -m alone
 	$(MAKE) --no-print-directory test-notebooks
 
 test-quick: .venv/.installed-test

@@ -1,4 +1,4 @@
-"""What a test may need that not every machine has, and which tests may run beside others.
+"""What a test may need that not every machine has, and what tests have that run beside others.
 
 A test is skipped aloud without what it needs. With CAREEDU_REQUIRE_ALL=1, as in continuous integration, it fails
 instead: there nothing may be skipped.
@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-UNIT = Path(__file__).parent / "unit"
-
 # One of several at a time (pytest-xdist): two trainings of two threads each on two cores starve each other. Read when
-# numpy and torch are first imported, here and in the processes that tests start.
+# numpy and torch are first imported, here, in the processes that tests start, and in the kernels of notebooks.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -25,14 +23,6 @@ def pytest_xdist_auto_num_workers() -> int:
     import joblib
 
     return min(joblib.cpu_count(), 16)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser, real images, notebooks: nothing outside the unit tests has anything run beside it."""
-    for item in items:
-        if not item.path.is_relative_to(UNIT):
-            item.add_marker("alone")
 
 
 def require(present: object, what: str) -> None:

@@ -201,6 +201,8 @@ class Run:
         CheckpointError
             If the weights were saved by a careedu whose networks were built otherwise.
         """
+        import torch
+
         from careedu.nn.backbones import build_model
         from careedu.training.isolation import DrawingFrom, plain_torch
 
@@ -215,7 +217,8 @@ class Run:
             model = method.wrap(plain, facts)
             model.freeze()  # as it was when its weights were kept
             model.load_state_dict(dict(self.weights))
-        return model.eval()
+        # Laid out as in training, what a method has added too: else a convolution may round otherwise.
+        return model.eval().to(memory_format=torch.channels_last)
 
     def adjusted(self, logits: Tensor) -> Tensor:
         """The network's output (N, C) as logits of which the softmax is the prediction, float64 (N, C)."""

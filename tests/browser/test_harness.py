@@ -89,6 +89,7 @@ def test_controls_are_driven_by_keyboard_and_the_kernel_agrees(open_cells):
     page.assert_nothing_clipped()
 
 
+@pytest.mark.alone
 def test_latency_is_measured_from_the_key_to_the_pixels(open_cells):
     page = open_cells(WIDGET)
     times = page.latency(page.control("Strength"), ["ArrowRight", "ArrowLeft"] * 10, "img")

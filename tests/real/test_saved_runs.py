@@ -1,20 +1,15 @@
 """Saved runs are what their recipe makes: one of each main experiment, drawn by lot, is trained again.
 
-Of a notebook's exploratory experiments, and of those that differ in set and share of labels, one on phantoms and one on
-real images is drawn: one of each would take longer than all other tests.
+Of a notebook's experiments that are exploratory, or differ in set and share of labels, one on phantoms and one on real
+images is drawn: one of each would take longer than all other tests.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import zlib
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import groupby
-from multiprocessing import get_context
 
-import joblib
 import numpy as np
 import pytest
 
@@ -32,7 +27,7 @@ SAVED = sorted(folder.parent.name for folder in shipped("runs").glob("*/results.
 def kind(name: str) -> tuple[str, bool, str]:
     """What an experiment has in common with those of which one is drawn; most main ones are alone."""
     experiment = EXPERIMENTS[name]
-    alone = "exploratory" if experiment.exploratory else name.partition("-labels-")[0]
+    alone = "one of many" if experiment.exploratory or "-labels-" in name else name
     return experiment.notebook, experiment.data["name"].startswith("phantom"), alone
 
 
@@ -76,29 +71,9 @@ def trained_again(name: str) -> Run:
     return runs[method][seed]
 
 
-def then_seconds(name: str) -> float:
-    """How long the drawn run took when it was saved."""
-    saved = careedu.Comparison.load(name)
-    method, seed = draw(name, saved)
-    return saved.runs[method][seed].seconds
-
-
-@pytest.fixture(scope="session")
-def trainings(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Run]]]:
-    """The drawn runs that are asked for, one for each core at a time: they have one thread each."""
-    tests = (test_a_drawn_run_on_phantoms_comes_out_again, test_a_drawn_run_on_real_images_comes_out_again)
-    asked = [item.callspec.params["name"] for item in request.session.items if getattr(item, "function", None) in tests]
-    if not os.environ.get("CAREEDU_DATA"):
-        asked = [name for name in asked if name not in REAL]
-    asked.sort(key=then_seconds, reverse=True)  # so that no core is left alone with the longest
-    with ProcessPoolExecutor(joblib.cpu_count(), mp_context=get_context("spawn")) as pool:
-        yield {name: pool.submit(trained_again, name) for name in asked}
-        pool.shutdown(cancel_futures=True)
-
-
-def comes_out_again(name: str, trainings: dict[str, Future[Run]], capsys: pytest.CaptureFixture) -> None:
+def comes_out_again(name: str, capsys: pytest.CaptureFixture) -> None:
     """Assert that a run is the saved one: with the same bits on the same processor, else as near as a seed is."""
-    saved, again = careedu.Comparison.load(name), trainings[name].result()
+    saved, again = careedu.Comparison.load(name), trained_again(name)
     method, seed = draw(name, saved)
     then = saved.runs[method][seed]
     assert again.configuration["data"]["fingerprint"] == then.configuration["data"]["fingerprint"]
@@ -123,15 +98,15 @@ def comes_out_again(name: str, trainings: dict[str, Future[Run]], capsys: pytest
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PHANTOM)
-def test_a_drawn_run_on_phantoms_comes_out_again(name, trainings, capsys):
-    comes_out_again(name, trainings, capsys)
+def test_a_drawn_run_on_phantoms_comes_out_again(name, capsys):
+    comes_out_again(name, capsys)
 
 
 @pytest.mark.real
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
-def test_a_drawn_run_on_real_images_comes_out_again(name, real_data, trainings, capsys):
-    comes_out_again(name, trainings, capsys)
+def test_a_drawn_run_on_real_images_comes_out_again(name, real_data, capsys):
+    comes_out_again(name, capsys)
 
 
 @pytest.mark.parametrize("name", SAVED)

@@ -19,12 +19,13 @@ from careedu.methods.registry import METHODS
 from careedu.training.loop import TrainingStopped
 from careedu.training.reproducibility import choose_device, choose_precision
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
+if not torch.cuda.is_available():
+    pytest.skip("needs a CUDA card", allow_module_level=True)
 
-DATA = thinned(made_up_splits(), 2, 12)
-MARKS = torch.zeros_like(DATA.train.masks)
+PLAIN = thinned(made_up_splits(), 2, 12)
+MARKS = torch.zeros_like(PLAIN.train.masks)
 MARKS[::4, :4, :4] = True  # for methods that ask which images carry one
-DATA = replace(DATA, train=replace(DATA.train, marks=MARKS))
+DATA = replace(PLAIN, train=replace(PLAIN.train, marks=MARKS))
 UNTRAINED = ("lesion-size", "nearest-neighbour")
 PRETRAINED = ("simclr", "deep-pneumonia", "segmentation", "feature-generation")
 QUICK = {"epochs": 4, "batch_size": 24, "progress": False, "device": "cuda"}

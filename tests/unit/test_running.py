@@ -12,6 +12,10 @@ CONFTEST = Path(__file__).parents[1] / "conftest.py"
 UNIT = """
 import os, pytest
 
+@pytest.mark.alone
+def test_timed():
+    assert "PYTEST_XDIST_WORKER" not in os.environ
+
 def test_images(real_data):
     pass
 
@@ -41,11 +45,11 @@ def folder(tmp_path):
 
 
 def test_workers_skip_aloud_and_fail_where_all_is_required(folder):
-    assert "2 passed, 1 skipped" in run(folder, "-m", "not alone", "--numprocesses", "auto")[0]
-    last, printed = run(folder, "--numprocesses", "2", CAREEDU_REQUIRE_ALL="1")
+    assert "3 passed, 1 skipped" in run(folder, "-m", "not alone", "--numprocesses", "auto")[0]
+    last, printed = run(folder, "-m", "not alone", "--numprocesses", "2", CAREEDU_REQUIRE_ALL="1")
     assert "3 passed, 1 error" in last
     assert "CAREEDU_REQUIRE_ALL=1 says that it must be here" in printed
 
 
-def test_all_but_the_unit_tests_run_alone(folder):
-    assert "1 passed, 3 deselected" in run(folder, "-m", "alone")[0]
+def test_what_is_timed_runs_alone(folder):
+    assert "1 passed, 4 deselected" in run(folder, "-m", "alone")[0]
