@@ -6,7 +6,7 @@ CORES := --numprocesses auto --dist worksteal
 PROMPT := --ServerApp.kernel_websocket_connection_class=careedu.course.connection.PromptConnection
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test test-quick test-kills test-notebooks notebooks runs lint format bench clean
+.PHONY: lab test test-quick test-kills test-runs test-notebooks notebooks runs lint format bench clean
 
 lab: .venv/.installed
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(PROMPT) $(ROOT)
@@ -24,6 +24,10 @@ test-quick: .venv/.installed-test
 # Hundreds of processes are killed while they write or train, and what they leave is looked at.
 test-kills: .venv/.installed-test
 	$(BIN)/pytest tests/kills -s
+
+# One run of each saved experiment is trained again.
+test-runs: .venv/.installed-test
+	CAREEDU_RUNS=all $(BIN)/pytest tests/real/test_saved_runs.py $(CORES) -s
 
 test-notebooks: .venv/.installed-test
 	$(BIN)/pytest --nbval --nbval-kernel-name python3 --durations=0 notebooks
