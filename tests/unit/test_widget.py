@@ -6,10 +6,11 @@ import gc
 import threading
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from careedu.errors import InvalidInputError, UnknownNameError
 from careedu.show.view import View
-from careedu.show.widget import BackgroundTask, WidgetState, recorded_errors
+from careedu.show.widget import BackgroundTask, WidgetState, _blas, recorded_errors
 
 
 class Doubling(WidgetState):
@@ -50,6 +51,18 @@ class DoublingView(View):
 def no_errors_left_behind():
     yield
     gc.collect()
+
+
+def test_its_sums_have_one_thread_of_blas_and_what_follows_has_as_many_as_before():
+    def threads():
+        return {found["num_threads"] for found in threadpool_info() if found["internal_api"] == "openblas"}
+
+    state, seen = Doubling(), []
+    state.update = lambda: seen.append(threads())
+    _blas.cache_clear()  # it knows the libraries that were loaded when it was first asked
+    with threadpool_limits(2, user_api="blas"):
+        state.set(number=4)
+        assert seen == [{1}] and threads() == {2}
 
 
 def test_a_state_computes_without_a_screen_and_tells_its_views():
