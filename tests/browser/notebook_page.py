@@ -204,14 +204,18 @@ class NotebookPage:
         try:
             self._show_all()
             self.page.screenshot(path=whole)
-            made = [whole]
+            made, photograph = [whole], Image.open(whole)
             for place in self.page.evaluate("harness.outputs()"):
                 output = self.page.evaluate_handle("({cell, order}) => harness.output(cell, order)", place).as_element()
                 assert output is not None
-                if not output.is_visible():
+                box = output.bounding_box() if output.is_visible() else None
+                if not box:
                     continue  # a progress bar that has gone when its work was done
+                # Cut out of the whole: Chromium would paint a window of this height anew for each of them.
+                left, top = int(box["x"]), int(box["y"])
+                right, bottom = int(np.ceil(box["x"] + box["width"])), int(np.ceil(box["y"] + box["height"]))
                 made.append(folder / f"output-{place['cell']:02d}-{place['id']}-{place['order']}-{self.theme}.png")
-                output.screenshot(path=made[-1])
+                photograph.crop((left, top, max(right, left + 1), max(bottom, top + 1))).save(made[-1])
         finally:
             self.page.set_viewport_size({"width": self.width, "height": HEIGHT})
         return made

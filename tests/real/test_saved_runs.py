@@ -13,6 +13,7 @@ from itertools import groupby
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import careedu
 from careedu.course.experiments import EXPERIMENTS
@@ -35,10 +36,11 @@ def kind(name: str) -> tuple[str, bool, str]:
 
 
 def drawn() -> list[str]:
-    """An experiment of each kind: another lot whenever one of them is made anew."""
+    """An experiment of each kind, of those with the most seeds: another lot whenever one of them is made anew."""
     found = []
-    for _, names in groupby(sorted(SAVED, key=kind), key=kind):
-        names = list(names)
+    for _, alike in groupby(sorted(SAVED, key=kind), key=kind):
+        seeds = {name: len(seeds_of(EXPERIMENTS[name].seeds)) for name in alike}
+        names = [name for name, n in seeds.items() if n == max(seeds.values())]
         saved = [(shipped("runs") / name / "results.json").read_bytes() for name in names]
         found.append(random.Random(sum(map(zlib.crc32, saved))).choice(names))
     return found
@@ -92,11 +94,11 @@ def comes_out_again(name: str, capsys: pytest.CaptureFixture) -> None:
         )
     if alike:
         assert same
-    # Elsewhere the last bits differ and a training goes another way: as far as another seed would lead it, no further.
-    # How far that is one seed does not tell; a smoke run has to run through, and no more.
-    if len(values) > 1:
-        margin = values.std(ddof=1)
-        assert values.min() - margin <= again.balanced_accuracy() <= values.max() + margin
+    # Elsewhere the last bits differ and a training goes another way: as far as another seed would lead it in 99 of 100
+    # cases, no further (prediction interval of one more normal deviate). One seed does not tell how far that is.
+    if (n := len(values)) > 1:
+        margin = stats.t.ppf(0.995, n - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / n)
+        assert abs(again.balanced_accuracy() - values.mean()) <= margin
 
 
 @pytest.mark.slow
