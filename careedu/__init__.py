@@ -15,8 +15,8 @@ __version__ = "0.1.0"
 
 # torch's threads (GNU OpenMP) wait for each other by spinning for milliseconds. Where another program wants one of two
 # cores (a browser, a second kernel) they spin in its way, and it in theirs. They spin for some microseconds instead and
-# then sleep. tests/benchmarks/bench_threads.py measures what that wins there and what it costs on a quiet machine. OpenMP
-# reads this when torch is first imported; no result depends on it, and whoever has set it keeps their setting.
+# then sleep. tests/benchmarks/bench_threads.py measures what that wins there and what it costs on a quiet machine.
+# OpenMP reads this when torch is first imported; no result depends on it, and whoever has set it keeps their setting.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # On a CUDA card matrix products give the same bits each time only with working memory of a fixed size.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
