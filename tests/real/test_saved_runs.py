@@ -1,7 +1,8 @@
 """Saved runs are what their recipe makes: of each notebook one on phantoms and one on real images is trained again.
 
 Which is drawn by lot, and stays drawn until one of its kind is made anew. One of each experiment takes longer than all
-other tests: ``make test-runs``, before a release and after a change of the loop.
+other tests: ``make test-runs``, before a release and after a change of the loop. Three seeds tell badly how far others
+lie; on a processor other than that of the saved runs, one of those may fail by chance.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from itertools import groupby
 
 import numpy as np
 import pytest
-from scipy import stats
 
 import careedu
 from careedu.course.experiments import EXPERIMENTS
@@ -94,11 +94,11 @@ def comes_out_again(name: str, capsys: pytest.CaptureFixture) -> None:
         )
     if alike:
         assert same
-    # Elsewhere the last bits differ and a training goes another way: as far as another seed would lead it in 99 of 100
-    # cases, no further (prediction interval of one more normal deviate). One seed does not tell how far that is.
-    if (n := len(values)) > 1:
-        margin = stats.t.ppf(0.995, n - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / n)
-        assert abs(again.balanced_accuracy() - values.mean()) <= margin
+    # Elsewhere the last bits differ and a training goes another way: as far as another seed would lead it, no further.
+    # How far that is one seed does not tell; a smoke run has to run through, and no more.
+    if len(values) > 1:
+        margin = values.std(ddof=1)
+        assert values.min() - margin <= again.balanced_accuracy() <= values.max() + margin
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""On a CUDA card: each method trains there, to the same bits twice, also when it is killed, and learns what a CPU does.
+"""On a CUDA card: each method trains there, to the same bits twice, also when it is killed, and begins as on a CPU.
 
 Without a card these tests are skipped aloud; continuous integration has none.
 """

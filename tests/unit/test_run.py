@@ -53,6 +53,14 @@ def test_the_opened_network_predicts_what_the_run_says(run, tmp_path):
     np.testing.assert_allclose(probabilities, run.probabilities, atol=1e-6)
 
 
+def test_what_a_method_has_added_is_laid_out_as_in_training(tmp_path):
+    """Else its convolution rounds otherwise than the trained one, on some processors."""
+    added = careedu.fit(DATA, careedu.LocalAttention(kind="spatial"), epochs=1, progress=False, device="cpu")
+    network = careedu.Run.load(added.save(tmp_path / "run")).network()
+    weights = [p for p in network.parameters() if p.dim() == 4]
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+
+
 @dataclass(frozen=True)
 class Projected(LossMethod):
     """Cross-entropy through a projector that only training needs."""
