@@ -177,10 +177,12 @@ class Draw:
             return values
         # grid_sample asks where each output pixel comes from, so the map is inverted (in float64: exact flips).
         backward = torch.linalg.inv(self.forward)[:, :2].to(values)
-        grid = F.affine_grid(backward, list(values.shape), align_corners=False)
         options = {"mode": mode, "padding_mode": "border", "align_corners": False}
-        if values.is_cuda and values.requires_grad:
-            # A card sums this gradient in no fixed order, so that a seed would not give the same bits twice. What is
-            # learned and moved along with images is one small map.
-            return F.grid_sample(values.cpu(), grid.cpu(), **options).to(values.device)
-        return F.grid_sample(values, grid, **options)
+        # In half precision a place would be rounded to an eighth of a pixel, and maps would not lie on their images.
+        with torch.autocast(values.device.type, enabled=False):
+            grid = F.affine_grid(backward, list(values.shape), align_corners=False)
+            if values.is_cuda and values.requires_grad:
+                # A card sums this gradient in no fixed order, so that a seed would not give the same bits twice. What
+                # is learned and moved along with images is one small map.
+                return F.grid_sample(values.cpu(), grid.cpu(), **options).to(values.device)
+            return F.grid_sample(values, grid, **options)

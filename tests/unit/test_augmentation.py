@@ -133,6 +133,14 @@ def test_an_image_its_mask_and_a_map_on_it_are_moved_alike(seed):
     assert torch.equal((moved > 0.5)[clear], draw.masks(masks).unsqueeze(1)[clear])
 
 
+def test_in_half_precision_a_map_is_moved_as_exactly_as_without():
+    draw = Augmentation.named("upright").draw(4, (64, 64), torch.Generator().manual_seed(0))
+    maps = torch.rand(4, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        moved = draw.maps(maps)
+    assert torch.equal(moved, draw.maps(maps))
+
+
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
 def test_a_coarse_map_is_moved_like_the_image_it_lies_on(seed):
