@@ -129,6 +129,7 @@ def jackknife_interval(
     groups: ArrayLike,
     confidence: float = 0.95,
     most: int = 200,
+    without: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Interval:
     """Interval for any metric in [0, 1] of one network, by leaving out one group at a time, see :func:`interval_of`.
 
@@ -145,6 +146,9 @@ def jackknife_interval(
     confidence : float
     most : int
         Above this many groups they are left out in so many blocks (every `most`-th group together), to save time.
+    without : callable, optional
+        ``without(block) -> float (B,)``: the metric without the images of each block, where there is a faster way than
+        one call of `metric` for each; `block`, int (N,), counts from 0 to B−1.
 
     Returns
     -------
@@ -164,8 +168,9 @@ def jackknife_interval(
         return Interval(estimate, 0.0, 1.0)
     images = np.stack([np.bincount(code[rows], minlength=len(names)) for rows in own], axis=1)
     effective, averaged = effective_number(images), effective_number_of_mean(images)
-    without = np.array([metric(probabilities[block != b], labels[block != b]) for b in range(block.max() + 1)])
-    shifts = (without - estimate) * np.sqrt((len(without) - 1) / len(without))
+    each = (metric(probabilities[block != b], labels[block != b]) for b in range(block.max() + 1))
+    left = without(block) if without else np.fromiter(each, dtype=np.float64)
+    shifts = (left - estimate) * np.sqrt((len(left) - 1) / len(left))
     values, inf = np.array([[estimate]]), np.full(1, np.inf)
     single = Spread(values, shifts[None, :, None], effective.min(keepdims=True), averaged, inf, len(names))
     return interval_of(single, confidence)

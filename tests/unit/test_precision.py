@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
+from sklearn.metrics import average_precision_score
 
 from careedu.errors import InvalidInputError
+from careedu.measure import precision
 from careedu.measure.intervals import recall_interval
 from careedu.measure.precision import (
     average_precision_interval,
@@ -192,6 +194,22 @@ def test_average_precision_is_that_of_ranks():
     scores = rng.normal(size=300) + truth
     interval = average_precision_interval(scores, truth, np.arange(300), 0.3)
     assert interval.estimate == pytest.approx(average_precision_score_at(0.3, scores, truth))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 30), st.integers(2, 90), st.sampled_from([2, 7, 1000]))
+def test_all_blocks_at_once_are_left_out_as_one_by_one(seed, ill, well, levels):
+    """Also where images score alike, and where the best ones are left out; scikit-learn counts one by one."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(ill + well) < ill
+    block = np.r_[rng.permutation(np.arange(ill) % 5), rng.permutation(np.arange(well) % 7)]
+    scores = rng.integers(0, levels, ill + well) / levels
+    at_once = precision._average_precision_without(scores, truth, 0.2, block)
+    assert len(at_once) == block.max() + 1
+    for number, found in enumerate(at_once):
+        left = block != number
+        weight = np.where(truth, 0.2 / truth[left].sum(), 0.8 / (~truth)[left].sum())
+        expected = average_precision_score(truth[left], scores[left], sample_weight=weight[left])
+        assert found == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_blind_score_has_the_prevalence_as_average_precision():
