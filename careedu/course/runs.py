@@ -106,8 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--store", default="careedu-runs/store", help="where finished trainings are kept")
     parser.add_argument("--target", type=Path, help="where results are saved (default data/runs)")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time (default 2)")
-    options = parser.parse_args(arguments)
-    return exit_status(lambda: _make_all(options))
+    return exit_status(lambda: _make_all(parser.parse_args(arguments)))
 
 
 def _make_all(options: argparse.Namespace) -> int:

@@ -110,6 +110,7 @@ class WidgetState:
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Have a view told when something has changed."""
+        _blas()  # to find it takes as long as to draw: here, not while somebody waits for the first move
         self._listeners.append(listener)
 
     def notify(self) -> None:

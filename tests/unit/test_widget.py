@@ -65,6 +65,13 @@ def test_its_sums_have_one_thread_of_blas_and_what_follows_has_as_many_as_before
         assert seen == [{1}] and threads() == {2}
 
 
+def test_nobody_waits_for_blas_to_be_found_at_the_first_move():
+    state = Doubling()
+    _blas.cache_clear()
+    state.listen(lambda: None)
+    assert _blas.cache_info().currsize == 1
+
+
 def test_a_state_computes_without_a_screen_and_tells_its_views():
     state, heard = Doubling(), []
     state.listen(lambda: heard.append(state.shown))
