@@ -11,10 +11,9 @@ import nbformat
 import pytest
 from lab import CHROMIUM_ARGUMENTS, KERNEL, Lab, find_chromium
 from nbformat.v4 import new_code_cell, new_notebook
-from notebook_page import NotebookPage
+from notebook_page import ARTEFACTS, NotebookPage
 
 REPOSITORY = Path(__file__).parents[2]
-ARTEFACTS = REPOSITORY / "artefacts" / "browser"
 # Both files are called conftest, so that of the folder above cannot be imported by its name.
 require = runpy.run_path(str(REPOSITORY / "conftest.py"))["require"]
 

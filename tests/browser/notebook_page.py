@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, ConsoleMessage
 from playwright.sync_api import TimeoutError as Timeout
 
 WIDTH, HEIGHT = 1280, 900
+ARTEFACTS = Path(__file__).parents[2] / "artefacts" / "browser"  # screenshots are kept there
 # Chromium paints no taller page than this.
 TALLEST = 16_000
 TRACEBACK = "Traceback (most recent call last)"

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import ARTEFACTS
 from lab import KERNEL, Lab
 from nbformat.v4 import new_code_cell, new_notebook
-from notebook_page import NotebookPage
+from notebook_page import ARTEFACTS, NotebookPage
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -20,6 +20,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from torchvision.ops import box_iou
 
 import careedu
+from careedu.course.experiments import EXPERIMENTS
 from careedu.course.experiments.distractor import BEST, REGIMES, WORST, regime
 from careedu.course.experiments.global_attention import AFTER, JITTERS, TRIED
 from careedu.data.shipped import shipped
@@ -474,6 +475,16 @@ def left_out(part, metric):
     return lead("04-leave-one-out", f"without {part}", "all four", metric)
 
 
+def largest_lesions():
+    """The largest lesion_size that each notebook draws, live or in its saved runs."""
+    found = {number: [1.0] for number in NOTEBOOKS}
+    for number, path in NOTEBOOKS.items():
+        found[number] += map(float, re.findall(r"lesion_size\W+([\d.]+)", path.read_text("utf-8")))
+    for experiment in EXPERIMENTS.values():
+        found[experiment.notebook].append(experiment.data.get("lesion_size", 1.0))
+    return {number: max(sizes) for number, sizes in found.items()}
+
+
 STEPS = ("cross-entropy", "+ pretraining", "+ attention", "+ regulation", "+ class-balanced")
 MODULES = ("attention", "attention, no masks", "attention, shuffled masks")
 
@@ -495,6 +506,11 @@ SAID = {
     },
     ("07", "guide-text"): {
         "saved comparisons of ten seeds": lambda: {len(load(f"07-{name}").seeds) for name in SETS_OF_07} == {10},
+    },
+    ("00", "look-text"): {
+        "Lesions are drawn larger here than in the other notebooks": lambda: (
+            (sizes := largest_lesions()).pop("00") > max(sizes.values())
+        ),
     },
     ("00", "train-text"): {
         "A class with a tenth of the images": lambda: (
