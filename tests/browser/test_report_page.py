@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from notebook_page import ARTEFACTS
 
 import careedu
 from careedu.experiment.attention import MARK_MEASURES, MEASURES
@@ -17,7 +18,6 @@ from careedu.show.compare import Comparison
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-ARTEFACTS = Path(__file__).parents[2] / "artefacts" / "browser"
 A4_TEXT_WIDTH = 680
 """Pixels of the 180 mm between the margins of a printed page."""
 OVERFLOWING = """() => {
