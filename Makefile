@@ -4,7 +4,6 @@ BIN := .venv/bin
 CORES := --numprocesses auto --dist worksteal
 # Pictures follow their sliders sooner: see careedu/course/connection.py.
 PROMPT := --ServerApp.kernel_websocket_connection_class=careedu.course.connection.PromptConnection
-NBVAL := $(BIN)/pytest notebooks --nbval --nbval-kernel-name python3 --durations=0
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test test-quick test-kills test-runs test-notebooks notebooks runs lint format bench clean
@@ -12,12 +11,11 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 lab: .venv/.installed
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(PROMPT) $(ROOT)
 
-# All tests on all cores, those in the browser too, each worker with one thread; then what nothing may run beside; then
-# the notebooks and their solutions.
+# All tests on all cores, those in the browser too, each worker with one thread; then what nothing may run beside.
 test: lint .venv/.installed-test
 	$(BIN)/pytest tests --ignore=tests/kills -m "not alone" $(CORES)
 	$(BIN)/pytest tests/unit tests/browser/test_harness.py -m alone
-	$(NBVAL) --numprocesses auto --dist loadfile
+	$(MAKE) --no-print-directory test-notebooks
 
 test-quick: .venv/.installed-test
 	$(BIN)/pytest tests/unit -m "not slow and not alone" $(CORES)
@@ -31,9 +29,8 @@ test-kills: .venv/.installed-test
 test-runs: .venv/.installed-test
 	CAREEDU_RUNS=all $(BIN)/pytest tests/real/test_saved_runs.py $(CORES) -s
 
-# One after the other, as a student runs them: each in at most twice the seconds that it states.
 test-notebooks: .venv/.installed-test
-	$(NBVAL)
+	$(BIN)/pytest --nbval --nbval-kernel-name python3 --durations=0 notebooks
 
 # The exercise notebooks come from the solved ones: change those, then run this.
 notebooks: .venv/.installed

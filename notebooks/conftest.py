@@ -1,7 +1,4 @@
-"""Holds the notebooks to the time they state, while nbval runs them: more than twice as long fails the run.
-
-Several can run side by side (``--numprocesses 2 --dist loadfile``): each then has one core instead of two.
-"""
+"""Holds the notebooks to the time they state, while nbval runs them: more than twice as long fails the run."""
 
 from __future__ import annotations
 
@@ -15,8 +12,6 @@ from careedu.course.derive import read, stated_seconds
 
 TOO_LONG = 2.0
 """So many times the stated seconds."""
-ON_ONE_CORE = 1.5
-"""So many times longer it may take where others run beside it."""
 
 _measured: defaultdict[str, float] = defaultdict(float)
 
@@ -33,20 +28,14 @@ def _times(root: Path) -> list[tuple[str, float, int | None]]:
     return [(name, seconds, stated_seconds(read(root / name))) for name, seconds in _measured.items()]
 
 
-def _limit(config: pytest.Config) -> float:
-    """How many times the stated seconds a notebook may take in this run."""
-    return TOO_LONG * (ON_ONE_CORE if config.getoption("numprocesses", None) else 1)
-
-
-def _fits(seconds: float, stated: int | None, limit: float) -> bool:
-    return stated is not None and seconds <= limit * stated
+def _fits(seconds: float, stated: int | None) -> bool:
+    return stated is not None and seconds <= TOO_LONG * stated
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run in which a notebook took too long."""
-    limit = _limit(session.config)
     if session.exitstatus == 0 and not all(
-        _fits(seconds, stated, limit) for _, seconds, stated in _times(session.config.rootpath)
+        _fits(seconds, stated) for _, seconds, stated in _times(session.config.rootpath)
     ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -55,8 +44,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Print what was measured."""
     if _measured:
         terminalreporter.section("time of the notebooks")
-    limit = _limit(config)
     for name, seconds, stated in _times(config.rootpath):
-        late = f"  TOO LONG: state it, or make it faster (limit {limit:g} times)"
-        verdict = "" if _fits(seconds, stated, limit) else late
+        verdict = (
+            "" if _fits(seconds, stated) else f"  TOO LONG: state it, or make it faster (limit {TOO_LONG:g} times)"
+        )
         terminalreporter.line(f"{name}: {seconds:.0f} s, stated {stated} s{verdict}")

@@ -150,7 +150,7 @@ def _average_precision_without(
     scores: np.ndarray, truth: np.ndarray, prevalence: float, block: np.ndarray
 ) -> np.ndarray:
     """Average precision without the images of each block, float64 (B,): all blocks on one order of the images."""
-    order = np.argsort(-scores)
+    order = np.argsort(scores)[::-1]
     last = np.append(np.diff(scores[order]) != 0, True)  # images that score alike are passed by one threshold
     left = block[order] != np.arange(block.max() + 1)[:, None]
     found, alarms = ((left & kind).cumsum(axis=1)[:, last] for kind in (truth[order], ~truth[order]))

@@ -15,7 +15,7 @@ from notebook_page import ARTEFACTS, NotebookPage
 
 REPOSITORY = Path(__file__).parents[2]
 # Both files are called conftest, so that of the folder above cannot be imported by its name.
-require = runpy.run_path(str(REPOSITORY / "conftest.py"))["require"]
+require = runpy.run_path(str(REPOSITORY / "tests" / "conftest.py"))["require"]
 
 
 @pytest.hookimpl(wrapper=True)
