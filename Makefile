@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CORES := --numprocesses auto --dist worksteal
+NBVAL := $(BIN)/pytest notebooks --nbval --nbval-kernel-name python3 --durations=0
 # Pictures follow their sliders sooner: see careedu/course/connection.py.
 PROMPT := --ServerApp.kernel_websocket_connection_class=careedu.course.connection.PromptConnection
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -11,11 +12,12 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 lab: .venv/.installed
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(PROMPT) $(ROOT)
 
-# All tests on all cores, those in the browser too, each worker with one thread; then what nothing may run beside.
+# All tests on all cores, those in the browser too, each worker with one thread; then what nothing may run beside; then
+# the notebooks and their solutions in two lanes, each in at most twice the seconds that it states for two cores.
 test: lint .venv/.installed-test
 	$(BIN)/pytest tests --ignore=tests/kills -m "not alone" $(CORES)
 	$(BIN)/pytest tests/unit tests/browser/test_harness.py -m alone
-	$(MAKE) --no-print-directory test-notebooks
+	OMP_NUM_THREADS=1 $(NBVAL) --numprocesses 2 --dist loadfile
 
 test-quick: .venv/.installed-test
 	$(BIN)/pytest tests/unit -m "not slow and not alone" $(CORES)
@@ -29,8 +31,9 @@ test-kills: .venv/.installed-test
 test-runs: .venv/.installed-test
 	CAREEDU_RUNS=all $(BIN)/pytest tests/real/test_saved_runs.py $(CORES) -s
 
+# One after the other, as a student runs them.
 test-notebooks: .venv/.installed-test
-	$(BIN)/pytest --nbval --nbval-kernel-name python3 --durations=0 notebooks
+	$(NBVAL)
 
 # The exercise notebooks come from the solved ones: change those, then run this.
 notebooks: .venv/.installed

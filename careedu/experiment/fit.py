@@ -164,11 +164,9 @@ class _Evaluation:
     def after_epoch(self, network: nn.Module) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Validation metrics, and maps and probabilities of the probed test images."""
         self.latest = probabilities = self.probabilities(network, self.validation_images)
-        labels = self.data.val.labels.numpy()
-        values = {
-            "balanced accuracy": metrics.balanced_accuracy(probabilities, labels),
-            "rare recall": metrics.rare_recall(probabilities, labels, self.facts.rare),
-        }
+        recalls = metrics.recall_per_class(probabilities, self.data.val.labels.numpy())
+        rare = recalls[list(self.facts.rare)]
+        values = {"balanced accuracy": metrics.mean_recall(recalls), "rare recall": metrics.mean_recall(rare)}
         # What a network has to show after each epoch, an attention map for instance.
         with torch.no_grad():
             shown = {name: as_array(tensor) for name, tensor in network.record().items()}

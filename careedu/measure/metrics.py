@@ -36,12 +36,16 @@ def accuracy(probabilities: ArrayLike, labels: ArrayLike) -> float:
 
 def balanced_accuracy(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """Mean of the recalls of all classes."""
-    return float(np.nanmean(recall_per_class(probabilities, labels)))
+    return mean_recall(recall_per_class(probabilities, labels))
 
 
 def rare_recall(probabilities: ArrayLike, labels: ArrayLike, rare: Sequence[int]) -> float:
     """Mean of the recalls of the classes whose indices are `rare`."""
-    recalls = recall_per_class(probabilities, labels)[list(rare)]
+    return mean_recall(recall_per_class(probabilities, labels)[list(rare)])
+
+
+def mean_recall(recalls: np.ndarray) -> float:
+    """Mean of recalls float64 (C,) of the classes with test images; NaN where none has any."""
     return float(np.nanmean(recalls)) if np.isfinite(recalls).any() else float("nan")
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import platform
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import version
 
 import numpy as np
@@ -62,7 +63,10 @@ def autocast(device: torch.device, precision: str) -> Iterator[None]:
     torch.clear_autocast_cache()
 
 
+_version_of = cache(version)  # a file is parsed for it, and what is installed does not change while we run
+
+
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
     names = ("careedu", "torch", "torchvision", "numpy", "scikit-learn")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    return {"python": platform.python_version(), **{name: _version_of(name) for name in names}}
