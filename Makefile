@@ -5,6 +5,8 @@ CORES := --numprocesses auto --dist worksteal
 NBVAL := $(BIN)/pytest notebooks --nbval --nbval-kernel-name python3 --durations=0
 # Pictures follow their sliders sooner: see careedu/course/connection.py.
 PROMPT := --ServerApp.kernel_websocket_connection_class=careedu.course.connection.PromptConnection
+# Files with tests beside which nothing may run: to read all of them takes longer than these tests.
+ALONE = $(shell grep -rl --include='test_*.py' 'mark\.alone' tests)
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test test-quick test-kills test-runs test-notebooks notebooks runs lint format bench clean
@@ -16,12 +18,12 @@ lab: .venv/.installed
 # the notebooks and their solutions in two lanes, each in at most twice the seconds that it states for two cores.
 test: lint .venv/.installed-test
 	$(BIN)/pytest tests --ignore=tests/kills -m "not alone" $(CORES)
-	$(BIN)/pytest tests/unit tests/browser/test_harness.py -m alone
+	$(BIN)/pytest $(ALONE) -m alone
 	OMP_NUM_THREADS=1 $(NBVAL) --numprocesses 2 --dist loadfile
 
 test-quick: .venv/.installed-test
 	$(BIN)/pytest tests/unit -m "not slow and not alone" $(CORES)
-	$(BIN)/pytest tests/unit -m "alone and not slow"
+	$(BIN)/pytest $(ALONE) -m "alone and not slow"
 
 # Hundreds of processes are killed while they write or train, and what they leave is looked at.
 test-kills: .venv/.installed-test
