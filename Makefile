@@ -23,7 +23,7 @@ test: lint .venv/.installed-test
 
 test-quick: .venv/.installed-test
 	$(BIN)/pytest tests/unit -m "not slow and not alone" $(CORES)
-	$(BIN)/pytest $(ALONE) -m "alone and not slow"
+	$(BIN)/pytest $(ALONE) -m "alone and not slow and not browser"
 
 # Hundreds of processes are killed while they write or train, and what they leave is looked at.
 test-kills: .venv/.installed-test
