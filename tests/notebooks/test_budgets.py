@@ -408,4 +408,5 @@ def test_a_notebook_that_takes_longer_than_it_says_fails_the_run(tmp_path, state
     )
     assert (done.returncode == 0) == passes, done.stdout
     assert f"stated {stated} s" in done.stdout
+    assert ("TOO LONG" in done.stdout) != passes
     assert ("(limit 2 times)" in done.stdout) != passes

@@ -290,7 +290,7 @@ def test_the_defaults_are_those_of_the_function():
 
 
 EPOCHS = {"skin": 10, "chest": 10, "brain": 20}
-"""In which the small network learns a kind: those of the test below without lesions are as many."""
+"""In which the small network learns a kind; what has no lesions gets the most of them."""
 
 
 def trained_recall(kind, counts, *, seed, epochs, lesions=True):
@@ -336,7 +336,7 @@ def test_the_small_network_learns_the_classes(kind):
 @pytest.mark.slow
 @each_kind
 def test_without_lesions_nothing_can_be_learnt(kind):
-    recall = trained_recall(kind, (300, 300, 300), seed=0, epochs=EPOCHS[kind], lesions=False)
+    recall = trained_recall(kind, (300, 300, 300), seed=0, epochs=max(EPOCHS.values()), lesions=False)
     assert abs(recall.mean() - 1 / 3) <= 0.05
 
 
