@@ -26,7 +26,7 @@ from careedu.nn.backbones import Classifier, build_model
 from careedu.training.checkpoint import SharedStages
 from careedu.training.isolation import reproducible
 from careedu.training.loop import INITIALISATION, EpochReport, Training
-from careedu.training.prediction import as_array, class_maps, predict_logits
+from careedu.training.prediction import as_array, maps_and_logits, predict_logits
 from careedu.training.reproducibility import choose_device, derive_seed
 from careedu.training.stage import Stage, declared, trainable_in
 
@@ -172,17 +172,21 @@ class _Evaluation:
             shown = {name: as_array(tensor) for name, tensor in network.record().items()}
         if len(self.probes) == 0:
             return values, shown
-        maps = class_maps(network, self.probe_images, self.probe_labels)
+        maps, logits = maps_and_logits(network, self.probe_images, self.probe_labels)
+        if self.precision != "float32" or type(network).forward is not Classifier.forward:
+            logits = predict_logits(network, self.probe_images, self.precision)  # else the bits are the same
         return values, {
             "probe maps": (maps * 255).round().to(torch.uint8).numpy(),
-            "probe probabilities": self.probabilities(network, self.probe_images).astype(np.float32),
+            "probe probabilities": self._adjusted(logits).astype(np.float32),
             **shown,
         }
 
     def probabilities(self, network: nn.Module, images: torch.Tensor) -> np.ndarray:
         """Class probabilities of images, float64 (N, C)."""
-        logits = predict_logits(network, images.to(self.device), self.precision).double()
-        return self.method.adjust(logits, self.facts).softmax(dim=1).numpy()
+        return self._adjusted(predict_logits(network, images.to(self.device), self.precision))
+
+    def _adjusted(self, logits: torch.Tensor) -> np.ndarray:
+        return self.method.adjust(logits.double(), self.facts).softmax(dim=1).numpy()
 
 
 def _ordinary(data: Splits) -> Splits:

@@ -294,15 +294,15 @@ class PairState(ResultsState):
 
             from careedu.nn.maps import resize_map
             from careedu.training.isolation import plain_torch
-            from careedu.training.prediction import class_maps, predict_logits
+            from careedu.training.prediction import maps_and_logits
 
             with plain_torch():
                 # As `Run.class_maps` does, which would build the network anew at each move.
                 network = self.once("network", method, self.seed, of=self.run(side).network)
                 image = self.images.images[self.row : self.row + 1]
-                maps = resize_map(class_maps(network, image, torch.tensor([self.mapped])), tuple(image.shape[2:]))
-                probabilities = self.run(side).adjusted(predict_logits(network, image)).softmax(dim=1)[0]
-                return maps[0].numpy().astype(np.float64), probabilities.numpy().astype(np.float64)
+                maps, logits = maps_and_logits(network, image, torch.tensor([self.mapped]))
+                found = resize_map(maps, tuple(image.shape[2:])), self.run(side).adjusted(logits).softmax(dim=1)
+                return found[0][0].numpy().astype(np.float64), found[1][0].numpy()
 
         method = self.method(side)
         of_tests = self.images is self.tests

@@ -48,7 +48,6 @@ def pooled_or_maps(model: nn.Module, images: Tensor, pooled: bool, precision: st
         return torch.cat([kept(model.features(unit_range(chunk))).float() for chunk in images.split(CHUNK)])
 
 
-@plain_torch()
 def class_maps(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Map of the evidence for one class per image, on the feature grid.
 
@@ -68,17 +67,23 @@ def class_maps(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     Tensor
         float32 (N, h, w) in [0, 1], on the CPU.
     """
+    return maps_and_logits(model, images, labels)[0]
+
+
+@plain_torch()
+def maps_and_logits(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """What `class_maps` gives, and float32 (N, C) head(pool(features)) of the same features, on the CPU too."""
     model.eval()
-    parts = []
+    linear, parts = isinstance(model.head, nn.Linear), []
     for chunk, wanted in zip(images.split(CHUNK), labels.split(CHUNK), strict=True):
         with torch.no_grad():
             features = model.features(unit_range(chunk))
-            if isinstance(model.head, nn.Linear):
+        with torch.set_grad_enabled(not linear):
+            logits = model.head(model.pool(features.requires_grad_(not linear)))
+            if linear:
                 maps = class_activation_map(features, model.head.weight[wanted])
-        if not isinstance(model.head, nn.Linear):
-            features = features.requires_grad_()
-            scores = model.head(model.pool(features)).gather(1, wanted[:, None].clone())
-            # Images do not mix in evaluation mode, so the sum's gradient holds each image's own.
-            maps = grad_cam(features, scores.sum()).detach()
-        parts.append(normalize_map(maps).float().cpu())
-    return torch.cat(parts)
+            else:
+                # Images do not mix in evaluation mode, so the sum's gradient holds each image's own.
+                maps = grad_cam(features, logits.gather(1, wanted[:, None].clone()).sum())
+        parts.append((normalize_map(maps.detach()).float().cpu(), logits.detach().float().cpu()))
+    return torch.cat([own for own, _ in parts]), torch.cat([logits for _, logits in parts])

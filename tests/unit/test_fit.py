@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from made_up import made_up_splits, thinned
+from torch import nn
 
 import careedu
 from careedu.data.augmentation import Augmentation
@@ -18,8 +19,9 @@ from careedu.files import read_tensors
 from careedu.methods.imbalance import CrossEntropy
 from careedu.methods.method import TrainedMethod
 from careedu.methods.registry import METHODS
-from careedu.nn.backbones import Classifier
+from careedu.nn.backbones import Classifier, NormalizedLinear, build_model
 from careedu.training.loop import TrainingStopped
+from careedu.training.prediction import class_maps, maps_and_logits, predict_logits
 from careedu.training.reproducibility import choose_precision, derive_seed
 from careedu.training.stage import Stage, Update
 
@@ -311,3 +313,36 @@ def test_a_run_knows_which_test_images_carry_a_mark():
         run = careedu.fit(data, method, epochs=1, progress=False)
         assert run.marked.dtype == bool and run.marked.tolist() == [i % 4 == 0 for i in range(18)]
         assert careedu.fit(plain, method, epochs=1, progress=False).marked is None
+
+
+@pytest.mark.parametrize("head", [None, NormalizedLinear(128, 3), nn.Sequential(nn.Linear(128, 8), nn.Linear(8, 3))])
+def test_maps_come_with_the_logits_of_the_same_pass(head):
+    """Linear head, cosines (Grad-CAM), and a head of two layers: the bits of a pass of its own."""
+    model = build_model("small", 3, 1)
+    model.head = head or model.head
+    images, labels = DATA.test.images, DATA.test.labels
+    maps, logits = maps_and_logits(model, images, labels)
+    assert torch.equal(logits, predict_logits(model, images)) and not logits.requires_grad
+    assert torch.equal(maps, class_maps(model, images, labels)) and not maps.requires_grad
+
+
+class _Doubled(Classifier):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+@dataclass(frozen=True)
+class _Doubling(CrossEntropy):
+    name: ClassVar[str] = "doubling"
+
+    def wrap(self, model, facts):
+        model.__class__ = _Doubled
+        return model
+
+
+@pytest.mark.parametrize("method", [CrossEntropy(), _Doubling(), careedu.LDAM()], ids=lambda method: method.name)
+def test_probed_images_are_predicted_as_all_others_are(method):
+    run = fit(DATA, method, **QUICK)
+    probed = predict_logits(run.network(), DATA.test.images[run.probes])
+    expected = run.adjusted(probed).softmax(dim=1).numpy().astype(np.float32)
+    np.testing.assert_array_equal(run.traces["probe probabilities"][-1], expected)
