@@ -66,9 +66,8 @@ def near_duplicates(images: Tensor, progress: bool = False) -> Pairs:
         Those among which copies of one picture are: of each image the five others of most like thumbnails, and the
         five of most like mirrored, cropped, and mirrored and cropped ones. Each pair's likeness is the largest
         Σ f(x) g(s·x + d) / (‖f‖ ‖g‖) over side, scales s and shift d; f and g are the images less their coarse and
-        finest detail; the best of a
-        coarse search is made better by steps of Gauss and Newton (Lucas and Kanade, IJCAI 1981), each axis with a scale
-        of its own, as a crop gives it, and the margin left out.
+        finest detail; the best of a coarse search is made better by steps of Gauss and Newton (Lucas and Kanade, IJCAI
+        1981), each axis with a scale of its own, as a crop gives it, and the margin left out.
     """
     grey = thumbnails(images, SIDE)
     first, second = _candidates(grey)
@@ -76,13 +75,19 @@ def near_duplicates(images: Tensor, progress: bool = False) -> Pairs:
     turned = torch.from_numpy(bands)
     spectra = _spectra(turned)
     variants = [(mirror, scale) for mirror in (False, True) for scale in _SCALES]
-    coarse = torch.zeros(len(first), 3)  # likeness, which variant, at which place
-    with tqdm(total=len(first), desc="comparing images", unit=" pairs", disable=not progress, leave=False) as bar:
-        for start in range(0, len(first), _BATCH):
-            rows = slice(start, start + _BATCH)
-            own, other = first[rows], second[rows]
-            coarse[rows] = _fits(spectra[own], turned[other], variants)
-            bar.update(len(own))
+    coarse = torch.full((len(first), 3), -1.0)  # likeness, which variant, at which place
+    total = len(first) * len(variants)
+    with tqdm(total=total, desc="comparing images", unit=" fits", disable=not progress, leave=False) as bar:
+        for number, (mirror, scale) in enumerate(variants):
+            # Of each image once, not of each pair that it is in.
+            changed = _spectra(_rescaled(turned.flip(-1) if mirror else turned, scale))
+            for start in range(0, len(first), _BATCH):
+                rows = slice(start, start + _BATCH)
+                fit = torch.fft.irfft2(spectra[first[rows]].conj() * changed[second[rows]], s=(SIDE, SIDE))
+                value, place = fit.flatten(1).max(dim=1)
+                found = torch.stack([value, torch.full_like(value, number), place.float()], dim=1)
+                coarse[rows] = torch.where((value > coarse[rows, 0])[:, None], found, coarse[rows])
+                bar.update(len(value))
     likeness = coarse[:, 0].numpy().astype(np.float64)
     closest = _closest(first, second, likeness)
     for start in range(0, len(closest), _BATCH):
@@ -90,17 +95,6 @@ def near_duplicates(images: Tensor, progress: bool = False) -> Pairs:
         likeness[rows] = _refined(turned[first[rows]], turned[second[rows]], coarse[rows], variants).numpy()
     order = np.argsort(-likeness, kind="stable")
     return Pairs(first[order], second[order], likeness[order])
-
-
-def _fits(spectra: Tensor, other: Tensor, variants: list[tuple[bool, float]]) -> Tensor:
-    """Of pairs of bands the likeness, the variant and the place where they fit best, float32 (P, 3)."""
-    best = torch.full((len(other), 3), -1.0)
-    for number, (mirror, scale) in enumerate(variants):
-        changed = _rescaled(other.flip(-1) if mirror else other, scale)
-        fit = torch.fft.irfft2(spectra.conj() * _spectra(changed), s=(SIDE, SIDE)).flatten(1).max(dim=1)
-        found = torch.stack([fit.values, torch.full_like(fit.values, number), fit.indices.float()], dim=1)
-        best = torch.where((fit.values > best[:, 0])[:, None], found, best)
-    return best
 
 
 def _closest(first: np.ndarray, second: np.ndarray, likeness: np.ndarray) -> np.ndarray:
@@ -138,10 +132,13 @@ def _fitted(own: Tensor, other: Tensor, parameters: Tensor) -> tuple[Tensor, Ten
     """Correlation of the inner parts (P,) where scale and shift of each axis fit best, and what these are (P, 4)."""
     axis = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    inner = (x.abs() < _INNER) & (y.abs() < _INNER)
+    margin = int((axis <= -_INNER).sum())
+
+    def inner(pictures: Tensor) -> Tensor:
+        return pictures[:, margin:-margin, margin:-margin].flatten(1)
 
     def unit(pictures: Tensor) -> Tensor:
-        flat = pictures[:, inner]
+        flat = inner(pictures)
         return nn.functional.normalize(flat - flat.mean(dim=1, keepdim=True), dim=1)
 
     wanted, best = unit(own), torch.full((len(own),), -1.0)
@@ -154,8 +151,8 @@ def _fitted(own: Tensor, other: Tensor, parameters: Tensor) -> tuple[Tensor, Ten
         # How the picture changes with each parameter; its mean and size are taken out, as from the picture.
         down, across = torch.gradient(seen, dim=(1, 2), spacing=2 / SIDE)
         across, down = across / sx, down / sy
-        norm = (seen[:, inner] - seen[:, inner].mean(dim=1, keepdim=True)).norm(dim=1).clamp_min(1e-6)
-        slopes = torch.stack([part[:, inner] for part in (across * x, across, down * y, down)], dim=2)
+        norm = (inner(seen) - inner(seen).mean(dim=1, keepdim=True)).norm(dim=1).clamp_min(1e-6)
+        slopes = torch.stack([inner(part) for part in (across * x, across, down * y, down)], dim=2)
         slopes = (slopes - slopes.mean(dim=1, keepdim=True)) / norm[:, None, None]
         normal = slopes.mT @ slopes + 1e-3 * torch.eye(4)
         step = torch.linalg.solve(normal, slopes.mT @ (wanted - found)[..., None])[..., 0]
