@@ -70,6 +70,7 @@ clean:
 	$(BIN)/pip install --quiet --editable .
 	@touch $@
 
+# Not compiled, which takes a minute: Python does so with what is imported, when it is.
 .venv/.installed-test: .venv/bin/python pyproject.toml
-	$(BIN)/pip install --quiet --editable '.[test]'
+	$(BIN)/pip install --quiet --no-compile --editable '.[test]'
 	@touch $@ .venv/.installed
