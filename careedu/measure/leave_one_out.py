@@ -8,8 +8,8 @@ values are those of `careedu.measure.metrics` on the images that remain, to roun
 from collections.abc import Sequence
 
 import numpy as np
+import scipy  # its `stats` load when they are asked for, which takes a second
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from careedu.errors import InvalidInputError, check_known
 from careedu.measure.metrics import METRICS
@@ -150,7 +150,7 @@ def _calibration_error(sums: _Sums, _: str) -> np.ndarray:
 
 def _auroc(sums: _Sums, _: str) -> np.ndarray:
     own = sums.labels[:, None] == np.arange(sums.n_classes)
-    ranks = stats.rankdata(sums.probabilities, axis=1)
+    ranks = scipy.stats.rankdata(sums.probabilities, axis=1)
     block = sums.block[:, None]
     wins = ranks - _ranks_among(ranks, own)  # over the images of the other side
     within = _ranks_among(ranks, block) - _ranks_among(ranks, 2 * block + own)  # over those in the same block only
@@ -167,8 +167,8 @@ def _auroc(sums: _Sums, _: str) -> np.ndarray:
 
 def _ranks_among(ranks: np.ndarray, code: np.ndarray) -> np.ndarray:
     """Midranks (S, N, C) among the images with the same code (N, C) or (N, 1)."""
-    before = stats.rankdata(code, method="min", axis=0) - 1
-    return stats.rankdata(ranks + (ranks.shape[1] + 1) * code, axis=1) - before
+    before = scipy.stats.rankdata(code, method="min", axis=0) - 1
+    return scipy.stats.rankdata(ranks + (ranks.shape[1] + 1) * code, axis=1) - before
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -9,8 +9,8 @@ beats the mean image taken as a map: on aligned anatomy the brightness of a plac
 """
 
 import numpy as np
+import scipy  # its `stats` load when they are asked for, which takes a second
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from careedu.errors import InvalidInputError
 from careedu.measure.intervals import Interval
@@ -110,7 +110,7 @@ def map_auroc(attention: ArrayLike, zone: ArrayLike) -> float:
     if inside == 0 or outside == 0:
         where = "nowhere" if inside == 0 else "everywhere"
         raise InvalidInputError(f"the zone is {where}, so no map can point to it; use images of aligned anatomy")
-    ranks = stats.rankdata(attention).reshape(zone.shape)
+    ranks = scipy.stats.rankdata(attention).reshape(zone.shape)
     return float((ranks[zone].sum() - inside * (inside + 1) / 2) / (inside * outside))
 
 
@@ -138,9 +138,9 @@ def interval_over_seeds(values: ArrayLike, confidence: float = 0.95) -> Interval
     if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
         raise InvalidInputError(f"values must be finite numbers, one a seed, not {values!r}")
     mean = float(values.mean())
-    if len(values) == 1:
+    if (n := len(values)) == 1:
         return Interval(mean, float("-inf"), float("inf"))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    half = float(scipy.special.stdtrit(n - 1, (1 + confidence) / 2) * values.std(ddof=1) / np.sqrt(n))
     return Interval(mean, mean - half, mean + half)
 
 

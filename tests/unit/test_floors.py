@@ -240,6 +240,13 @@ def test_looking_at_the_names_loads_nothing_heavy():
     assert not set(HEAVY) & set(loaded)
 
 
+def test_saved_results_open_without_what_takes_a_second_to_load():
+    opened = "c = careedu.Comparison.load('01-phantom-skin'); c.first.confusion(); c.first.interval('rare recall')"
+    loaded = fresh(f"import careedu, sys; {opened}; print(*sys.modules)").split()
+    assert "pandas" in loaded
+    assert not {"torch", "sklearn", "scipy.stats", "matplotlib"} & set(loaded)
+
+
 def test_saved_runs_and_their_pictures_open_without_torch():
     loaded = fresh("import careedu.experiment.run, careedu.show.plots, sys; print(*sys.modules)").split()
     assert not {"torch", "torchvision", "ipywidgets", "seaborn"} & set(loaded)
