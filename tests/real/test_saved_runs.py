@@ -1,10 +1,8 @@
-"""Saved runs are what their recipe makes: some of them are trained again.
+"""Saved runs are what their recipe makes: of each notebook one on phantoms and one on real images is trained again.
 
-Of each notebook one on phantoms and one on real images is drawn by lot, and stays drawn until one of its kind is made
-anew. Of these some have their turn, others after each change of the package: all of them take as long as a fifth of the
-other tests, and one of each experiment longer than all. ``make test-runs`` trains that, before a release and after a
-change of the loop. Three seeds tell badly how far others lie; on a processor other than that of the saved runs, one of
-those may fail by chance.
+Which is drawn by lot, and stays drawn until one of its kind is made anew. One of each experiment takes longer than all
+other tests: ``make test-runs``, before a release and after a change of the loop. Three seeds tell badly how far others
+lie; on a processor other than that of the saved runs, one of those may fail by chance.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import os
 import random
 import zlib
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,8 +27,6 @@ SAVED = sorted(folder.parent.name for folder in shipped("runs").glob("*/results.
 
 
 EACH = os.environ.get("CAREEDU_RUNS") == "all"
-ENGINE = ("data", "nn", "training", "measure", "methods", "experiment")
-TURNS = 2  # on phantoms, and as many on real images
 
 
 def kind(name: str) -> tuple[str, bool, str]:
@@ -51,22 +46,9 @@ def drawn() -> list[str]:
     return found
 
 
-def whose_turn(names: list[str], n: int, code: int) -> list[str]:
-    """Some of these names by a lot that the code draws: another one for each state of it, the same everywhere."""
-    return sorted(random.Random(code).sample(names, len(names) if EACH else n))
-
-
-def code_of_the_package() -> int:
-    """A number that changes with every line of the package that a training could depend on."""
-    package = Path(careedu.__file__).parent
-    sources = sorted(file for floor in ENGINE for file in (package / floor).rglob("*.py"))
-    return zlib.crc32("".join(file.read_text(encoding="utf-8") for file in sources).encode())
-
-
 DRAWN = drawn()
-ON_PHANTOMS = [name for name in DRAWN if EXPERIMENTS[name].data["name"].startswith("phantom")]
-ON_REAL = [name for name in DRAWN if name not in ON_PHANTOMS]
-PHANTOM, REAL = (whose_turn(names, TURNS, code_of_the_package()) for names in (ON_PHANTOMS, ON_REAL))
+PHANTOM = [name for name in DRAWN if EXPERIMENTS[name].data["name"].startswith("phantom")]
+REAL = [name for name in DRAWN if name not in PHANTOM]
 LIMIT = 30e6  # bytes, for the whole course
 
 
@@ -150,13 +132,6 @@ def test_saved_runs_are_what_the_experiment_declares(name):
 def test_each_kind_of_experiment_is_drawn_from():
     assert [kind(name) for name in DRAWN] == sorted({kind(name) for name in SAVED})
     assert len(DRAWN) == len(SAVED) if EACH else len(DRAWN) < len(SAVED)
-
-
-def test_each_has_its_turn_when_the_code_changes_often_enough():
-    turns = [whose_turn(ON_PHANTOMS, TURNS, code) for code in range(100)]
-    assert {name for turn in turns for name in turn} == set(ON_PHANTOMS)
-    assert all(len(set(turn)) == (len(ON_PHANTOMS) if EACH else TURNS) for turn in turns)
-    assert turns == [whose_turn(ON_PHANTOMS, TURNS, code) for code in range(100)]
 
 
 def test_every_main_experiment_is_saved_and_all_are_small():
