@@ -55,9 +55,7 @@ def stated_seconds(notebook: Notebook) -> int | None:
     They are: ``**Time.** 5 minutes to read, about 45 seconds to run on two cores.``
     """
     found = _TIME.search(notebook["cells"][0]["source"]) if notebook["cells"] else None
-    if found is None:
-        return None
-    return int(found[2]) * (60 if found[3].startswith("minute") else 1)
+    return int(found[2]) * (60 if found[3].startswith("minute") else 1) if found else None
 
 
 def read(path: Path) -> Notebook:

@@ -25,8 +25,7 @@ def copy_notebooks(folder: Path) -> list[Path]:
     list of Path
         The notebooks that were copied.
     """
-    source = shipped("notebooks")
-    copied = []
+    source, copied = shipped("notebooks"), []
     for file in sorted(path for path in source.rglob("*") if path.suffix in (".ipynb", ".md", ".svg", ".png")):
         target = folder / file.relative_to(source)
         if ".ipynb_checkpoints" not in file.parts and not target.exists():

@@ -41,7 +41,7 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
     from careedu.show.compare import compare
     from careedu.show.deep_pneumonia.embeddings import embed
     from careedu.show.distractor.records import record_distractors
-    from careedu.show.feature_generation.records import record_generation
+    from careedu.show.feature_generation.records import BEFORE, record_generation
 
     comparison = compare(
         experiment.load(),
@@ -61,6 +61,9 @@ def make_runs(experiment: Experiment, store: str | os.PathLike, target: Path, n_
     }
     if experiment.maps:
         comparison.attention = measure_attention(comparison, comparison.data.test)
+    if not experiment.generated:  # after each of hundreds of epochs only beside what is generated
+        for run in [run for by_seed in comparison.runs.values() for run in by_seed.values() if len(run.pretraining)]:
+            run.pretraining = run.pretraining[run.pretraining["stage"] != BEFORE[1]]
     folder = comparison.save(target / experiment.name, weights=experiment.weights, courses=experiment.courses)
     if experiment.embedded:
         seed = comparison.seeds[0]

@@ -107,8 +107,7 @@ class Comparison(Results):
         """
         import pandas
 
-        against = self.reference if reference is None else reference
-        columns = {}
+        against, columns = self.reference if reference is None else reference, {}
         for metric in metrics:
             found = self.differences(metric, against)
             known = {name: d for name, d in found.items() if d.effect == d.effect}  # else there are no test images

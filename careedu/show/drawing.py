@@ -14,12 +14,10 @@ import numpy as np
 from careedu.measure.intervals import Interval
 from careedu.show.style import COLOURS
 
-TEXT = "var(--jp-content-font-color1,#222)"
-QUIET = "var(--jp-content-font-color2,#666)"
+TEXT, QUIET = "var(--jp-content-font-color1,#222)", "var(--jp-content-font-color2,#666)"
 FAINT = "var(--jp-border-color2,#ccc)"
 # The two sides of a widget: told apart by colour and by shape.
-HUES = {"A": COLOURS[0], "B": COLOURS[1]}
-SHAPES = {"A": "circle", "B": "square"}
+HUES, SHAPES = {"A": COLOURS[0], "B": COLOURS[1]}, {"A": "circle", "B": "square"}
 WIDTH = 812
 """Of a widget, in pixels."""
 

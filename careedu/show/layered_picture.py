@@ -32,8 +32,7 @@ class LayeredPicture(anywidget.AnyWidget):
         looks.
     """
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
+    _esm, _css = Path(__file__).with_suffix(".js"), Path(__file__).with_suffix(".css")
     value = traitlets.List(traitlets.Dict()).tag(sync=True)
     size = traitlets.List(traitlets.Int(), [256, 256]).tag(sync=True)
     outlined = traitlets.Unicode().tag(sync=True)

@@ -85,8 +85,7 @@ def plot_maps(dataset: LesionDataset, maps: Mapping[str, Tensor]) -> Picture:
     for name, rows in maps.items():
         if tuple(rows.shape) != (n, *size):
             raise InvalidInputError(f"the maps of {name!r} must be {(n, *size)}, not {tuple(rows.shape)}")
-    side = min(1.3, 9.0 / n)
-    words = []
+    side, words = min(1.3, 9.0 / n), []
     with figure(side * n + 0.2, (side + 0.24) * (1 + len(maps))) as fig:
         fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
         parts = fig.subfigures(1 + len(maps), 1, squeeze=False)[:, 0]
@@ -133,8 +132,7 @@ def plot_weight_maps(maps: Mapping[str, np.ndarray], zone: np.ndarray | None = N
     if any(one.ndim != 2 for one in values.values()) or len({one.shape for one in values.values()}) > 1:
         shapes = ", ".join(f"{name!r} {one.shape}" for name, one in values.items())
         raise InvalidInputError(f"maps must all be (H, W) of one size, not {shapes}")
-    words = []
-    side = min(2.2, 9.0 / len(values))
+    words, side = [], min(2.2, 9.0 / len(values))
     with figure(side * len(values), side + 0.75) as fig:
         for axis, (name, one) in zip(fig.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True):
             axis.set_axis_off()
@@ -188,8 +186,7 @@ def plot_counts(data: Splits) -> Picture:
     """Images per class in training, validation and test, as dots on a logarithmic scale."""
     from matplotlib.ticker import LogLocator, NullLocator
 
-    table = data.table()
-    names = [wrap(if_rare(name, data.rare)) for name in data.classes]
+    table, names = data.table(), [wrap(if_rare(name, data.rare)) for name in data.classes]
     with figure(7, 0.9 + _row_height(names, 0.42) * len(names)) as fig:
         fig.get_layout_engine().set(w_pad=0.03, h_pad=0.03)
         axis = fig.subplots()

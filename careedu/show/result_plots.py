@@ -56,8 +56,7 @@ def plot_confusion(results: Results, methods: Sequence[str] | None = None) -> Pi
     rows = results.classes if short else [wrap(f"{c} {name}", 24) for c, name in enumerate(results.classes, start=1)]
     columns = results.classes if short else range(1, size + 1)
     across = min(len(names), 3 if short else 2)
-    down = -(-len(names) // across)
-    words = []
+    down, words = -(-len(names) // across), []
     with figure(min(9.6, 1.6 + across * (2.4 if short else 4.0)), down * (0.75 + max(1.3, 0.36 * size))) as fig:
         axes = fig.subplots(down, across, sharey=True, squeeze=False).ravel()
         for axis in axes[len(names) :]:
@@ -206,8 +205,7 @@ def plot_doses(curves: Mapping[str, tuple[Results, str]]) -> Picture:
     series = {name: dose_series(results) for name, (results, _) in curves.items()}
     if lacking := [name for name, found in series.items() if not found]:
         raise InvalidInputError(f"{lacking[0]}: these results have no two arms of CARE that differ in the dose alone")
-    doses = sorted({dose for found in series.values() for dose in found})
-    words = []
+    doses, words = sorted({dose for found in series.values() for dose in found}), []
     with figure(6.4, 3.6) as fig:
         axis = fig.subplots()
         for k, (name, (results, metric)) in enumerate(curves.items()):

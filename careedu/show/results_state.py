@@ -270,8 +270,7 @@ class PairState(ResultsState):
             course = run.traces["probe probabilities"][:, p].astype(np.float64)
             shown, about = maps[:, p].astype(np.float64) / 255, f"map after epoch {epoch} of {last}"
             return Seen(self.label, course[at], shown[at], about, epoch=epoch, maps=shown, course=course)
-        known = self.images is self.tests
-        nothing = np.full(len(self.results.classes), np.nan)
+        known, nothing = self.images is self.tests, np.full(len(self.results.classes), np.nan)
         probabilities = run.probabilities[row] if known else nothing
         if run.weights is None or self.images is None:
             return Seen(self.label, probabilities, None, f"no map: {self._why_no_map(side)}")
@@ -304,8 +303,7 @@ class PairState(ResultsState):
                 found = resize_map(maps, tuple(image.shape[2:])), self.run(side).adjusted(logits).softmax(dim=1)
                 return found[0][0].numpy().astype(np.float64), found[1][0].numpy()
 
-        method = self.method(side)
-        of_tests = self.images is self.tests
+        method, of_tests = self.method(side), self.images is self.tests
         return self.once("answer", method, self.seed, of_tests, self.row, self.mapped, of=answer)
 
     def load_images(self) -> None:

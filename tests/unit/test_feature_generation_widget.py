@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import fields
+from functools import partial
 
 import numpy as np
 import pytest
@@ -26,9 +27,9 @@ from made_up_generation import (
 )
 
 import careedu
-from careedu.errors import CheckpointError, InvalidInputError, UnknownNameError
+from careedu.errors import CheckpointError, InvalidInputError, MissingWeightsError, UnknownNameError
 from careedu.measure.feature_quality import feature_quality, frechet_distance, near_copies
-from careedu.methods.segmentation import Segmentation
+from careedu.methods.segmentation import Segmentation, regions, segment
 from careedu.show import feature_explorer, record_generation
 from careedu.show.compare import Comparison
 from careedu.show.feature_generation import drawings
@@ -174,6 +175,33 @@ def test_the_segmentation_of_a_record_is_that_of_the_runs(trained):
     both, sizes = (found.found & truth).sum(axis=(1, 2)), (found.found.sum(axis=(1, 2)), truth.sum(axis=(1, 2)))
     np.testing.assert_allclose(found.dice[0], 2 * both / (sizes[0] + sizes[1]), atol=1e-6)
     assert found.dice.shape == (2, len(data.test)) and not np.array_equal(*found.dice)
+
+
+def test_a_record_keeps_the_networks_of_the_first_seed(trained, tmp_path):
+    data, _, _, _, kept = trained
+    found = GeneratedFeatures.load(kept.save(tmp_path / "kept.safetensors"))
+    assert found.weights.keys() == kept.weights.keys()
+    assert {str(tensor.dtype) for own in found.weights.values() for tensor in own.values()} == {"float16"}
+    before = torch.get_rng_state()
+    networks = {name: found.network(name) for name in ("segmentation", "acgan", "wgan-gp")}
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not any(w.requires_grad or w.is_meta for network in networks.values() for w in network.state_dict().values())
+    segmentation = partial(segment, networks.pop("segmentation"))
+    assert (regions(segmentation, data.test.images).numpy() == found.found).mean() > 0.999
+    wanted = torch.from_numpy(found.made_labels)
+    for name, network in networks.items():
+        same, other = (network.sample(wanted, torch.Generator().manual_seed(seed)).numpy() for seed in (0, 1))
+        np.testing.assert_allclose(same, found.of(name, 5), atol=0.02)
+        assert not np.allclose(other, found.of(name, 5), atol=0.02)
+        assert network.sample(wanted[:3]).shape == (3, found.real.shape[1])
+
+
+def test_networks_that_were_not_kept_are_named(trained, record):
+    *_, found = trained
+    with pytest.raises(MissingWeightsError, match=r"'smote' .*, only of .'acgan', 'segmentation', 'wgan-gp'"):
+        found.network("smote")
+    with pytest.raises(MissingWeightsError, match="no weights of 'segmentation' are in this record, only of "):
+        record.network("segmentation")
 
 
 def test_a_record_of_other_runs_is_refused(trained):

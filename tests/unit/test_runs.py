@@ -160,3 +160,12 @@ def test_what_is_generated_is_saved_beside_the_results(tmp_path):
     found = GeneratedFeatures.load(folder / "generated.safetensors")
     assert found.names == ("GAN",) and found.epochs == (1, 2, 3, 4, 5) and found.provenance["seed"] == 3
     assert found.dice.shape == (2, 24) and Results.load(folder).methods == ("GAN", "other")
+    assert set(found.weights) == {"segmentation", "GAN"}
+    # How the generators went is kept only there: it would be most of what the other experiments weigh.
+    kept = {name: by_seed[3].pretraining for name, by_seed in Results.load(folder).runs.items()}
+    stages = {name: list(table.get("stage", [])) for name, table in kept.items()}
+    assert stages == {"GAN": ["segmentation"] + 5 * ["generation"], "other": []}
+    experiment.generated = ()
+    bare = Results.load(runs.make_runs(experiment, tmp_path / "store", tmp_path / "bare", n_jobs=1))
+    assert bare.runs["GAN"][3].pretraining["stage"].tolist() == ["segmentation"]
+    assert np.array_equal(bare.runs["GAN"][3].probabilities, Results.load(folder).runs["GAN"][3].probabilities)

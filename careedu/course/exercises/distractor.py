@@ -225,8 +225,7 @@ control_exercise = ControlExercise(
 # Read a confusion matrix that moved
 
 _CLASSES = ("common", "middle", "rare")
-_BEFORE = ((182, 8, 10), (12, 80, 8), (12, 8, 20))
-_AFTER = ((166, 10, 24), (8, 76, 16), (4, 6, 30))
+_BEFORE, _AFTER = ((182, 8, 10), (12, 80, 8), (12, 8, 20)), ((166, 10, 24), (8, 76, 16), (4, 6, 30))
 
 
 def confusions() -> pandas.DataFrame:

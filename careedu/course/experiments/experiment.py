@@ -141,12 +141,10 @@ def arms(*names: str) -> dict[str, Mapping[str, Any]]:
 # A shortcut: in the training hospital, validation included, 95 % of the rare class carry it and nobody else; at test
 # half of each class do, so that one test set holds the clinic with and without.
 SHORTCUT = {"shortcut_test": "random", "test": 200}
-MARKED = {**SKIN, "shortcut": "mark", **SHORTCUT}
-CAST = {**SKIN, "shortcut": "cast", **SHORTCUT}
+MARKED, CAST = {**SKIN, "shortcut": "mark", **SHORTCUT}, {**SKIN, "shortcut": "cast", **SHORTCUT}
 # Few patients have a meningioma at test: none of them carries the letter, and 95 % of the others do.
 LETTERED = {**BRAIN, "shortcut": "mark", "shortcut_test": "reversed"}
 
 # Lesions a little larger than the default, so that plain cross-entropy learns something in these epochs.
-CHEST = {"name": "phantom-chest", "imbalance": 10, "lesion_size": 1.15}
-ON_CHEST = {"epochs": 24}
+CHEST, ON_CHEST = {"name": "phantom-chest", "imbalance": 10, "lesion_size": 1.15}, {"epochs": 24}
 XRAYS, ON_XRAYS = {"name": "pneumoniamnist", "variant": "train9to1"}, {"epochs": 10}

@@ -27,8 +27,7 @@ GENERATORS = ("ACGAN", "WGAN-GP")
 REGIMES = (("segmentation", "brain", 10), ("cross-entropy", "brain", 30))
 # By the gain of the better generator over the best rival in balanced accuracy, in validation.
 BEST = ("cross-entropy", "brain", 30)
-AMOUNTS = (0.25, 0.5, 2.0)
-_SWEPT = (0, 1, 2)
+AMOUNTS, _SWEPT = (0.25, 0.5, 2.0), (0, 1, 2)
 
 
 def ways(*names: str, **options: Any) -> dict[str, Mapping[str, Any]]:
@@ -51,8 +50,7 @@ def _tried(name: str, tried: Mapping[str, Mapping[str, Any]]) -> Experiment:
     return exploratory(f"{name}-phantom", PHANTOM, tried, SEGMENTED, seeds=_SWEPT, reference=next(iter(tried)))
 
 
-_ALL = ("plain", *CHEAP, *GENERATORS)
-_GENERATED = (*GENERATORS, "SMOTE", "Gaussian")
+_ALL, _GENERATED = ("plain", *CHEAP, *GENERATORS), (*GENERATORS, "SMOTE", "Gaussian")
 _FEW = ("class weights", "SMOTE", "Gaussian", *GENERATORS)
 EXPERIMENTS = (
     _staged("06-phantom-brain", "segmentation", "phantom", 30, _ALL, generated=_GENERATED),

@@ -60,8 +60,7 @@ def _spatial(*names: str, **options: Any) -> dict[str, Mapping[str, Any]]:
 
 
 _THREE_MAPS = ("global attention", "after: components", "after: free mask")
-JITTERS = (0.0, 0.1, 0.2)
-IMAGES = (16, 64, 256)
+JITTERS, IMAGES = (0.0, 0.1, 0.2), (16, 64, 256)
 _on_chest = partial(exploratory, fit=common.ON_CHEST, reference="global attention")
 
 EXPERIMENTS = (

@@ -67,8 +67,7 @@ def look_alike_confusion(results: Results, reference: str | None = None) -> pand
     if test.mark_labels is None:
         raise InvalidInputError("the classes of these images' marks are not known: load phantom-skin with look_alike")
     patch_labels = test.mark_labels.numpy()
-    known = (patch_labels >= 0) & (patch_labels != results.labels)
-    spreads = {}
+    known, spreads = (patch_labels >= 0) & (patch_labels != results.labels), {}
     for method, runs in results.runs.items():
         called = [called_like_patches(run.probabilities, results.labels, patch_labels) for run in runs.values()]
         spreads[method] = [spread_of_images(np.stack(called)[..., k], results.groups[known]) for k in (0, 1)]

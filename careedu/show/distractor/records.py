@@ -267,8 +267,7 @@ def look_alike_shares(network: nn.Module, images: LesionDataset) -> np.ndarray:
         relevance(features, found["true"]).sum(dim=1),
     ]
     covered = adaptive_avg_pool2d(images.marks[:, None].float(), features.shape[-2:])[:, 0].double()
-    chance = covered.mean(dim=(1, 2))
-    shares = []
+    chance, shares = covered.mean(dim=(1, 2)), []
     for one in maps:
         mass = one.double().sum(dim=(1, 2))
         share = (one * covered).sum(dim=(1, 2)) / mass.clamp_min(1e-12)

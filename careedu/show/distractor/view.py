@@ -20,8 +20,7 @@ from careedu.show.widget import SIDES
 if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
 
-PICTURE = 220
-SAVED = "05-phantom-skin/distractors"
+PICTURE, SAVED = 220, "05-phantom-skin/distractors"
 VERDICTS = {"better": "more than chance", "worse": "less than chance"}
 CELLS = {"true": "True class", "predicted": "A predicts"}
 """What chooses cells of A's confusion matrix."""

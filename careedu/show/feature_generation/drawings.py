@@ -105,8 +105,7 @@ def amounts(names: Sequence[str], found: Mapping[str, Mapping[float, list[Estima
         By side, amount → estimates of the panels.
     amount : float
     """
-    steps = list(found["A"])
-    wide = WIDTH / max(4, len(names))
+    steps, wide = list(found["A"]), WIDTH / max(4, len(names))
     body, told = [], []
     for panel, name in enumerate(names):
         x, y = Scale(panel * wide + 30, (panel + 1) * wide - 16, 0, len(steps) - 1), Scale(150, 46)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from careedu.errors import check_known
+from careedu.errors import MissingWeightsError, check_known
 from careedu.measure.crossed import spread_of_images
 from careedu.measure.feature_quality import feature_quality, frechet_distance
 from careedu.measure.statistics import Estimate, estimate_of
@@ -18,6 +18,8 @@ from careedu.show.record_file import RecordFile, fields_of, train_again
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import nn
+
     from careedu.data.dataset import LesionDataset
     from careedu.experiment.results import Results
     from careedu.methods.feature_generation import FeatureGeneration
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 FEWEST, MOST = 30, 100
 """Generated features that are kept of a class: as many as it has real ones, within these."""
+WEIGHTS = "weights/"
 BEFORE = ("segmentation", "generation")
 """Stages after which the features rest and the head is trained."""
 
@@ -62,6 +65,9 @@ class GeneratedFeatures(RecordFile):
         float32 (S, T), Dice score of each test image, for each of S seeds.
     test_ids, test_groups : ndarray
         (T,), of the test images.
+    weights : mapping of str to mapping of str to ndarray
+        float16, of the networks of the first seed at the end: ``"segmentation"``, and of each way that trains one its
+        generator; by the names of their tensors.
     data, provenance : mapping
         JSON values: name, recipe and classes of the image set and the shape of an image; seed and versions.
 
@@ -87,6 +93,7 @@ class GeneratedFeatures(RecordFile):
     dice: np.ndarray
     test_ids: np.ndarray
     test_groups: np.ndarray
+    weights: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         told = (len(self.names), len(self.epochs), len(self.made_labels))
@@ -103,6 +110,59 @@ class GeneratedFeatures(RecordFile):
             "test_groups": (tests,),
         }
         self.check_shapes(shapes, "{} ways, {} epochs and {} generated features".format(*told))
+
+    def written(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As of every record; the weights are arrays too."""
+        arrays, state = super().written()
+        weights = state.pop("weights").items()
+        return arrays | {f"{WEIGHTS}{of}/{name}": w for of, own in weights for name, w in own.items()}, state
+
+    @classmethod
+    def of_written(cls, arrays: dict[str, Any], state: dict[str, Any]) -> GeneratedFeatures:
+        """The record that gave them."""
+        weights: dict[str, dict[str, np.ndarray]] = {}
+        for key in [key for key in arrays if key.startswith(WEIGHTS)]:
+            of, _, name = key.removeprefix(WEIGHTS).rpartition("/")
+            weights.setdefault(of, {})[name] = arrays.pop(key)
+        return super().of_written(arrays, {**state, "weights": weights})
+
+    def network(self, name: str) -> nn.Module:
+        """A network of the first seed, as it was at the end, in evaluation.
+
+        Parameters
+        ----------
+        name : str
+            ``"segmentation"``, or a way that trains a generator.
+
+        Returns
+        -------
+        Classifier or ACGAN
+            For `careedu.methods.segmentation.segment`; or a generator without its discriminator, whose `ACGAN.sample`
+            gives features in the units of `real`.
+
+        Raises
+        ------
+        MissingWeightsError
+            If the record holds no such weights.
+        """
+        import torch
+
+        from careedu.methods.adversarial import ACGAN
+        from careedu.methods.segmentation import add_decoder
+        from careedu.nn.backbones import build_model
+
+        if name not in self.weights:
+            raise MissingWeightsError(f"no weights of {name!r} are in this record, only of {sorted(self.weights)}")
+        own, classes = {n: torch.from_numpy(w).float() for n, w in self.weights[name].items()}, len(self.classes)
+        with torch.device("meta"):  # nothing is drawn for weights that are there
+            if name == BEFORE[0]:
+                network = add_decoder(build_model(self.provenance["model"], classes, self.data["image shape"][0]))
+                network.head = None
+            else:
+                network = ACGAN(self.real.shape[1], classes, own["generator.0.weight"].shape[1] - classes)
+                network.discriminator = None
+        network.load_state_dict(own, assign=True)
+        return network.eval().requires_grad_(False)
 
     def of(self, name: str, epoch: int) -> np.ndarray:
         """Generated features float32 (M, K) of a way after an epoch."""
@@ -155,7 +215,7 @@ def record_generation(
     labels, rng = train.labels.numpy(), np.random.default_rng(seed)
     counts = np.bincount(labels, minlength=len(train.classes))
     wanted = np.repeat(np.arange(len(counts)), counts.clip(FEWEST, MOST))
-    seen: dict[str, list[dict[str, np.ndarray]]] = {}
+    seen: dict[str, list[dict[str, Any]]] = {}
     with TemporaryDirectory() as folder:
         again = {"shared_stages": shared_stages or folder, **options}
         for name, method in methods.items():
@@ -163,6 +223,7 @@ def record_generation(
         plain = replace(next(iter(methods.values())), generator="none")
         dice = [_segmented(results, plain, s, again) for s in results.seeds]
     ways = [found[-len(epochs) :] for found in seen.values()]
+    weights = {BEFORE[0]: dice[0][2], **{name: found[-1]["network"] for name, found in seen.items()}}
     real = ways[0][0]["real"]
     return GeneratedFeatures(
         names=tuple(seen),
@@ -176,10 +237,11 @@ def record_generation(
         quality=np.stack([found[-1]["quality"] for found in ways]).astype(np.float32),
         floor=np.array([_floor(real[labels == c], rng) for c in range(len(counts))], dtype=np.float32),
         found=dice[0][0],
-        dice=np.stack([scores for _, scores in dice]).astype(np.float32),
+        dice=np.stack([scores for _, scores, _ in dice]).astype(np.float32),
         test_ids=np.asarray(test.ids),
         test_groups=np.asarray(test.groups),
-        provenance={"seed": seed, "versions": told["versions"]},
+        weights={name: own for name, own in weights.items() if own},
+        provenance={"seed": seed, "model": told["model"], "versions": told["versions"]},
     )
 
 
@@ -191,14 +253,14 @@ def _looked_at(
     wanted: np.ndarray,
     epochs: list[int],
     options: dict[str, Any],
-) -> list[dict[str, np.ndarray]]:
+) -> list[dict[str, Any]]:
     """What one way generates after these epochs of its generator; without one, the same after each."""
     import torch
 
     from careedu.methods.feature_generation import NETWORKS, PART
     from careedu.training.prediction import as_array, pooled_or_maps
 
-    looks: list[dict[str, np.ndarray]] = []
+    looks: list[dict[str, Any]] = []
     seed, labels = results.seeds[0], train.labels
 
     def look(report: EpochReport) -> None:
@@ -210,14 +272,16 @@ def _looked_at(
         if trained:
             gan, noise = report.model.training_parts[PART], torch.Generator()
             made, agreed = zip(*(_sampled(gan, of, noise.manual_seed(seed)) for of in (wanted, labels)), strict=True)
+            network = _halved(gan, ("generator.", "scale"))
         else:
             # Twice the largest class, so that there are enough of each.
             more, of = replace(method, amount=2.0).resample(report.model, real, labels.numpy(), seed)
             more, of = more[len(labels) :], of[len(labels) :]
             made = [_first(more, of, classes) for classes in (wanted, labels.numpy())]
-            agreed = [np.ones(len(wanted), dtype=bool)]
+            agreed, network = [np.ones(len(wanted), dtype=bool)], {}
         quality = feature_quality(made[1], real, labels.numpy(), train.classes)
-        looks.append({"real": real, "made": made[0], "agreed": agreed[0], "quality": np.array([*quality.values()])})
+        told = {"made": made[0], "agreed": agreed[0], "quality": np.array([*quality.values()])}
+        looks.append({"real": real, "network": network, **told})
 
     train_again(results, method, seed, look, name, **options)
     return looks if len(looks) > 1 else looks * len(epochs)
@@ -240,23 +304,28 @@ def _first(made: np.ndarray, of: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 def _segmented(
     results: Results, plain: FeatureGeneration, seed: int, options: dict[str, Any]
-) -> tuple[np.ndarray, np.ndarray]:
-    """What the segmentation of a seed finds in the test images, bool (T, H, W), and its Dice scores (T,)."""
-    from careedu.methods.segmentation import dice_scores, regions, segment
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """What a seed's segmentation finds in the test images, bool (T, H, W), its Dice scores (T,), and its weights."""
+    from careedu.methods.segmentation import MOVES, dice_scores, regions, segment
 
     test, found = results.data.test, []
 
     def look(report: EpochReport) -> None:
         if report.row["stage"] not in BEFORE and not found:
             network = partial(segment, report.model.eval())
-            found.append((regions(network, test.images).numpy(), dice_scores(network, test)))
+            weights = _halved(report.model, (*MOVES, "mean", "std"))
+            found.append((regions(network, test.images).numpy(), dice_scores(network, test), weights))
 
     train_again(results, plain, seed, look, **options)
     return found[0]
 
 
+def _halved(network: Any, kept: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Tensors of a network of which the names begin so, float16."""
+    return {name: t.numpy().astype(np.float16) for name, t in network.state_dict().items() if name.startswith(kept)}
+
+
 def _floor(real: np.ndarray, rng: np.random.Generator, times: int = 20) -> float:
     """Mean Fréchet distance of two random halves."""
-    half = len(real) // 2
-    orders = (rng.permutation(len(real)) for _ in range(times))
+    half, orders = len(real) // 2, (rng.permutation(len(real)) for _ in range(times))
     return float(np.mean([frechet_distance(real[order[:half]], real[order[half:]]) for order in orders]))

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from careedu.data.dataset import LesionDataset
     from careedu.experiment.results import Results
 
-PICTURE = 160
-AMOUNTS = (0.25, 0.5, 2)
+PICTURE, AMOUNTS = 160, (0.25, 0.5, 2)
 SAVED = "06-phantom-brain"
 LEGEND = (
     "Dots are features of training images, signs with an edge are generated; those outside the plane are drawn on its "
@@ -173,5 +172,4 @@ def feature_explorer(
     if by_amount is None:
         by_amount = {amount: Comparison.load(f"06-amount-{amount:g}-phantom") for amount in AMOUNTS}
         by_amount[1] = Comparison.load(SAVED)
-    record = GeneratedFeatures.opened(record, f"{SAVED}/generated")
-    return FeatureView(FeatureExplorer(record, by_amount, images))
+    return FeatureView(FeatureExplorer(GeneratedFeatures.opened(record, f"{SAVED}/generated"), by_amount, images))

@@ -45,9 +45,7 @@ def interval_words(interval: Interval | Estimate | None) -> str:
     """An interval in few letters, or that nothing is known; of one seed there is none."""
     if interval is None or not np.isfinite(interval.estimate):
         return "not known"
-    if not np.isfinite(interval.high):
-        return f"{interval.estimate:.2f}, one seed"
-    return str(interval)
+    return str(interval) if np.isfinite(interval.high) else f"{interval.estimate:.2f}, one seed"
 
 
 def in_words(look: SpatialMap, no_zone: str, rival: float, rival_name: str) -> str:

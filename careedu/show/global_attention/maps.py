@@ -256,9 +256,7 @@ class SpatialMaps(Memory):
         return np.nan if self.zone is None else map_auroc(shown, self.zone)
 
     def _scores(self, maps: Mapping[int, np.ndarray | None]) -> dict[int, float]:
-        if self.zone is None:
-            return {}
-        return {seed: self._score(one) for seed, one in maps.items() if one is not None}
+        return {seed: self._score(one) for seed, one in maps.items() if one is not None and self.zone is not None}
 
     def _against_mean(self, way: Way) -> dict[str, Difference]:
         """Each arm's trained maps against the mean image or its negative, Holm-adjusted over the arms shown."""

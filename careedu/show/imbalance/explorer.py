@@ -145,8 +145,7 @@ class ImbalanceExplorer(WidgetState):
     def _side(self, side: str, features: np.ndarray, labels: np.ndarray) -> Side:
         prior = np.log(np.array(self.counts) / sum(self.counts))
         adjusts = self.settings[f"{side}_weighting"] == "logit adjustment"
-        offset = self.settings[f"{side}_tau"] * prior * adjusts
-        weights = self.class_weights(side)
+        offset, weights = self.settings[f"{side}_tau"] * prior * adjusts, self.class_weights(side)
         head = train_head(features, labels, weights, offset)
         logits = self.test @ head[:-1] + head[-1] - self.settings[f"{side}_prior_shift"] * prior
         probabilities = softmax(logits, axis=1)
@@ -240,10 +239,8 @@ def train_head(features: np.ndarray, labels: np.ndarray, weights: np.ndarray, of
         Weights, and the biases in the last row.
     """
     n, k = features.shape
-    classes = len(weights)
-    design = np.column_stack([features, np.ones(n)])
-    share = weights[labels] / n
-    truth = np.eye(classes)[labels]
+    classes, design = len(weights), np.column_stack([features, np.ones(n)])
+    share, truth = weights[labels] / n, np.eye(classes)[labels]
     decay = np.full((k + 1, 1), 1e-3)
     decay[-1] = 0  # the bias is free
 

@@ -64,8 +64,7 @@ def counts(results: Results) -> dict[str, tuple[str, int, int]]:
 def data(results: Results) -> dict[str, str]:
     """What the images are, whose they are, and how they were made."""
     written = results.first.configuration["data"]
-    name = str(written["name"])
-    shape = " × ".join(map(str, written["image shape"]))
+    name, shape = str(written["name"]), " × ".join(map(str, written["image shape"]))
     known = {"name": name, "rare classes": ", ".join(results.rare), "image": f"{shape} (channels × height × width)"}
     if "squeezed" in written:
         known["shape"] = f"images are squeezed {written['squeezed']}, which changes shapes"

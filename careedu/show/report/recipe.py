@@ -166,8 +166,7 @@ def _augmentation(options: Any) -> str:
     for name in AUGMENTATIONS:
         if asdict(Augmentation.named(name)) == dict(options):
             return literal(name)
-    chosen = keywords({key: value for key, value in options.items() if value})
-    return f"careedu.Augmentation({', '.join(chosen)})"
+    return f"careedu.Augmentation({', '.join(keywords({key: value for key, value in options.items() if value}))})"
 
 
 def _seeds(seeds: Sequence[int]) -> str:

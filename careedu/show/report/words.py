@@ -8,8 +8,7 @@ from careedu.experiment.results import Results
 from careedu.measure.statistics import FEWEST_GROUPS, FEWEST_SEEDS, Difference
 from careedu.show.style import of_measured
 
-DASH = "–"
-MINUS = "−"
+DASH, MINUS = "–", "−"
 JUDGED = ("rare recall", "balanced accuracy")
 """The metrics that the summary speaks of."""
 FEW_GROUPS = 20
@@ -110,9 +109,7 @@ def few_groups(results: Results) -> list[str]:
 
 def plain(value: float, digits: int = 2) -> str:
     """A number with so many digits, a dash where it is not defined, "none" where there is no finite one."""
-    if math.isnan(value):
-        return DASH
-    return "none" if math.isinf(value) else f"{value:.{digits}f}"
+    return DASH if math.isnan(value) else "none" if math.isinf(value) else f"{value:.{digits}f}"
 
 
 def signed(value: float) -> str:
@@ -122,9 +119,7 @@ def signed(value: float) -> str:
 
 def p_value(value: float) -> str:
     """A p-value, four digits, so that what lies beside .05 is not rounded to it."""
-    if math.isnan(value):
-        return DASH
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+    return DASH if math.isnan(value) else "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def number(n: int, what: str) -> str:
