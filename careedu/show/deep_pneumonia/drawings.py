@@ -97,11 +97,11 @@ def negatives(side: str, seen: Neighbourhood, nearest: int, temperature: float, 
     """What each negative weighs in the loss, heaviest first, the nearest ones filled, and how unequal that is."""
     weights = np.sort(seen.weights)[::-1][:-1]  # without the image itself, which weighs nothing
     x, y = Scale(44, WIDE - 12, 0, len(weights)), Scale(96, 12, 0, float(weights[0]))
-    even = 1 / len(weights)
+    even, tops = 1 / len(weights), list(zip(y(weights).tolist(), x(np.arange(len(weights)) + 1).tolist(), strict=True))
     body = [drawing.text(38, y(value) + 5, f"{value:.2g}", "end", QUIET) for value in (weights[0], 0)]
     fills = {f'fill="{HUES[side]}"': (0, nearest), f'fill="{QUIET}" fill-opacity="0.45"': (nearest, len(weights))}
     for style, (first, last) in fills.items():
-        steps = "".join(f"V{y(w):.1f}H{x(n + 1):.1f}" for n, w in enumerate(weights[first:last], first))
+        steps = "".join(f"V{top:.1f}H{end:.1f}" for top, end in tops[first:last])
         body.append(f'<path d="M{x(first):.1f} {y(0):g}{steps}V{y(0):g}z" {style}/>')
     body += [drawing.line(x(0), y(0), x(len(weights)), y(0)), drawing.dashed(x(0), y(even), x(len(weights)), y(even))]
     words = [

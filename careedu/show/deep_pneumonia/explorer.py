@@ -158,7 +158,7 @@ class EmbeddingExplorer(RecordState):
         self.true_class, self.image_id = self.classes[self.label], str(self.ids[self.row])
         self.seen = {side: self._see(self.method(side)) for side in SIDES}
         self.rows = self.once("rows", settings["labels"], of=self._compared) if self.by_labels else []
-        self.spreads = self._spreads() if self.by_labels else {}
+        self.spreads = self.once("spreads", settings["labels"], of=self._spreads) if self.by_labels else {}
 
     @property
     def labelled(self) -> Results:

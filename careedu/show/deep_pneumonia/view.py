@@ -80,8 +80,8 @@ class EmbeddingView(PairView):
                 f"{state.settings['image']} of {len(state.members)} ({state.settings['image_of']}), "
                 f"{len(state.labels)} images in all",
             ),
-            "shares": self._shares(),
-            "spread": self._spread(),
+            "shares": state.once("shares", state.settings["labels"], of=self._shares),
+            "spread": state.once("spread", state.settings["labels"], of=self._spread),
         }
 
     def _about(self, side: str) -> str:
