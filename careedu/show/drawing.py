@@ -104,8 +104,7 @@ def mark(x: float, y: float, shape: str, colour: str, filled: bool = True) -> st
 
 def bars(names: Sequence[str], values: Sequence[float], labels: Sequence[str], colour: str, left: float) -> list[str]:
     """Horizontal bars, one row of 22 pixels each, starting at y = 0; the longest is 150 pixels long."""
-    largest = max(max(values), 1e-9)
-    body = []
+    largest, body = max(max(values), 1e-9), []
     for row, (name, value, label) in enumerate(zip(names, values, labels, strict=True)):
         y, length = 22 * row, 150 * value / largest
         bar = f'<rect x="{left}" y="{y + 4}" width="{length:.1f}" height="14" rx="2" fill="{colour}"/>'

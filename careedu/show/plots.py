@@ -251,8 +251,7 @@ def plot_history(run: Run) -> Picture:
     """
     if len(run.history) == 0:
         raise InvalidInputError(f"{run.method} was not trained, so it has no history")
-    panels = {"training loss": run.history, "validation": run.history}
-    apart = len(run.pretraining)
+    panels, apart = {"training loss": run.history, "validation": run.history}, len(run.pretraining)
     if apart:
         panels[f"loss counted apart: {', '.join(run.pretraining['stage'].unique())}"] = run.pretraining
     with figure(4.2 * len(panels), 2.8) as fig:

@@ -140,8 +140,7 @@ def plot_sweep(
             )
     # A little apart, so that the marks of one value do not cover each other.
     apart = 0.012 * (values[-1] - values[0])
-    look = {"palette": COLOURS[: len(methods)], "markers": MARKERS[: len(methods)]}
-    words = []
+    look, words = {"palette": COLOURS[: len(methods)], "markers": MARKERS[: len(methods)]}, []
     with figure(0.4 + 4.2 * len(metrics), 3.4) as fig:
         axes = fig.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
         for axis, metric in zip(axes, metrics, strict=True):

@@ -104,6 +104,7 @@ def test_files_that_are_none_are_named(tmp_path):
         ({"agreed": np.ones((2, 3, 5), dtype=bool)}, "agreed must be"),
         ({"quality": np.zeros((2, 3))}, "quality must be"),
         ({"floor": np.zeros(2)}, "floor must be"),
+        ({"spread": np.zeros((2, 3))}, r"spread must be \(8, 3\)"),
         ({"found": np.zeros((TESTS, SIZE, 3), dtype=bool)}, "found must be"),
         ({"dice": np.zeros((8, 3))}, "dice must be"),
         ({"test_groups": IDS[:3]}, "test_groups must be"),
@@ -157,8 +158,16 @@ def test_a_record_is_that_of_the_trained_networks(trained):
         made = smote[found.made_labels == c]
         assert (made >= own.min(axis=0) - 0.01).all() and (made <= own.max(axis=0) + 0.01).all()
         halves = [frechet_distance(own[::2], own[1::2]), frechet_distance(own[: len(own) // 2], own[len(own) // 2 :])]
-        assert 0.3 * min(halves) < found.floor[c] < 3 * max(halves)
+        assert 0.3 * min(halves) < found.floor[0, c] < 3 * max(halves)
     assert found.quality.shape == (4, 4) and (found.quality[:, :3] > 0).all()
+    for seed, spread in enumerate(found.spread):
+        train = data.redraw(seed).train
+        real = as_array(pooled_or_maps(results.runs["smote"][seed].network(), train.images, True))
+        for c in range(3):
+            own = real[train.labels == c]
+            assert spread[c] == pytest.approx(own.var(axis=0).sum(), rel=1e-3)
+            mean = np.tile(own.mean(axis=0), (len(own), 1))
+            assert spread[c] == pytest.approx(frechet_distance(mean, own), rel=1e-3), "of a generator that collapsed"
 
 
 def test_each_look_is_after_its_epoch(trained):

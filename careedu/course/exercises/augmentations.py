@@ -93,8 +93,7 @@ def texture(images: Tensor, masks: Tensor) -> Tensor:
 
     grey = images.mean(1, keepdim=True)
     grey = grey - mean(grey)
-    grey = grey / mean(grey**2).clamp(min=1e-8).sqrt()
-    found = []
+    grey, found = grey / mean(grey**2).clamp(min=1e-8).sqrt(), []
     for fine, coarse in ((1, 5), (3, 7), (5, 11)):
         band = _local_mean(grey, fine) - _local_mean(grey, coarse)
         energy = mean(band**2).clamp(min=1e-6)

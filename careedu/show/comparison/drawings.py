@@ -57,8 +57,7 @@ def overview(rows: Sequence[Row], metric: str, names: Sequence[str], seeds: int)
 
 def seed_strip(row: Row, values: np.ndarray, adjusted_over: int, reference: str) -> str:
     """The paired difference in one metric: every seed, mean and interval, and what could have been found."""
-    d = row.difference
-    x = _around_zero(162, 650, [*_ends(row), *values])
+    d, x = row.difference, _around_zero(162, 650, [*_ends(row), *values])
     half = min(d.smallest, x.high)
     body = [
         _label(row.label, 34, "bold"),

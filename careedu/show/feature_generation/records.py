@@ -57,12 +57,13 @@ class GeneratedFeatures(RecordFile):
     quality : ndarray
         float32 (W, C + 1), after the last epoch and of as many features as a class has images: each class's Fréchet
         distance to the real ones, and the share of near copies.
-    floor : ndarray
-        float32 (C,), mean Fréchet distance of two random halves of a class's real features.
+    floor, spread : ndarray
+        float32 (S, C), of each class's real features, for each of S seeds: mean Fréchet distance of two random halves;
+        total variance, which is the distance to a generator that has collapsed and makes nothing but the class's mean.
     found : ndarray
         bool (T, H, W), what the segmentation takes for lesion in the test images, with the first seed.
     dice : ndarray
-        float32 (S, T), Dice score of each test image, for each of S seeds.
+        float32 (S, T), Dice score of each test image, for each seed.
     test_ids, test_groups : ndarray
         (T,), of the test images.
     weights : mapping of str to mapping of str to ndarray
@@ -89,6 +90,7 @@ class GeneratedFeatures(RecordFile):
     agreed: np.ndarray
     quality: np.ndarray
     floor: np.ndarray
+    spread: np.ndarray
     found: np.ndarray
     dice: np.ndarray
     test_ids: np.ndarray
@@ -104,7 +106,7 @@ class GeneratedFeatures(RecordFile):
             "made": (*told, self.made.shape[-1]),
             "agreed": told,
             "quality": (told[0], classes + 1),
-            "floor": (classes,),
+            **dict.fromkeys(("floor", "spread"), (len(self.dice), classes)),
             "found": (tests, *self.data["image shape"][1:]),
             "dice": (len(self.dice), tests),
             "test_groups": (tests,),
@@ -209,10 +211,8 @@ def record_generation(
     from tempfile import TemporaryDirectory
 
     test, seed, told = results.data.test, results.seeds[0], results.first.configuration
-    train = results.data.redraw(seed).train
-    last = next(iter(methods.values())).generator_epochs
-    epochs = np.unique(np.geomspace(1, last, looks).round().astype(int)).tolist()
-    labels, rng = train.labels.numpy(), np.random.default_rng(seed)
+    train, last = results.data.redraw(seed).train, next(iter(methods.values())).generator_epochs
+    labels, epochs = train.labels.numpy(), np.unique(np.geomspace(1, last, looks).round().astype(int)).tolist()
     counts = np.bincount(labels, minlength=len(train.classes))
     wanted = np.repeat(np.arange(len(counts)), counts.clip(FEWEST, MOST))
     seen: dict[str, list[dict[str, Any]]] = {}
@@ -221,10 +221,11 @@ def record_generation(
         for name, method in methods.items():
             seen[name] = _looked_at(results, name, method, train, wanted, epochs, again)
         plain = replace(next(iter(methods.values())), generator="none")
-        dice = [_segmented(results, plain, s, again) for s in results.seeds]
+        segmented = [_segmented(results, plain, s, again) for s in results.seeds]
     ways = [found[-len(epochs) :] for found in seen.values()]
-    weights = {BEFORE[0]: dice[0][2], **{name: found[-1]["network"] for name, found in seen.items()}}
-    real = ways[0][0]["real"]
+    masks, dice, landmarks, networks = zip(*segmented, strict=True)
+    weights = {BEFORE[0]: networks[0], **{name: found[-1]["network"] for name, found in seen.items()}}
+    real, (floor, spread) = ways[0][0]["real"], zip(*landmarks, strict=True)
     return GeneratedFeatures(
         names=tuple(seen),
         epochs=tuple(epochs),
@@ -235,9 +236,10 @@ def record_generation(
         made_labels=wanted,
         agreed=np.stack([[one["agreed"] for one in found] for found in ways]),
         quality=np.stack([found[-1]["quality"] for found in ways]).astype(np.float32),
-        floor=np.array([_floor(real[labels == c], rng) for c in range(len(counts))], dtype=np.float32),
-        found=dice[0][0],
-        dice=np.stack([scores for _, scores, _ in dice]).astype(np.float32),
+        floor=np.array(floor, dtype=np.float32),
+        spread=np.array(spread, dtype=np.float32),
+        found=masks[0],
+        dice=np.array(dice, dtype=np.float32),
         test_ids=np.asarray(test.ids),
         test_groups=np.asarray(test.groups),
         weights={name: own for name, own in weights.items() if own},
@@ -304,17 +306,21 @@ def _first(made: np.ndarray, of: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 def _segmented(
     results: Results, plain: FeatureGeneration, seed: int, options: dict[str, Any]
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """What a seed's segmentation finds in the test images, bool (T, H, W), its Dice scores (T,), and its weights."""
+) -> tuple[np.ndarray, np.ndarray, tuple[list[float], list[float]], dict[str, np.ndarray]]:
+    """What a seed's segmentation finds, bool (T, H, W), its Dice scores (T,), floor and spread, and its weights."""
     from careedu.methods.segmentation import MOVES, dice_scores, regions, segment
+    from careedu.training.prediction import as_array, pooled_or_maps
 
-    test, found = results.data.test, []
+    train, test, found = results.data.redraw(seed).train, results.data.test, []
 
     def look(report: EpochReport) -> None:
         if report.row["stage"] not in BEFORE and not found:
             network = partial(segment, report.model.eval())
             weights = _halved(report.model, (*MOVES, "mean", "std"))
-            found.append((regions(network, test.images).numpy(), dice_scores(network, test), weights))
+            real = as_array(pooled_or_maps(report.model, train.images, True))
+            own = [real[train.labels == c] for c in range(len(train.classes))]
+            landmarks = [_floor(one, seed) for one in own], [float(one.var(axis=0).sum()) for one in own]
+            found.append((regions(network, test.images).numpy(), dice_scores(network, test), landmarks, weights))
 
     train_again(results, plain, seed, look, **options)
     return found[0]
@@ -325,7 +331,8 @@ def _halved(network: Any, kept: tuple[str, ...]) -> dict[str, np.ndarray]:
     return {name: t.numpy().astype(np.float16) for name, t in network.state_dict().items() if name.startswith(kept)}
 
 
-def _floor(real: np.ndarray, rng: np.random.Generator, times: int = 20) -> float:
+def _floor(real: np.ndarray, seed: int, times: int = 20) -> float:
     """Mean Fréchet distance of two random halves."""
-    half, orders = len(real) // 2, (rng.permutation(len(real)) for _ in range(times))
-    return float(np.mean([frechet_distance(real[order[:half]], real[order[half:]]) for order in orders]))
+    rng = np.random.default_rng(seed)
+    halves = (np.split(rng.permutation(real), [len(real) // 2]) for _ in range(times))
+    return float(np.mean([frechet_distance(*both) for both in halves]))

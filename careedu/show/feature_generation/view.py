@@ -123,7 +123,7 @@ class FeatureView(PairView):
 
     def _courses(self, side: str) -> str:
         state, way = self.state, self.state.method(side)
-        epoch, table, floor = state.settings["epoch"], state.course(way), float(state.record_of.floor[state.label])
+        epoch, table, floor = state.settings["epoch"], state.course(way), float(state.record_of.floor[0, state.label])
         distance = f"Fréchet distance of {state.asked}"
         if not len(table):
             now = f"{distance} {state.seen[side].frechet:.1f}, floor {floor:.1f}"

@@ -23,8 +23,7 @@ ROLES = {
     "permuted": "Permuted pixels",
 }
 """Arms that learn a map: the option ``map`` of `careedu.GlobalAttention`, and what it is called here."""
-MEAN = "Mean image"
-METRICS = ("balanced accuracy", "rare recall")
+MEAN, METRICS = "Mean image", ("balanced accuracy", "rare recall")
 ORDERS = {"together": "with the network", "after": "after the network"}
 FILLS = {"black": "black", "mean": "mean image"}
 """The options ``order`` and ``fill`` of `careedu.GlobalAttention`, and what they are called here."""
