@@ -12,8 +12,7 @@ from typing import Any
 from careedu.errors import InvalidInputError
 
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in ("size", "imbalance", "seed", "rare", "split_seed")}
-_RUNS = Path("careedu-runs")
-_WIDTH = 80  # of a terminal
+_RUNS, _WIDTH = Path("careedu-runs"), 80  # columns of a terminal
 # What makes no other run; the data are told by their place and content.
 _SILENT = ("command", "quiet", "out", "device", "jobs", "report", "data")
 

@@ -130,8 +130,7 @@ def derived(solved: Notebook) -> Notebook:
     InvalidInputError
         If an exercise cell lacks its marks, another cell has some, or there is no exercise.
     """
-    exercise = cleaned(solved)
-    count = 0
+    exercise, count = cleaned(solved), 0
     for cell in exercise["cells"]:
         lines = [line.strip() for line in cell["source"].split("\n")]
         if "exercise" in tags(cell) and cell["cell_type"] == "code":

@@ -5,6 +5,7 @@ What the views of saved results share stands below: two methods and a picture to
 
 import contextlib
 import html
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -246,9 +247,12 @@ class ResultsView(View):
     def open(self, *children: Any) -> None:
         """Put the parts below one another, and show what the state says."""
         state: ResultsState = self.state
-        if state.wants_images:
+        # Where torch is still to be imported, images take longer than anybody would wait: then all else comes first.
+        if "torch" in sys.modules and state.wants_images:
             state.start_loading().join(WAIT)
         super().open(*children)
+        if state.task is None and state.wants_images:
+            state.start_loading()
 
     def stand_in(self, what: str) -> dict[str, str]:
         """The layer that says why there is no image."""

@@ -247,6 +247,24 @@ def test_saved_results_open_without_what_takes_a_second_to_load():
     assert not {"torch", "sklearn", "scipy.stats", "matplotlib"} & set(loaded)
 
 
+def test_a_widget_is_drawn_before_torch_is_imported_for_its_images():
+    watched = """
+import sys
+from careedu.show import feature_explorer
+from careedu.show.feature_generation.view import FeatureView
+
+draw, seen = FeatureView.draw, []
+FeatureView.draw = lambda view: seen.append("torch" in sys.modules) or draw(view)
+view = feature_explorer()
+assert view.parts["planes"].value and view.state.task is not None
+view.state.task.join()
+assert view.state.images is not None and view.state.errors == [] and "torch" in sys.modules
+again = feature_explorer(images=view.state.images)
+print(seen[0], len(seen) > 1, again.state.images is not None)
+"""
+    assert fresh(watched).split() == ["False", "True", "True"]
+
+
 def test_saved_runs_and_their_pictures_open_without_torch():
     loaded = fresh("import careedu.experiment.run, careedu.show.plots, sys; print(*sys.modules)").split()
     assert not {"torch", "torchvision", "ipywidgets", "seaborn"} & set(loaded)

@@ -7,8 +7,7 @@ from careedu.show.care.microscope import Look
 from careedu.show.drawing import HUES, QUIET, SHAPES, Scale
 from careedu.show.style import MARK
 
-PICTURE = 256
-ON_MARK = "on the mark"
+PICTURE, ON_MARK = 256, "on the mark"
 
 
 def energy(side: str, method: str, look: Look, chance: float, mark_chance: float = np.nan) -> str:
