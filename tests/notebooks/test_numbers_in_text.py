@@ -1194,7 +1194,9 @@ SAID = {
     },
     ("06", "quality-found-text"): {
         "the distance is below 1: that of ACGAN is at most {}, that of WGAN-GP at most {}": lambda: [
-            short(max(distances(name, arm, np.max).max() for name in (MASKS, MASKS_OF_BRAIN))) for arm in GENERATORS
+            short(found) if found < 1 else "not"
+            for arm in GENERATORS
+            for found in [max(distances(name, arm, np.max).max() for name in (MASKS, MASKS_OF_BRAIN))]
         ],
         "A thousand draws from the saved generators have at least {} of the variance of real features": lambda: [
             short(min(spreads(name, arm).min() for name in (MASKS, MASKS_OF_BRAIN) for arm in GENERATORS))
